@@ -1,0 +1,67 @@
+"""Logging: JSON lines in service, readable lines on a terminal. UIDs and sites, never names.
+
+``ensure_ascii`` keeps CR, LF, ESC and U+2028 from forging a second line; long values are cut,
+so a hostile header cannot flood the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+MAX_VALUE = 512
+"""Characters of one logged value that are kept."""
+
+
+def _shorten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if key != "exception" and isinstance(value, str) and len(value) > MAX_VALUE:
+            event[key] = value[:MAX_VALUE] + "…"
+    return event
+
+
+def configure(*, level: str = "info", json: bool | None = None) -> None:
+    """Set up logging for this process, once.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        json: JSON lines; if not given, JSON unless standard error is a terminal.
+    """
+    as_json = not sys.stderr.isatty() if json is None else json
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _shorten,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=True) if as_json else structlog.dev.ConsoleRenderer()
+    )
+    tail = [structlog.processors.format_exc_info, renderer] if as_json else [renderer]
+    structlog.configure(
+        processors=[*shared, *tail],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_strip, *tail])
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _strip(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.pop("_record", None)
+    event.pop("_from_structlog", None)
+    return event
+
+
+def logger(station: str) -> structlog.typing.FilteringBoundLogger:
+    """The logger of one station, such as ``edge.ingest``."""
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(station=station)
+    return bound

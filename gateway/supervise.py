@@ -1,0 +1,46 @@
+"""One task group for all services of a process; signals; an orderly end.
+
+A service is a coroutine that runs until it is cancelled. If one fails, the process ends with its
+error: the service manager starts it again, and the journals make that safe. Nothing is ever
+logged and carried on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.log import logger
+
+Service = Callable[[], Awaitable[None]]
+log = logger("supervise")
+
+
+async def run(services: Mapping[str, Service]) -> None:
+    """Run every service until SIGTERM or SIGINT, then cancel them all and wait.
+
+    Raises:
+        ExceptionGroup: a service failed.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_named(name, service), name=name) for name, service in services.items()]
+        await stop.wait()
+        log.info("stopping")
+        for task in tasks:
+            task.cancel()
+
+
+async def _named(name: str, service: Service) -> None:
+    try:
+        await service()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        log.exception("service failed", service=name, error=repr(error))
+        raise
+    log.info("service ended", service=name)

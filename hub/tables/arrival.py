@@ -1,0 +1,38 @@
+"""What came over the line: parcels on their way in, their receipts, and what had to be put aside."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+
+from hub.tables.schema import digest, metadata, moment, word
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("parcel_id", String(32), primary_key=True),
+    Column("site", String(32), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    digest("header_digest", nullable=False),
+    Column("header", LargeBinary, nullable=False),  # the signed header, exactly as received
+    word("state", nullable=False),  # hub/intake/states.py
+    Column("chunks", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),  # sealed bytes
+    moment("announced_at", nullable=False),
+    moment("changed_at", nullable=False),
+    Column("receipt", LargeBinary),  # the signed receipt, once there is one
+    Column("reason", Text),  # why it is quarantined
+    UniqueConstraint("site", "sequence", "parcel_id"),
+    Index("arrivals_state", "state"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", String(32), nullable=False),
+    Column("parcel_id", String(32)),
+    Column("path", Text, nullable=False),  # where the bytes lie, below the hub's data folder
+    Column("reason", Text, nullable=False),
+    moment("at", nullable=False),
+    moment("resolved_at"),
+)

@@ -1,0 +1,29 @@
+"""The custody log: append-only, no names in it, its Merkle root signed."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table
+
+from hub.tables.schema import digest, json_text, metadata, moment, word
+
+custody = Table(
+    "custody",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # from 0, gap-free
+    word("event", nullable=False),
+    moment("at", nullable=False),
+    Column("site", String(32), nullable=False, default=""),
+    digest("subject", nullable=False, default=""),  # what it is about: a digest or an opaque id
+    json_text("leaf", nullable=False),  # canonical JSON (RFC 8785); no names, no UIDs
+    digest("leaf_hash", nullable=False),
+    Index("custody_subject", "subject"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    digest("root", nullable=False),
+    Column("note", LargeBinary, nullable=False),  # C2SP signed note
+    moment("at", nullable=False),
+)

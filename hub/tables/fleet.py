@@ -1,0 +1,43 @@
+"""The edges: one-time tokens, issued certificates, who is revoked, when each was last seen."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
+
+from hub.tables.schema import digest, json_text, metadata, moment
+
+tokens = Table(
+    "tokens",
+    metadata,
+    digest("token_sha256", primary_key=True),
+    Column("site", String(32), nullable=False),
+    moment("created_at", nullable=False),
+    moment("expires_at", nullable=False),
+    moment("used_at"),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    digest("fingerprint", primary_key=True),  # SHA-256 of the certificate, DER
+    Column("site", String(32), nullable=False),
+    Column("edge", String(64), nullable=False),  # the edge's number within its site
+    Column("serial", String(64), nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    moment("issued_at", nullable=False),
+    moment("not_after", nullable=False),
+    Column("revoked", Boolean, nullable=False, default=False),
+    moment("revoked_at"),
+    Column("revoked_why", Text),
+    Index("devices_site", "site"),
+)
+
+edge_status = Table(
+    "edge_status",
+    metadata,
+    Column("site", String(32), primary_key=True),
+    Column("edge", String(64), primary_key=True),
+    moment("last_seen", nullable=False),
+    Column("last_sequence", Integer),
+    json_text("status"),  # as the edge last told it
+)
