@@ -5,7 +5,9 @@ GatewayError                  never raised itself
 │   └── ConfigError           … with file, line and path of the key
 ├── PeerError                 the other side did wrong
 │   ├── Refused               refuse it and say why; asking again unchanged will not help
-│   │   └── NotAllowed        … because of who asked
+│   │   ├── NotAllowed        … because of who asked
+│   │   ├── NotFound          … because there is no such thing, or none that this asker may know of
+│   │   └── Stale             … because it has changed since the asker last looked
 │   └── Unavailable           it is away or asked for a pause: try again, for ever
 ├── DataError                 the bytes are not what they claim to be: keep them aside (quarantine)
 │   ├── Malformed             they cannot be read
@@ -17,7 +19,9 @@ GatewayError                  never raised itself
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class GatewayError(Exception):
@@ -68,6 +72,23 @@ class Refused(PeerError):
 
 class NotAllowed(Refused):
     """Refused because of who asked (unknown, revoked, or speaking for another site)."""
+
+
+class NotFound(Refused):
+    """There is no such thing, or none that this asker may know of; the two must look the same."""
+
+
+class Stale(Refused):
+    """The thing has changed since the asker last looked.
+
+    Args:
+        message: what happened, in plain words.
+        current: the thing as it is now, as JSON-ready data, so that the asker can merge.
+    """
+
+    def __init__(self, message: str, *, current: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.current = dict(current or {})
 
 
 class Unavailable(PeerError):
