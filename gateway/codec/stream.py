@@ -1,0 +1,98 @@
+"""The codecs by name: what a coder and a decoder are, ``raw``, and where to find the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from gateway.codec.zstd import ZstdCoder, ZstdDecoder
+from gateway.errors import Malformed
+
+Buffer = bytes | bytearray | memoryview
+Sink = Callable[[Buffer], object]
+"""Takes the next bytes. What it is given is valid only until it returns: buffers are used again."""
+
+Parameters = Mapping[str, int | str]
+"""What a decoder must know beyond the coded bytes; sealed in the inner manifest with the entry."""
+
+
+class Coder(Protocol):
+    """One instance on its way to coded form."""
+
+    def write(self, data: Buffer) -> None:
+        """Take the next original bytes."""
+
+    def finish(self) -> Parameters:
+        """Write what is still held back, and give the parameters the decoder will need."""
+
+
+class Decoder(Protocol):
+    """One instance on its way back. It never writes more than the declared length."""
+
+    def write(self, data: Buffer) -> None:
+        """Take the next coded bytes. Raises Malformed as soon as they cannot be right."""
+
+    def finish(self) -> None:
+        """Raises Malformed if the coded bytes ended early or the length is not the declared one."""
+
+
+class RawCoder:
+    """Codec ``raw``: the bytes as they are."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def write(self, data: Buffer) -> None:
+        """Pass `data` on."""
+        self._sink(data)
+
+    def finish(self) -> Parameters:
+        """Nothing is held back and nothing need be known."""
+        return {}
+
+
+class RawDecoder:
+    """Codec ``raw``, backwards: counts."""
+
+    def __init__(self, sink: Sink, length: int) -> None:
+        self._sink, self._left = sink, length
+
+    def write(self, data: Buffer) -> None:
+        """Pass `data` on. Raises Malformed if it is more than declared."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise Malformed("the instance is longer than declared")
+        self._sink(data)
+
+    def finish(self) -> None:
+        """Raises Malformed if bytes are missing."""
+        if self._left:
+            raise Malformed(f"the instance is {self._left} bytes shorter than declared")
+
+
+_CODERS: Mapping[str, Callable[[Sink], Coder]] = {"raw": RawCoder, "zstd": ZstdCoder}
+_DECODERS: Mapping[str, Callable[[Sink, int, Parameters], Decoder]] = {
+    "raw": lambda sink, length, _: RawDecoder(sink, length),
+    "zstd": lambda sink, length, _: ZstdDecoder(sink, length),
+}
+
+NAMES = frozenset(_CODERS)
+"""Every codec this program can write and read."""
+
+
+def coder(name: str, sink: Sink) -> Coder:
+    """A fresh coder. Raises Malformed if there is no codec of that name."""
+    if name not in _CODERS:
+        raise Malformed(f"there is no codec {name!r}; known are {', '.join(sorted(NAMES))}")
+    return _CODERS[name](sink)
+
+
+def decoder(name: str, sink: Sink, length: int, parameters: Parameters) -> Decoder:
+    """A fresh decoder that will write exactly `length` bytes or raise.
+
+    Raises:
+        Malformed: there is no codec of that name.
+    """
+    if name not in _DECODERS:
+        raise Malformed(f"there is no codec {name!r}; known are {', '.join(sorted(NAMES))}")
+    return _DECODERS[name](sink, length, parameters)

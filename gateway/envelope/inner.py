@@ -1,0 +1,185 @@
+"""What only the hub may read: which instances a parcel holds, where they lie, and what the edge adds.
+
+Pure. UIDs are kept as the modality wrote them, even when they break PS3.5 §9: an odd UID is no
+reason to lose an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gateway import canonical
+from gateway.envelope.record import Record
+from gateway.errors import Malformed
+from gateway.model import Sha256, SiteId, sha256_hex, site_id
+
+MANIFEST_LIMIT = 32 << 20
+"""Bytes of an inner manifest, plain."""
+
+INSTANCE_LIMIT = 50_000
+NOTICE_LIMIT = 1_000
+
+_ENTRY_KEYS = frozenset(
+    {
+        "sop_class_uid",
+        "sop_instance_uid",
+        "study_uid",
+        "series_uid",
+        "transfer_syntax_uid",
+        "sha256",
+        "length",
+        "codec",
+        "offset",
+        "coded_length",
+        "received_at",
+        "calling_ae",
+        "parameters",
+    }
+)
+_NOTICE_KEYS = frozenset({"kind", "body"})
+_MANIFEST_KEYS = frozenset({"version", "site", "blind", "instances", "notices"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFacts:
+    """What the edge knows of an instance besides its bytes.
+
+    Attributes:
+        received_at: when the last byte came, RFC 3339 in UTC.
+        calling_ae: the AE title that sent it, or another word for the way it came.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    transfer_syntax_uid: str
+    received_at: str
+    calling_ae: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceEntry(InstanceFacts):
+    """One instance and its place in the parcel.
+
+    Attributes:
+        sha256: of the original dataset bytes.
+        length: of the original dataset bytes.
+        codec: how they were coded.
+        offset: where the coded bytes begin in the parcel's plain payload.
+        coded_length: how many coded bytes there are.
+        parameters: what the codec's decoder must know.
+    """
+
+    sha256: Sha256
+    length: int
+    codec: str
+    offset: int
+    coded_length: int
+    parameters: Mapping[str, int | str]
+
+    @classmethod
+    def read(cls, value: Any) -> InstanceEntry:
+        """From JSON. Raises Malformed."""
+        record = Record(value, "an instance entry", _ENTRY_KEYS)
+        parameters = record.mapping("parameters")
+        if not all(isinstance(item, (int, str)) for item in parameters.values()):
+            raise Malformed("an instance entry: a codec parameter is neither integer nor text")
+        return cls(
+            sop_class_uid=record.text("sop_class_uid"),
+            sop_instance_uid=record.text("sop_instance_uid"),
+            study_uid=record.text("study_uid"),
+            series_uid=record.text("series_uid"),
+            transfer_syntax_uid=record.text("transfer_syntax_uid"),
+            received_at=record.moment("received_at"),
+            calling_ae=record.text("calling_ae"),
+            sha256=record.checked("sha256", sha256_hex),
+            length=record.integer("length", 0),
+            codec=record.text("codec", 32),
+            offset=record.integer("offset", 0),
+            coded_length=record.integer("coded_length", 0),
+            parameters=parameters,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the edge tells the hub along with instances, such as the end of an association.
+
+    Attributes:
+        kind: one of the words both ends know, such as ``association-closed``.
+        body: any JSON without floats.
+    """
+
+    kind: str
+    body: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, value: Any) -> Notice:
+        """From JSON. Raises Malformed."""
+        record = Record(value, "a notice", _NOTICE_KEYS)
+        return cls(record.text("kind", 64), record.mapping("body"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerManifest:
+    """All that is sealed beside the payload.
+
+    Attributes:
+        instances: in the order of their places, which do not overlap.
+        notices: what else the edge tells.
+        site: whose parcel it is, if known when it was sealed. The header's site must be the same,
+            or a stolen parcel could be signed and sent by another site's edge.
+        blind: 32 random hexadecimal digits, so that the digest of the manifest, which stands in the header
+            in clear, cannot confirm a guess of its content.
+    """
+
+    instances: tuple[InstanceEntry, ...]
+    notices: tuple[Notice, ...] = ()
+    site: SiteId | None = None
+    blind: str = ""
+
+    def __post_init__(self) -> None:
+        end = 0
+        for entry in self.instances:
+            if entry.offset < end:
+                raise Malformed("instances of one parcel overlap or are out of order")
+            end = entry.offset + entry.coded_length
+
+    @property
+    def payload_end(self) -> int:
+        """How many bytes of plain payload the entries need at least."""
+        last = self.instances[-1] if self.instances else None
+        return last.offset + last.coded_length if last else 0
+
+    @property
+    def length(self) -> int:
+        """Bytes of all original instances together; what extracting all of them will write."""
+        return sum(entry.length for entry in self.instances)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        return canonical.dump(
+            {
+                "version": 1,
+                "site": self.site or "",
+                "blind": self.blind,
+                "instances": [asdict(entry) for entry in self.instances],
+                "notices": [asdict(notice) for notice in self.notices],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> InnerManifest:
+        """Read canonical JSON. Raises Malformed."""
+        record = Record.parse(data, "the inner manifest", _MANIFEST_KEYS, limit=MANIFEST_LIMIT)
+        record.integer("version", 1, 1)
+        site = record.text("site", 32)
+        return cls(
+            instances=tuple(map(InstanceEntry.read, record.items("instances", 0, INSTANCE_LIMIT))),
+            notices=tuple(map(Notice.read, record.items("notices", 0, NOTICE_LIMIT))),
+            site=site_id(site) if site else None,
+            blind=record.text("blind", 64),
+        )

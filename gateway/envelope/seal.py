@@ -1,0 +1,278 @@
+"""Sealing a parcel: instances go in piece by piece, sealed chunks come out; the header is signed after.
+
+A body is sealed once, under a key that lives in memory alone until it is finished. After a crash
+half-way the started body is dropped and the parcel sealed anew, under a new key and identifier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+
+import zstandard
+
+from gateway import codec as codecs
+from gateway.envelope.cipher import Context, ParcelCipher
+from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice
+from gateway.envelope.kem import DEFAULT_SUITE, KemPublic, known_suite
+from gateway.envelope.layout import (
+    CHUNK_LIMIT,
+    CHUNK_SIZE,
+    CHUNK_SIZE_MAX,
+    CHUNK_SIZE_MIN,
+    SALT_SIZE,
+    SEALED_MANIFEST_LIMIT,
+    Draft,
+    Header,
+)
+from gateway.envelope.signature import Statement
+from gateway.errors import Malformed
+from gateway.model import ParcelId, Priority, Sha256, SiteId
+
+__all__ = ["BodySealer", "InstanceWriter", "KemPublic", "complete", "header_digest"]
+
+Buffer = bytes | bytearray | memoryview
+MANIFEST_LEVEL = 9
+"""Of zstd: manifests are small and full of UIDs that resemble each other."""
+
+
+class _ChunkSealer:
+    """Cuts the payload into chunks and seals each. One chunk is held back, since the last one is marked."""
+
+    def __init__(self, cipher: ParcelCipher, sink: Callable[[bytes], object], size: int) -> None:
+        self._cipher, self._sink = cipher, sink
+        self._buffer = memoryview(bytearray(size))
+        self._filled = 0
+        self.digests: list[Sha256] = []
+        self.plain_size = self.sealed_size = 0
+
+    def write(self, data: Buffer) -> None:
+        view, size = memoryview(data), len(self._buffer)
+        while view:
+            if self._filled == size:
+                self._seal(last=False)
+            count = min(size - self._filled, len(view))
+            self._buffer[self._filled : self._filled + count] = view[:count]
+            self._filled += count
+            self.plain_size += count
+            view = view[count:]
+
+    def finish(self) -> None:
+        self._seal(last=True)
+
+    def _seal(self, *, last: bool) -> None:
+        index = len(self.digests)
+        if index >= CHUNK_LIMIT:
+            raise Malformed(f"a parcel holds at most {CHUNK_LIMIT} chunks")
+        sealed = self._cipher.seal_chunk(index, last=last, plain=self._buffer[: self._filled])
+        self.digests.append(Sha256(hashlib.sha256(sealed).hexdigest()))
+        self.sealed_size += len(sealed)
+        self._filled = 0
+        self._sink(sealed)
+
+
+class InstanceWriter:
+    """One instance on its way into a parcel. Made by `BodySealer.begin`; ended by `finish` or `abandon`."""
+
+    def __init__(self, sealer: BodySealer, chunks: _ChunkSealer, codec: str) -> None:
+        self._sealer, self._chunks, self._codec = sealer, chunks, codec
+        self._coder = codecs.coder(codec, chunks.write)
+        self._offset = chunks.plain_size
+        self._digest = hashlib.sha256()
+        self.length = 0
+
+    def write(self, data: Buffer) -> None:
+        """Take the next bytes of the dataset."""
+        self._digest.update(data)
+        self.length += len(data)
+        self._coder.write(data)
+
+    def finish(self, facts: InstanceFacts) -> InstanceEntry:
+        """End the instance and enter it in the manifest under `facts`."""
+        parameters = self._coder.finish()
+        entry = InstanceEntry(
+            **{field.name: getattr(facts, field.name) for field in fields(InstanceFacts)},
+            sha256=Sha256(self._digest.hexdigest()),
+            length=self.length,
+            codec=self._codec,
+            offset=self._offset,
+            coded_length=self._chunks.plain_size - self._offset,
+            parameters=parameters,
+        )
+        self._sealer.ended(self, entry)
+        return entry
+
+    def abandon(self) -> None:
+        """Give the instance up: what was written stays in the payload as bytes that no entry names."""
+        self._sealer.ended(self, None)
+
+
+class BodySealer:
+    """Writes one parcel's body as a stream, holding one chunk in memory.
+
+    Args:
+        sink: takes each sealed chunk, as bytes that stay valid.
+        recipients: who can open it; all of the one suite.
+        parcel_id: fresh and random; never used for another body.
+        site: whose parcel it is, when that is known already: sealed inside, so that a stolen body
+            cannot be sent as another site's.
+        suite: the name of the algorithms.
+        chunk_size: plain bytes of a chunk, 1 KiB to 8 MiB.
+        random: where key, salt and blind come from; handed in by tests alone.
+
+    Raises:
+        Unverified: an unknown suite, or a recipient of another one.
+        Malformed: no recipient, or a chunk size out of bounds.
+    """
+
+    def __init__(
+        self,
+        sink: Callable[[bytes], object],
+        recipients: Sequence[KemPublic],
+        parcel_id: ParcelId,
+        *,
+        site: SiteId | None = None,
+        suite: str = DEFAULT_SUITE,
+        chunk_size: int = CHUNK_SIZE,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        known_suite(suite)
+        if not recipients or any(recipient.suite != suite for recipient in recipients):
+            raise Malformed(f"a parcel needs at least one recipient, each of the suite {suite!r}")
+        if not CHUNK_SIZE_MIN <= chunk_size <= CHUNK_SIZE_MAX:
+            raise Malformed(f"a chunk has {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, not {chunk_size}")
+        key, salt = random(32), random(SALT_SIZE)
+        self._blind = random(16).hex()
+        self._context = Context(suite, parcel_id, salt)
+        self._cipher = ParcelCipher(key, self._context)
+        info = self._context.wrap_info(self._cipher.commitment)
+        self._wraps = tuple(recipient.wrap(key, info) for recipient in recipients)
+        self._site, self._chunk_size = site, chunk_size
+        self._chunks = _ChunkSealer(self._cipher, sink, chunk_size)
+        self._entries: list[InstanceEntry] = []
+        self._notices: list[Notice] = []
+        self._writer: InstanceWriter | None = None
+        self._finished = False
+
+    @property
+    def plain_size(self) -> int:
+        """Coded bytes written so far."""
+        return self._chunks.plain_size
+
+    @property
+    def entries(self) -> tuple[InstanceEntry, ...]:
+        """The instances finished so far."""
+        return tuple(self._entries)
+
+    def begin(self, codec: str) -> InstanceWriter:
+        """Start an instance; the one before must have been ended. Raises Malformed for an unknown codec."""
+        if self._finished or self._writer is not None:
+            raise ValueError("the parcel is finished, or another instance is still open")
+        self._writer = InstanceWriter(self, self._chunks, codec)
+        return self._writer
+
+    def ended(self, writer: InstanceWriter, entry: InstanceEntry | None) -> None:
+        """For `InstanceWriter` alone: its instance has ended."""
+        if writer is not self._writer:
+            raise ValueError("this instance has been ended already")
+        self._writer = None
+        if entry is not None:
+            self._entries.append(entry)
+
+    def add(self, facts: InstanceFacts, data: Iterable[Buffer], codec: str) -> InstanceEntry:
+        """Code and seal one whole instance.
+
+        Args:
+            facts: what is known besides its bytes.
+            data: the dataset bytes, in pieces of any size.
+            codec: ``raw`` or ``zstd``.
+
+        Returns:
+            The entry, with digest, length and place.
+        """
+        writer = self.begin(codec)
+        for piece in data:
+            writer.write(piece)
+        return writer.finish(facts)
+
+    def notice(self, notice: Notice) -> None:
+        """Tell the hub something along with the instances."""
+        self._notices.append(notice)
+
+    def finish(self) -> Draft:
+        """Seal the last chunk and the manifest; the sealer is of no further use.
+
+        Raises:
+            Malformed: the manifest is beyond its limit.
+        """
+        if self._finished or self._writer is not None:
+            raise ValueError("the parcel is finished, or an instance is still open")
+        self._finished = True
+        self._chunks.finish()
+        manifest = InnerManifest(
+            instances=tuple(self._entries),
+            notices=tuple(self._notices),
+            site=self._site,
+            blind=self._blind,
+        ).to_bytes()
+        packed = zstandard.ZstdCompressor(level=MANIFEST_LEVEL).compress(manifest)
+        sealed_manifest = self._cipher.seal_manifest(len(manifest).to_bytes(4, "big") + packed)
+        if len(sealed_manifest) > SEALED_MANIFEST_LIMIT:
+            raise Malformed(f"{len(self._entries)} instances are too many for one parcel")
+        return Draft(
+            suite=self._context.suite,
+            parcel_id=self._context.parcel_id,
+            wraps=self._wraps,
+            salt=self._context.salt,
+            commitment=self._cipher.commitment,
+            chunk_size=self._chunk_size,
+            plain_size=self._chunks.plain_size,
+            chunks=tuple(self._chunks.digests),
+            sealed_size=self._chunks.sealed_size,
+            sealed_manifest=sealed_manifest,
+            manifest_sha256=Sha256(hashlib.sha256(manifest).hexdigest()),
+        )
+
+
+def complete(
+    draft: Draft,
+    *,
+    site: SiteId,
+    sequence: int,
+    previous: Sha256,
+    priority: Priority,
+    created_at: str,
+) -> Header:
+    """The header to sign, as ``signature.sign(HEADER_KIND, header.to_bytes(), signer)``.
+
+    Args:
+        draft: what `BodySealer.finish` gave.
+        site: as the signing certificate names it.
+        sequence: 1 for the edge's first parcel, then without gap.
+        previous: `header_digest` of the one before; `layout.NO_PREVIOUS` for the first.
+        priority: how soon it must travel.
+        created_at: RFC 3339 in UTC (`gateway.clock.rfc3339`).
+
+    Raises:
+        Malformed: sequence and previous do not fit each other.
+    """
+    known = {field.name: getattr(draft, field.name) for field in fields(Draft)}
+    return Header(
+        **known,
+        site=site,
+        sequence=sequence,
+        previous=previous,
+        priority=priority,
+        created_at=created_at,
+    )
+
+
+def header_digest(signed: bytes) -> Sha256:
+    """The digest the next header and the receipt name: of what was signed, not of the signature.
+
+    Raises:
+        Malformed: `signed` is no signed statement.
+    """
+    return Statement.from_bytes(signed).digest

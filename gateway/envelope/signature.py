@@ -1,0 +1,139 @@
+"""Signed statements: a payload, who says it, and a signature over both kind and payload.
+
+The signature covers the pre-authentication encoding of DSSE ("DSSEv1"), so that a statement of
+one kind can never be taken for another and nothing is parsed before it is verified but the outer
+wrapping. Every signed record of the gateway is such a statement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway import canonical
+from gateway.envelope.record import Record, base64_bytes, base64_text
+from gateway.errors import Malformed, Unverified
+from gateway.model import Sha256
+from gateway.trust import Identity, Purpose, Signer, Trust
+
+STATEMENT_LIMIT = 16 << 20
+"""Bytes of a whole statement. A parcel of 60 GiB needs about 9 MiB."""
+
+CHAIN_LIMIT = 5
+CERTIFICATE_LIMIT = 8 << 10
+SIGNATURE_LIMIT = 72
+"""Bytes of an ECDSA P-256 signature in DER: two integers of at most 33 bytes, and their headers."""
+
+_KEYS = frozenset({"kind", "payload", "chain", "signature"})
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a statement claims, before anybody has verified it."""
+
+    kind: str
+    payload: bytes
+    chain: tuple[bytes, ...]
+    signature: bytes
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Statement:
+        """Take the wrapping apart. Raises Malformed."""
+        record = Record.parse(data, "the signed statement", _KEYS, limit=STATEMENT_LIMIT)
+        chain = record.items("chain", 1, CHAIN_LIMIT)
+        if not all(isinstance(item, str) and len(item) <= 2 * CERTIFICATE_LIMIT for item in chain):
+            raise Malformed("the signed statement: a certificate is not base64 or too large")
+        return cls(
+            kind=record.text("kind", 64),
+            payload=record.binary("payload", STATEMENT_LIMIT),
+            chain=tuple(base64_bytes(item) for item in chain),
+            signature=record.binary("signature", SIGNATURE_LIMIT),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        return canonical.dump(
+            {
+                "kind": self.kind,
+                "payload": base64_text(self.payload),
+                "chain": [base64_text(item) for item in self.chain],
+                "signature": base64_text(self.signature),
+            }
+        )
+
+    @property
+    def digest(self) -> Sha256:
+        """SHA-256 of exactly what is signed.
+
+        Not of the wrapping: from one ECDSA signature anybody can make a second valid one, which
+        must not become a second statement.
+        """
+        return Sha256(hashlib.sha256(encoding(self.kind, self.payload)).hexdigest())
+
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """The chain, parsed. Raises Malformed."""
+        try:
+            return tuple(x509.load_der_x509_certificate(item) for item in self.chain)
+        except ValueError as error:
+            raise Malformed(f"the signed statement holds an unreadable certificate: {error}") from error
+
+
+def encoding(kind: str, payload: bytes) -> bytes:
+    """DSSE pre-authentication encoding: ``DSSEv1 <len> <kind> <len> <payload>``, lengths in decimal bytes."""
+    name = kind.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def sign(kind: str, payload: bytes, signer: Signer) -> bytes:
+    """Make a statement.
+
+    Args:
+        kind: what sort of record it is, such as ``tge1-header``.
+        payload: the record's bytes, canonical JSON by custom.
+        signer: a P-256 key and its certificate chain.
+
+    Returns:
+        The statement as canonical JSON.
+    """
+    chain = tuple(certificate.public_bytes(Encoding.DER) for certificate in signer.chain)
+    return Statement(kind, payload, chain, signer.sign(encoding(kind, payload))).to_bytes()
+
+
+def verify(
+    statement: bytes, kind: str, trust: Trust, purpose: Purpose, at: datetime
+) -> tuple[bytes, Identity]:
+    """Check a statement: its kind, its certificate chain, its signature; in this order.
+
+    Args:
+        statement: the bytes `sign` made.
+        kind: what sort of record it must be.
+        trust: the roots.
+        purpose: what the signing certificate must be for.
+        at: the time the chain must be valid at.
+
+    Returns:
+        The payload, and who signed it.
+
+    Raises:
+        Malformed: it cannot be read.
+        Unverified: another kind, a chain that does not hold, or a wrong signature.
+    """
+    read = Statement.from_bytes(statement)
+    if read.kind != kind:
+        raise Unverified(f"this is a signed {read.kind!r}, not a {kind!r}")
+    identity = trust.identify(read.certificates(), purpose, at)
+    key = identity.certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Unverified(f"{identity.name} signs with a key that is not on the curve P-256")
+    try:
+        key.verify(read.signature, encoding(kind, read.payload), ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise Unverified(f"the signature of {identity.name} does not fit: the {kind} was changed") from error
+    return read.payload, identity

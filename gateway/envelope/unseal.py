@@ -1,0 +1,186 @@
+"""Opening a parcel: first who signed it and that it is whole, then its content, each byte checked.
+
+The header can be judged without any key (by a relay, by the hub's front); the body only with the
+hub's private key. Nothing is believed before it has been compared with what was signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway import codec as codecs
+from gateway.codec.zstd import ZstdDecoder
+from gateway.envelope.cipher import Context, ParcelCipher
+from gateway.envelope.inner import MANIFEST_LIMIT, InnerManifest, InstanceEntry
+from gateway.envelope.kem import KemKeys, known_suite
+from gateway.envelope.layout import HEADER_KIND, TAG_SIZE, Draft, Header
+from gateway.envelope.signature import Statement, verify
+from gateway.errors import Malformed, Unverified
+from gateway.model import Sha256
+from gateway.trust import Identity, Purpose, Trust
+
+__all__ = ["BodyOpener", "KemKeys", "OpenedHeader", "check_body", "check_chunk", "open_header"]
+
+Buffer = bytes | bytearray | memoryview
+Read = Callable[[int, int], bytes]
+"""``read(offset, n)``: exactly `n` bytes of the sealed body from `offset`, fewer only at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedHeader:
+    """A header that holds.
+
+    Attributes:
+        header: what it says.
+        identity: the edge that signed it; its site is the header's.
+        digest: what the next header and the receipt name it by.
+    """
+
+    header: Header
+    identity: Identity
+    digest: Sha256
+
+
+def open_header(signed: bytes, trust: Trust, at: datetime) -> OpenedHeader:
+    """Verify a signed header: certificate chain, signature, site, suite.
+
+    Args:
+        signed: the statement as the edge made it.
+        trust: the roots.
+        at: the time the edge's certificate must be valid at.
+
+    Raises:
+        Malformed: it cannot be read.
+        Unverified: the chain, the signature or the site does not hold, or the suite is unknown.
+    """
+    payload, identity = verify(signed, HEADER_KIND, trust, Purpose.DEVICE, at)
+    header = Header.from_bytes(payload)
+    known_suite(header.suite)
+    if header.site != identity.site:
+        raise Unverified(f"the header is of site {header.site!r}, but {identity.name} signed it")
+    return OpenedHeader(header, identity, Statement.from_bytes(signed).digest)
+
+
+def check_chunk(header: Draft, index: int, sealed: Buffer) -> None:
+    """Compare one sealed chunk with its digest in the header. Needs no key.
+
+    Raises:
+        Malformed: there is no such chunk.
+        Unverified: other length or other bytes.
+    """
+    _, length = header.chunk_span(index)
+    if len(sealed) != length:
+        raise Unverified(f"chunk {index} has {len(sealed)} bytes, the header says {length}")
+    if hashlib.sha256(sealed).hexdigest() != header.chunks[index]:
+        raise Unverified(f"chunk {index} does not match its digest in the header")
+
+
+def check_body(header: Draft, read: Read) -> None:
+    """Compare a whole sealed body with its header, chunk by chunk. Needs no key.
+
+    Raises:
+        Unverified: a chunk is missing, short or changed, or there are bytes after the last.
+    """
+    for index in range(len(header.chunks)):
+        check_chunk(header, index, read(*header.chunk_span(index)))
+    if read(header.sealed_size, 1):
+        raise Unverified("there are bytes after the last chunk of the body")
+
+
+class BodyOpener:
+    """Opens one parcel with the hub's key. Not to be shared between threads: it keeps one buffer.
+
+    Args:
+        header: verified by `open_header`.
+        keys: the hub's private keys.
+
+    Attributes:
+        manifest: the inner manifest, verified.
+
+    Raises:
+        Unverified: no key of ours opens it, or commitment, manifest or site do not hold.
+        Malformed: the manifest cannot be read.
+    """
+
+    def __init__(self, header: Header, keys: KemKeys) -> None:
+        context = Context(header.suite, header.parcel_id, header.salt)
+        key = keys.unwrap(header.suite, header.wraps, context.wrap_info(header.commitment))
+        self._header = header
+        self._cipher = ParcelCipher(key, context)
+        self._cipher.check_commitment(header.commitment)
+        self.manifest = _open_manifest(header, self._cipher)
+        self._buffer = memoryview(bytearray(min(header.chunk_size, header.plain_size)))
+        self._opened: int | None = None  # the chunk whose plain bytes are in the buffer
+
+    def extract(self, entry: InstanceEntry, read: Read, write: Callable[[bytes], object]) -> None:
+        """Write one instance's original bytes, in order.
+
+        Only when this returns are they verified as a whole: drop what was written if it raises.
+
+        Args:
+            entry: from the manifest.
+            read: gives bytes of the sealed body.
+            write: takes original bytes, at most `entry.length` in all.
+
+        Raises:
+            Unverified: a chunk or the instance's digest does not hold.
+            Malformed: the coded bytes are not what the codec writes.
+        """
+        digest = hashlib.sha256()
+
+        def take(data: Buffer) -> None:
+            piece = data if isinstance(data, bytes) else bytes(data)
+            digest.update(piece)
+            write(piece)
+
+        decoder = codecs.decoder(entry.codec, take, entry.length, entry.parameters)
+        for piece in self._payload(entry.offset, entry.coded_length, read):
+            decoder.write(piece)
+        decoder.finish()
+        if digest.hexdigest() != entry.sha256:
+            raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
+
+    def _payload(self, offset: int, length: int, read: Read) -> Iterator[memoryview]:
+        """Plain payload bytes, chunk by chunk; each piece is valid until the next is asked for."""
+        size = self._header.chunk_size
+        while length:
+            index, start = divmod(offset, size)
+            piece = self._chunk(index, read)[start : start + length]
+            yield piece
+            offset += len(piece)
+            length -= len(piece)
+
+    def _chunk(self, index: int, read: Read) -> memoryview:
+        at, sealed_length = self._header.chunk_span(index)
+        plain = self._buffer[: sealed_length - TAG_SIZE]
+        if self._opened != index:
+            self._opened = None
+            sealed = read(at, sealed_length)
+            check_chunk(self._header, index, sealed)
+            last = index == len(self._header.chunks) - 1
+            self._cipher.open_chunk(index, last=last, sealed=sealed, into=plain)
+            self._opened = index
+        return plain
+
+
+def _open_manifest(header: Header, cipher: ParcelCipher) -> InnerManifest:
+    packed = cipher.open_manifest(header.sealed_manifest)
+    length = int.from_bytes(packed[:4], "big")
+    if len(packed) < 4 or length > MANIFEST_LIMIT:
+        raise Malformed(f"the inner manifest is longer than {MANIFEST_LIMIT} bytes")
+    pieces: list[bytes] = []
+    decoder = ZstdDecoder(lambda piece: pieces.append(bytes(piece)), length)
+    decoder.write(packed[4:])
+    decoder.finish()
+    plain = b"".join(pieces)
+    if hashlib.sha256(plain).hexdigest() != header.manifest_sha256:
+        raise Unverified("the inner manifest does not match its digest in the header")
+    manifest = InnerManifest.from_bytes(plain)
+    if manifest.site is not None and manifest.site != header.site:
+        raise Unverified(f"the parcel was sealed at site {manifest.site!r} but signed by {header.site!r}")
+    if manifest.payload_end > header.plain_size:
+        raise Malformed("an instance lies beyond the end of the payload")
+    return manifest
