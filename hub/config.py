@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config import Bytes, Seconds
+from gateway.database import sqlite_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +65,8 @@ class HubConfig:
     storage: Storage = field(default_factory=Storage)
     settle: Settle = field(default_factory=Settle)
     access: Access = field(default_factory=Access)
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is."""
+        return self.database or sqlite_url(self.data / "hub.db")

@@ -17,6 +17,7 @@ users = Table(
     Column("site", String(32)),  # for site users
     Column("password", Text, nullable=False),  # Argon2id, PHC string
     Column("totp_secret", LargeBinary),  # null: no second factor yet
+    Column("totp_pending", LargeBinary),  # shown to the user, not confirmed by a code yet
     Column("totp_step", Integer, nullable=False, default=0),  # last step used, RFC 6238 §5.2
     Column("failures", Integer, nullable=False, default=0),
     moment("locked_until"),

@@ -1,0 +1,204 @@
+"""The door: who is asking, and what may they see?
+
+`hub/portal` and `hub/dicomweb` ask this for every request. Stations are handed the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.clock import Clock, rfc3339
+from gateway.database import Database
+from gateway.errors import GatewayError, NotAllowed
+from hub.access import totp
+from hub.access.accounts import Accounts
+from hub.access.passwords import Passwords
+from hub.access.roles import PIXELS, SECOND_FACTOR
+from hub.access.sessions import COOKIE, Session, Sessions
+from hub.access.signing import SigningKeys
+from hub.access.throttle import Buckets, TooMany
+from hub.archive.scope import NOTHING, Scope
+from hub.people import Account, Role
+from hub.reach import reach_of
+from hub.record import Record, subject_of
+from hub.tables.case import cases
+from hub.tables.study import studies
+
+BEARER_PATHS = ("/dicomweb/",)
+"""Where bearer tokens count. A stolen token reads images of its scope; it cannot read mail or sign."""
+
+RECENT = timedelta(days=30)
+"""How long after reporting a case still opens its images; older ones open as priors."""
+
+_SESSION = "telerad.session"
+
+
+class NotLoggedIn(NotAllowed):
+    """No session, or none any more."""
+
+
+class SecondFactorRequired(NotAllowed):
+    """Logged in with a password alone where the hub asks for two factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A fresh session: the token for the cookie, and the session itself."""
+
+    token: str
+    session: Session
+
+
+class Access:
+    """Accounts, sessions and scopes, together.
+
+    Args:
+        database: of the hub.
+        custody: where logins and account changes are recorded.
+        clock: of the process.
+        passwords: hashing; handed in so that tests are fast.
+        require_second_factor: whether readers, leads and administrators need one.
+        idle: seconds until an idle session ends.
+        absolute: seconds until any session ends.
+        issuer: the hub's name in authenticator apps.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        custody: Record,
+        clock: Clock,
+        *,
+        passwords: Passwords | None = None,
+        require_second_factor: bool = True,
+        idle: float = 15 * 60.0,
+        absolute: float = 12 * 3600.0,
+        issuer: str = "telerad",
+    ) -> None:
+        hashing = passwords or Passwords()
+        self.accounts = Accounts(database, hashing, clock)
+        self.sessions = Sessions(database, clock, idle=idle, absolute=absolute)
+        self.signing_keys = SigningKeys(database, hashing, clock)
+        self._database, self._custody, self._clock = database, custody, clock
+        self._require, self._issuer = require_second_factor, issuer
+        self._addresses = Buckets()
+
+    async def login(self, name: str, password: str, code: str | None, *, address: str) -> Login:
+        """Open a session.
+
+        Raises:
+            BadCredentials: something is wrong (not told what).
+            CodeRequired: the password is right and a code is missing.
+            TooMany: too many tries; ``retry_after`` in seconds.
+        """
+        wait = self._addresses.take(address, self._clock.monotonic())
+        if wait > 0:
+            raise TooMany("too many logins from this address", retry_after=wait)
+        try:
+            account = await self.accounts.prove(name, password, code)
+        except GatewayError as error:
+            await self._note("login-refused", name, why=type(error).__name__)
+            raise
+        token, _ = await self.sessions.open(account.name, factors=account.factors, address=address)
+        session = await self.sessions.find(token, kind="browser", touch=False)
+        if session is None:
+            raise NotLoggedIn("the account was disabled just now")
+        await self._note("login", name, factors=account.factors)
+        return Login(token, session)
+
+    async def logout(self, session: Session) -> None:
+        """End a session; its cookie is worth nothing from now on."""
+        await self.sessions.end(session.digest)
+        await self._note("logout", session.account.name)
+
+    async def begin_second_factor(self, session: Session) -> dict[str, str]:
+        """A new secret to put into an app: ``secret`` to type, ``uri`` for a QR code."""
+        name = session.account.name
+        secret = await self.accounts.begin_second_factor(name)
+        return {
+            "secret": totp.base32(secret),
+            "uri": totp.uri(secret, name=name, issuer=self._issuer),
+        }
+
+    async def confirm_second_factor(self, session: Session, code: str, *, address: str) -> str:
+        """Put it in force. Returns the token that replaces the session's."""
+        await self.accounts.confirm_second_factor(session.account.name, code)
+        await self._note("second-factor", session.account.name)
+        return await self.sessions.raise_factors(session, address=address)
+
+    async def session(self, request: web.Request, *, touch: bool = True) -> Session:
+        """The session of a request.
+
+        Raises:
+            NotLoggedIn: there is none.
+        """
+        known = request.get(_SESSION)
+        if isinstance(known, Session):
+            return known
+        token, kind = _credential(request)
+        found = await self.sessions.find(token, kind=kind, touch=touch) if token else None
+        if found is None:
+            raise NotLoggedIn("log in first")
+        request[_SESSION] = found
+        return found
+
+    async def account(self, request: web.Request, *, touch: bool = True) -> Account:
+        """Who is asking, with every factor the hub asks for.
+
+        Raises:
+            NotLoggedIn: nobody.
+            SecondFactorRequired: somebody who still owes a factor.
+        """
+        session = await self.session(request, touch=touch)
+        if self.second_factor(session) == "required":
+            raise SecondFactorRequired("set up the second factor first")
+        return session.account
+
+    def second_factor(self, session: Session) -> str:
+        """``enrolled``, ``required`` (owed before anything else works) or ``none``."""
+        if session.kind == "bearer":
+            return "none"
+        if session.enrolled and session.account.factors > 1:
+            return "enrolled"
+        owed = session.enrolled or (self._require and session.account.role in SECOND_FACTOR)
+        return "required" if owed else "none"
+
+    async def scope(self, request: web.Request) -> Scope:
+        """Which studies' images this request may see; for DICOMweb. Raises as `account`."""
+        account = await self.account(request)
+        async with self._database.reading() as connection:
+            return await self.scope_of(connection, account)
+
+    async def scope_of(self, connection: AsyncConnection, account: Account) -> Scope:
+        """Which studies' images `account` may see."""
+        if account.role not in PIXELS:
+            return NOTHING
+        if account.role is Role.SERVICE:
+            return Scope(all=True)
+        if account.role is Role.SITE:
+            return Scope(sites=frozenset({account.site} if account.site else ()))
+        now = self._clock.now()
+        reach = await reach_of(connection, account, now.date().isoformat())
+        recent = cases.c.reported_at.is_(None) | (cases.c.reported_at >= rfc3339(now - RECENT))
+        own = select(studies.c.patient).join_from(cases, studies).where(reach.clause(), recent)
+        # the patient's other studies are the priors; a patient belongs to one site, so the licence holds
+        query = select(studies.c.id).where(studies.c.patient.in_(own))
+        return Scope(studies=frozenset((await connection.execute(query)).scalars()))
+
+    async def _note(self, event: str, name: str, **detail: Any) -> None:
+        async with self._database.writing() as connection:
+            await self._custody.append(connection, event, subject=subject_of("user", name), detail=detail)
+
+
+def _credential(request: web.Request) -> tuple[str, str]:
+    """(token, kind); the token empty if there is none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and request.path.startswith(BEARER_PATHS):
+        return token.strip(), "bearer"
+    return request.cookies.get(COOKIE, ""), "browser"

@@ -1,0 +1,77 @@
+"""Which rows may an account see? The one answer, for the worklist and for DICOMweb alike.
+
+- reader: the cases assigned to them and those of their groups, at sites they are licensed for;
+- lead: the cases of their groups, and their own, at every site;
+- site: everything of their own hospital;
+- admin, auditor, service: every row. Whether that includes pixels is `hub/access/roles.py`.
+
+A reader with no row in `reader_sites` may read every site; with rows, the sites whose licence has
+not ended. A licence holds through its last day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, false, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.people import Account, Role
+from hub.tables.case import cases, reader_groups, reader_sites
+from hub.tables.study import studies
+
+_EVERYTHING = frozenset({Role.ADMIN, Role.AUDITOR, Role.SERVICE})
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What an account may see, by rows.
+
+    Args:
+        everything: no limit at all.
+        sites: only of these; None: of any.
+        user: the reader, whose own cases count; None: the sites alone decide.
+        groups: the reader's groups.
+    """
+
+    everything: bool = False
+    sites: frozenset[str] | None = None
+    user: str | None = None
+    groups: frozenset[str] = frozenset()
+
+    def clause(self) -> ColumnElement[bool]:
+        """A condition on `cases` joined with `studies`."""
+        if self.everything:
+            return true()
+        at_site = studies.c.site.in_(sorted(self.sites)) if self.sites is not None else true()
+        if self.user is None:
+            return at_site if self.sites is not None else false()
+        return and_(at_site, or_(cases.c.assignee == self.user, cases.c.group.in_(sorted(self.groups))))
+
+
+async def licensed_sites(connection: AsyncConnection, user: str, today: str) -> frozenset[str] | None:
+    """The sites a reader may read on the ISO date `today`; None: every site."""
+    query = select(reader_sites.c.site, reader_sites.c.licensed_until).where(reader_sites.c.user == user)
+    rows = (await connection.execute(query)).all()
+    if not rows:
+        return None
+    return frozenset(site for site, until in rows if until is None or until >= today)
+
+
+async def groups_of(connection: AsyncConnection, user: str) -> frozenset[str]:
+    """The groups of a reader."""
+    query = select(reader_groups.c.group).where(reader_groups.c.user == user)
+    return frozenset((await connection.execute(query)).scalars())
+
+
+async def reach_of(connection: AsyncConnection, account: Account, today: str) -> Reach:
+    """What `account` may see on the ISO date `today`."""
+    if account.role in _EVERYTHING:
+        return Reach(everything=True)
+    if account.role is Role.SITE:
+        return Reach(sites=frozenset({account.site} if account.site else ()))
+    groups = await groups_of(connection, account.name)
+    if account.role is Role.LEAD:
+        return Reach(user=account.name, groups=groups)
+    sites = await licensed_sites(connection, account.name, today)
+    return Reach(sites=sites, user=account.name, groups=groups)
