@@ -1,0 +1,1 @@
+"""The private authority: root, issuing CAs, what they issue and revoke. The edge never holds it."""

@@ -67,6 +67,16 @@ async def open_database(url: str, metadata: MetaData, *, version: int) -> Databa
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     database = Database(engine)
+    try:
+        await _settle_tables(database, metadata, version)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def _settle_tables(database: Database, metadata: MetaData, version: int) -> None:
+    """Create what is missing and compare the version, in one transaction."""
     async with database.writing() as connection:
         await connection.run_sync(metadata.create_all)
         await connection.exec_driver_sql(
@@ -79,7 +89,6 @@ async def open_database(url: str, metadata: MetaData, *, version: int) -> Databa
             )
         elif found != version:
             raise Broken(f"the database has tables of version {found}, this program needs {version}")
-    return database
 
 
 def sqlite_url(file: Path) -> str:

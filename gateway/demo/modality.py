@@ -1,0 +1,140 @@
+"""The demo's modality: reads Part 10 files and sends their datasets, byte for byte, by C-STORE."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pydicom.data
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, MediaStorageDirectoryStorage
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from gateway.dicom import part10
+from gateway.errors import Malformed, Unavailable
+
+MAX_CONTEXTS = 128
+"""Presentation contexts of one association, PS3.8 §9.3.2.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One file to be sent."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    transfer_syntax_uid: str
+    sha256: str  # of the dataset bytes, which is what C-STORE carries
+    patient: tuple[str, ...]  # texts that must not be found on an edge's disk
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the edge answered to one sample."""
+
+    sample: Sample
+    status: int | None  # DICOM status; None if the syntax or class was not accepted
+
+
+def read_sample(path: Path) -> Sample:
+    """What a Part 10 file holds, and the digest of its dataset.
+
+    Raises:
+        Malformed: it is no Part 10 file that C-STORE could carry; with the reason.
+    """
+    try:
+        dataset = dcmread(path, stop_before_pixels=True)
+        meta = dataset.file_meta
+        sop_class, instance = UID(meta.MediaStorageSOPClassUID), UID(meta.MediaStorageSOPInstanceUID)
+        syntax = UID(meta.TransferSyntaxUID)
+        data = part10.split(path.read_bytes()).dataset
+    except (InvalidDicomError, AttributeError, ValueError, OSError) as error:
+        raise Malformed(f"{path.name}: not a file C-STORE can carry ({error})") from error
+    if sop_class == MediaStorageDirectoryStorage:
+        raise Malformed(f"{path.name}: a DICOMDIR is not sent")
+    if not sop_class.is_valid or not instance.is_valid or str(dataset.get("SOPInstanceUID", "")) != instance:
+        raise Malformed(f"{path.name}: its file header names other UIDs than its dataset")
+    names = tuple(str(dataset.get(word, "")) for word in ("PatientName", "PatientID"))
+    study = str(dataset.get("StudyInstanceUID", ""))
+    digest = hashlib.sha256(data).hexdigest()
+    return Sample(path, sop_class, instance, study, syntax, digest, tuple(n for n in names if len(n) > 4))
+
+
+def read_samples(files: Sequence[Path]) -> tuple[list[Sample], list[str]]:
+    """Samples, and why each other file is not one."""
+    samples, passed_over = [], []
+    for file in files:
+        try:
+            samples.append(read_sample(file))
+        except Malformed as error:
+            passed_over.append(str(error))
+    return samples, passed_over
+
+
+def package_files() -> list[Path]:
+    """The real sample files that the pydicom package carries."""
+    folder = Path(pydicom.data.__file__).parent / "test_files"
+    return sorted(path for path in folder.rglob("*.dcm") if path.is_file())
+
+
+def send(
+    samples: Sequence[Sample], host: str, port: int, ae_title: str, sent: Callable[[Answer], None]
+) -> list[Answer]:
+    """Send every sample; one association for each group of contexts that fits one.
+
+    Args:
+        samples: what to send, in this order within a group.
+        host: of the edge's DICOM listener.
+        port: likewise.
+        ae_title: called AE title.
+        sent: told after each answer, for progress.
+
+    Raises:
+        Unavailable: the edge rejected the association or went away.
+    """
+    _config.STORE_SEND_CHUNKED_DATASET = True  # send the file's own bytes, never a re-encoded dataset
+    answers: list[Answer] = []
+    for contexts, group in _grouped(samples):
+        entity = AE(ae_title="DEMO_CT")
+        association = entity.associate(host, port, contexts=contexts, ae_title=ae_title)
+        if not association.is_established:
+            raise Unavailable(f"the edge at {host}:{port} did not accept the association")
+        try:
+            for number, sample in enumerate(group):
+                answer = Answer(sample, _store(association, sample, number))
+                answers.append(answer)
+                sent(answer)
+        finally:
+            association.release()
+    return answers
+
+
+def _store(association: Association, sample: Sample, number: int) -> int | None:
+    if not any(
+        context.abstract_syntax == sample.sop_class_uid
+        and sample.transfer_syntax_uid in context.transfer_syntax
+        for context in association.accepted_contexts
+    ):
+        return None
+    status = association.send_c_store(sample.path, msg_id=number % 65535 + 1)
+    if not status:
+        raise Unavailable("the edge closed the association in the middle of a C-STORE")
+    return int(status.Status)
+
+
+def _grouped(samples: Sequence[Sample]) -> Iterator[tuple[list[PresentationContext], list[Sample]]]:
+    """Samples with the contexts they need, at most `MAX_CONTEXTS` a group, one syntax a context."""
+    pairs = list(dict.fromkeys((s.sop_class_uid, s.transfer_syntax_uid) for s in samples))
+    remaining = iter(pairs)
+    while chunk := list(islice(remaining, MAX_CONTEXTS)):
+        wanted = set(chunk)
+        group = [s for s in samples if (s.sop_class_uid, s.transfer_syntax_uid) in wanted]
+        yield [build_context(UID(c), UID(t)) for c, t in chunk], group
