@@ -32,13 +32,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from gateway import keyfile
 from gateway.errors import Malformed, Unverified
 from gateway.model import Sha256, SiteId
 
@@ -141,14 +138,8 @@ class FileSigner:
 
     @classmethod
     def load(cls, key: Path, chain: Path) -> FileSigner:
-        """Read a PEM key and a PEM chain. Raises Malformed if they are none, or do not belong together."""
-        try:
-            private = load_pem_private_key(key.read_bytes(), None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise Malformed(f"{key} holds no readable private key") from error
-        if not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise Malformed(f"{key} holds no elliptic-curve key")
-        return cls(private, read_certificates(chain))
+        """Read a PEM key and a PEM chain. Raises as `gateway.keyfile.load_p256`, or Malformed if unfit."""
+        return cls(keyfile.load_p256(key), read_certificates(chain))
 
     def sign(self, data: bytes) -> bytes:
         """ECDSA over P-256 with SHA-256, as DER."""
