@@ -22,7 +22,9 @@ def test_demo_check_proves_the_whole_loop(tmp_path: Path) -> None:
         "--dir",
         str(tmp_path / "d"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=280)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=environment(), timeout=280
+    )
     logs = "".join(log.read_text()[-3000:] for log in (tmp_path / "d" / "logs").iterdir())
     assert done.returncode == 0, done.stdout + done.stderr + logs
     assert "What was proven" in done.stdout
@@ -44,7 +46,9 @@ def test_prepare_writes_everything_and_starts_nothing(tmp_path: Path) -> None:
         "--dir",
         str(tmp_path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=environment(), timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     described = json.loads((tmp_path / "demo.json").read_text())
     assert described["hub"]["pid"] is None
@@ -58,6 +62,6 @@ def test_prepare_writes_everything_and_starts_nothing(tmp_path: Path) -> None:
 
 def test_contradicting_options_are_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway.cli", "demo", "--check", "--prepare", "--dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment(), timeout=60)
     assert done.returncode == 2
     assert "--check needs" in done.stderr
