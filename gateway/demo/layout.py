@@ -80,7 +80,7 @@ class Layout:
     @property
     def ca(self) -> Path:
         """The private root certificate."""
-        return self.folder / "pki" / "root.crt"
+        return self.folder / "pki" / "root.pem"
 
     def edge_config(self, site: str) -> Path:
         """An edge's configuration file."""
