@@ -1,0 +1,3 @@
+// What OHIF's own page does in inline scripts, in a file: so our content security policy needs no exception.
+window.PUBLIC_URL = '/ohif/';
+window.browserImportFunction = (name: string) => import(/* @vite-ignore */ name);
