@@ -38,6 +38,11 @@ studies = Table(
     Column("site", String(32), nullable=False),
     uid("study_uid", nullable=False),
     Column("patient", ForeignKey("patients.id"), nullable=False),
+    # as this study's own header says: two people under one patient ID must not hide each other
+    Column("patient_name", Text, nullable=False, default=""),
+    Column("patient_name_folded", Text, nullable=False, default=""),  # case-folded, for searching
+    Column("patient_birth_date", String(10), nullable=False, default=""),
+    Column("patient_sex", String(16), nullable=False, default=""),
     word("state", nullable=False),  # hub/archive/states.py: arriving, complete, reopened
     Column("completeness", Text, nullable=False, default=""),  # which evidence closed it, in words
     Column("priority", Integer, nullable=False, default=2),  # gateway.model.Priority
@@ -52,7 +57,8 @@ studies = Table(
     Column("body_parts", Text, nullable=False, default=""),  # likewise
     Column("series_count", Integer, nullable=False, default=0),
     Column("instance_count", Integer, nullable=False, default=0),
-    Column("expected_count", Integer),  # told by the edge when the association closed
+    Column("received_count", Integer, nullable=False, default=0),  # arrivals, copies counted too
+    Column("expected_count", Integer),  # instances here and those announced by the edge, yet to come
     Column("conflicts", Integer, nullable=False, default=0),  # instances whose UID came with other bytes
     moment("first_at", nullable=False),
     moment("last_at", nullable=False),
@@ -97,6 +103,8 @@ instances = Table(
     Column("rows", Integer),
     Column("columns", Integer),
     Column("frames", Integer, nullable=False, default=1),
+    Column("bits_allocated", Integer),
+    Column("frame_bits", BigInteger),  # size of one frame in native encoding
     Column("pixel_offset", BigInteger),  # of the pixel data element's value in the dataset bytes
     Column("pixel_length", BigInteger),  # null for encapsulated (undefined length)
     Column("metadata", LargeBinary),  # zstd of the DICOM JSON model without bulk data
@@ -119,6 +127,7 @@ study_notes = Table(
     Column("site", String(32), nullable=False),
     uid("study_uid", nullable=False),  # may come before the study's first instance
     Column("association", String(32), nullable=False),
+    Column("instances", Integer, nullable=False, default=0),  # of this study that the association carried
     json_text("note", nullable=False),  # as the edge told it (FORMAT.md, notices)
     moment("at", nullable=False),
     UniqueConstraint("site", "association", "study_uid"),
