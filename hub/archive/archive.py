@@ -14,9 +14,10 @@ from gateway.envelope.layout import Notice
 from gateway.log import logger
 from hub.archive import notes as study_notes
 from hub.archive.facts import Facts, describe
-from hub.archive.incoming import Custody, Incoming, Stored
+from hub.archive.incoming import Incoming, Stored
 from hub.archive.index import Indexer
 from hub.archive.store import BlobStore, read_at
+from hub.record import Record
 
 __all__ = ["Archive", "Incoming", "Stored"]
 
@@ -36,7 +37,7 @@ class Archive:
         clock: for the times in the rows.
     """
 
-    def __init__(self, database: Database, store: BlobStore, custody: Custody, clock: Clock) -> None:
+    def __init__(self, database: Database, store: BlobStore, custody: Record, clock: Clock) -> None:
         self.database, self.store, self.custody, self.clock = database, store, custody, clock
 
     async def ingest(

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.envelope.layout import InstanceEntry
 from gateway.model import Priority
@@ -46,18 +42,3 @@ class Stored(Enum):
 
     CONFLICT = "conflict"
     """Other bytes came under this UID before; both are kept and the first stays current."""
-
-
-class Custody(Protocol):
-    """The custody log, as far as the archive writes it (`hub.custody.CustodyLog`)."""
-
-    async def append(
-        self,
-        connection: AsyncConnection,
-        event: str,
-        *,
-        site: str = "",
-        subject: str = "",
-        detail: Mapping[str, Any] = ...,
-    ) -> None:
-        """Add one event inside the caller's own transaction."""

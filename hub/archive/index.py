@@ -15,8 +15,9 @@ from sqlalchemy import Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.archive.facts import Columns, Facts
-from hub.archive.incoming import Custody, Incoming, Stored
+from hub.archive.incoming import Incoming, Stored
 from hub.archive.states import StudyEvent, StudyState, step
+from hub.record import Record
 from hub.tables.study import instances, patients, series, studies
 
 UIDS_PER_QUERY = 500
@@ -85,7 +86,7 @@ class Indexer:
         now: RFC 3339.
     """
 
-    def __init__(self, connection: AsyncConnection, custody: Custody, now: str) -> None:
+    def __init__(self, connection: AsyncConnection, custody: Record, now: str) -> None:
         self._connection, self._custody, self._now = connection, custody, now
         self._studies: dict[tuple[str, str], _Study] = {}
         self._series: dict[tuple[int, str], _Series] = {}
