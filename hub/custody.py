@@ -1,0 +1,228 @@
+"""The hub's custody log: rows nobody changes, in one Merkle tree whose root is signed.
+
+An event is written inside the transaction that makes it true, so that there is none without the
+other. Leaves hold digests and opaque identifiers, never names or UIDs. `CustodyLog.checkpoint`
+signs the state of the whole log; whoever keeps a checkpoint can prove later that nothing before it
+was changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway import canonical
+from gateway.clock import Clock, rfc3339
+from gateway.custody import merkle
+from gateway.custody.checkpoint import Checkpoint, NoteSigner, sign_checkpoint
+from gateway.database import Database
+from gateway.errors import Broken, Refused
+from hub.tables.custody import checkpoints, custody
+
+BATCH = 10_000
+"""Leaves read at a time when the tree is built up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenEntry:
+    """One entry of the log and the proof that a checkpoint covers it.
+
+    Attributes:
+        position: from 0.
+        leaf: the canonical JSON.
+        size: entries of the log the proof is for.
+        proof: RFC 9162 §2.1.3 hashes from the leaf to the root.
+    """
+
+    position: int
+    leaf: bytes
+    size: int
+    proof: tuple[bytes, ...]
+
+
+class CustodyLog:
+    """The log.
+
+    Args:
+        database: the hub's.
+        signer: signs checkpoints; its name is the log's origin. Without one, the log only grows.
+        clock: for the time of events.
+    """
+
+    def __init__(self, database: Database, signer: NoteSigner | None, clock: Clock) -> None:
+        self._database, self._signer, self._clock = database, signer, clock
+        self._frontier = merkle.Frontier()
+        self._lock = asyncio.Lock()
+
+    async def append(
+        self,
+        connection: AsyncConnection,
+        event: str,
+        *,
+        site: str = "",
+        subject: str = "",
+        detail: Mapping[str, Any] = {},
+    ) -> None:
+        """Add an event inside the caller's own `writing` transaction.
+
+        Args:
+            connection: the caller's; two writers queue at the database, so positions have no gap.
+            event: what happened, at most 32 characters, such as ``stored``.
+            site: the hospital it is about, if one.
+            subject: what it is about: a digest or an opaque identifier, never a name or UID.
+            detail: more of the same kind; JSON without floats.
+        """
+        last = (await connection.execute(select(func.max(custody.c.position)))).scalar()
+        position = 0 if last is None else int(last) + 1
+        at = rfc3339(self._clock.now())
+        leaf = canonical.dump(
+            {
+                "position": position,
+                "event": event,
+                "at": at,
+                "site": site,
+                "subject": subject,
+                "detail": detail,
+            }
+        )
+        await connection.execute(
+            insert(custody).values(
+                position=position,
+                event=event,
+                at=at,
+                site=site,
+                subject=subject,
+                leaf=leaf.decode(),
+                leaf_hash=merkle.leaf_hash(leaf).hex(),
+            )
+        )
+
+    async def checkpoint(self) -> bytes | None:
+        """Sign the log's present state and keep the note.
+
+        Returns:
+            The signed note (C2SP), the one kept already if nothing was added since; None without a
+            signer or without entries.
+
+        Raises:
+            Broken: the table is not what was written to it: a gap, or a root that was signed is another now.
+        """
+        if self._signer is None:
+            return None
+        async with self._lock, self._database.writing() as connection:
+            await self._grow(connection)
+            size = self._frontier.size
+            if not size:
+                return None
+            state = Checkpoint(self._signer.verifier.name, size, self._frontier.root())
+            kept = (
+                await connection.execute(
+                    select(checkpoints.c.root, checkpoints.c.note).where(checkpoints.c.size == size)
+                )
+            ).one_or_none()
+            if kept is not None:
+                if kept.root != state.root.hex():
+                    raise Broken(f"the custody log of {size} entries was changed after it was signed")
+                return bytes(kept.note)
+            note = sign_checkpoint(state, self._signer)
+            await connection.execute(
+                insert(checkpoints).values(
+                    size=size, root=state.root.hex(), note=note, at=rfc3339(self._clock.now())
+                )
+            )
+            return note
+
+    async def audit(self) -> int:
+        """Read the whole log and compare it with every leaf, and every signed root, that was kept.
+
+        Returns:
+            How many entries it has.
+
+        Raises:
+            Broken: an entry or a signed root does not hold.
+        """
+        frontier = merkle.Frontier()
+        async with self._database.reading() as connection:
+            signed = {
+                row.size: row.root
+                for row in await connection.execute(select(checkpoints.c.size, checkpoints.c.root))
+            }
+            rows = await connection.stream(
+                select(custody.c.position, custody.c.leaf).order_by(custody.c.position)
+            )
+            async for row in rows:
+                leaf = canonical.load(row.leaf.encode())
+                if row.position != frontier.size or leaf.get("position") != row.position:
+                    raise Broken(f"the custody log has a gap at entry {frontier.size}")
+                frontier.append(merkle.leaf_hash(row.leaf.encode()))
+                expected = signed.pop(frontier.size, None)
+                if expected is not None and frontier.root().hex() != expected:
+                    raise Broken(f"the custody log was changed before entry {frontier.size}")
+        if signed:
+            raise Broken(f"the custody log lost entries: {max(signed)} were signed, {frontier.size} are here")
+        return frontier.size
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        """The proof that the log of `old` entries grew into that of `new` (RFC 9162 §2.1.4).
+
+        Raises:
+            Refused: the log never had so many entries.
+        """
+        leaves = await self._leaves(new)
+        if not 0 <= old <= new:
+            raise Refused(f"a log of {new} entries never had {old}")
+        return merkle.consistency_proof(old, leaves)
+
+    async def prove(self, subject: str, size: int) -> list[ProvenEntry]:
+        """Every entry about `subject` among the first `size`, each with its inclusion proof.
+
+        Raises:
+            Refused: the log has fewer entries.
+        """
+        leaves = await self._leaves(size)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                select(custody.c.position, custody.c.leaf)
+                .where(custody.c.subject == subject, custody.c.position < size)
+                .order_by(custody.c.position)
+            )
+            return [
+                ProvenEntry(
+                    row.position,
+                    row.leaf.encode(),
+                    size,
+                    tuple(merkle.inclusion_proof(row.position, leaves)),
+                )
+                for row in rows
+            ]
+
+    async def _leaves(self, size: int) -> list[bytes]:
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                select(custody.c.leaf_hash).where(custody.c.position < size).order_by(custody.c.position)
+            )
+            leaves = [bytes.fromhex(row.leaf_hash) for row in rows]
+        if len(leaves) != size:
+            raise Refused(f"the log has {len(leaves)} entries, not {size}")
+        return leaves
+
+    async def _grow(self, connection: AsyncConnection) -> None:
+        """Bring the kept tree up to the table, reading only what is new."""
+        while True:
+            start = self._frontier.size
+            rows = await connection.execute(
+                select(custody.c.position, custody.c.leaf_hash)
+                .where(custody.c.position >= start, custody.c.position < start + BATCH)
+                .order_by(custody.c.position)
+            )
+            for row in rows:
+                if row.position != self._frontier.size:
+                    raise Broken(f"the custody log has a gap at entry {self._frontier.size}")
+                self._frontier.append(bytes.fromhex(row.leaf_hash))
+            if self._frontier.size < start + BATCH:
+                return

@@ -1,0 +1,154 @@
+"""A reader of TGE1 made from gateway/envelope/FORMAT.md alone. Imports nothing of the gateway.
+
+usage: tge1_reader.py HEADER BODY KEY.pem ROOT.pem FOLDER     writes every instance to FOLDER/<sha256>
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import zstandard
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, hpke
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+HUB_USAGE = "2.25.273113225154497621292147379569749007195"
+CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+
+
+class Refused(Exception):
+    """The parcel is not what FORMAT.md says."""
+
+
+def demand(holds, why):
+    if not holds:
+        raise Refused(why)
+
+
+def canonical(data, keys):
+    value = json.loads(data)
+    again = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    demand(again.encode() == data, "JSON is not canonical")
+    demand(set(value) == set(keys.split()), "wrong keys")
+    return value
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def open_statement(data, kind, root, usage, at):
+    """The payload, the signer's URI name and the digest."""
+    fields = canonical(data, "chain kind payload signature")
+    demand(fields["kind"] == kind, "kind")
+    payload = base64.b64decode(fields["payload"])
+    chain = [x509.load_der_x509_certificate(base64.b64decode(item)) for item in fields["chain"]]
+    for certificate, issuer in zip(chain, [*chain[1:], root], strict=True):
+        demand(certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc, "certificate time")
+        demand(issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca, "no authority")
+        certificate.verify_directly_issued_by(issuer)
+    usages = chain[0].extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    demand(usage in [one.dotted_string for one in usages], "certificate usage")
+    names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+    pae = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+    chain[0].public_key().verify(base64.b64decode(fields["signature"]), pae, ec.ECDSA(hashes.SHA256()))
+    return payload, uri, sha(pae)
+
+
+HEADER = """version suite parcel_id site sequence previous priority created_at wraps salt commitment chunk_size
+            plain_size chunks sealed_size sealed_manifest manifest_sha256"""
+MANIFEST = "version site blind instances notices"
+RECEIPT = "version parcel_id site sequence header_digest instances received_at"
+
+
+def open_header(data, root, at):
+    payload, uri, digest = open_statement(data, "tge1-header", root, CLIENT_AUTH, at)
+    header = canonical(payload, HEADER)
+    demand(header["version"] == 1 and header["suite"] == "P256", "version or suite")
+    demand(uri.startswith(f"spiffe://telerad/site/{header['site']}/edge/"), "site")
+    demand((header["sequence"] == 1) == (header["previous"] == "0" * 64), "sequence")
+    count = max(1, -(-header["plain_size"] // header["chunk_size"]))
+    demand(len(header["chunks"]) == count, "number of chunks")
+    demand(header["sealed_size"] == header["plain_size"] + 16 * count, "sealed size")
+    return header, digest
+
+
+def open_receipt(data, root, at):
+    payload, uri, _ = open_statement(data, "tge1-receipt", root, HUB_USAGE, at)
+    demand(uri.startswith("spiffe://telerad/hub/"), "hub name")
+    return canonical(payload, RECEIPT)
+
+
+def expand(key, info, length):
+    return HKDFExpand(hashes.SHA256(), length, info).derive(key)
+
+
+def open_parcel(header, body, keys):
+    """Every entry of the manifest with its original bytes, and the notices. `keys`: private keys by kid."""
+    suite, salt = header["suite"].encode(), base64.b64decode(header["salt"])
+    context = bytes([len(suite)]) + suite + bytes.fromhex(header["parcel_id"])
+    commitment = base64.b64decode(header["commitment"])
+    wrap = next((one for one in header["wraps"] if one["kid"] in keys), None)
+    demand(wrap is not None and wrap["kem"] == "HPKE-P256-HKDF256-A256GCM", "no key wrap for us")
+    info = b"telerad/tge1/wrap\0" + salt + context + commitment
+    key = SUITE.decrypt(base64.b64decode(wrap["wrapped"]), keys[wrap["kid"]], info)
+    okm = expand(key, b"telerad/tge1/body/AES-256-GCM\0" + salt + context, 76)
+    demand(hmac.compare_digest(okm[44:], commitment), "key commitment")
+    cipher, base = AESGCM(okm[:32]), int.from_bytes(okm[32:44], "big")
+    demand(len(body) == header["sealed_size"], "size of the body")
+    payload, step, count = bytearray(), header["chunk_size"] + 16, len(header["chunks"])
+    for index, digest in enumerate(header["chunks"]):
+        sealed = body[index * step : (index + 1) * step]
+        demand(sha(sealed) == digest, "chunk digest")
+        place = index.to_bytes(8, "big") + bytes([index == count - 1])
+        payload += cipher.decrypt((base ^ index).to_bytes(12, "big"), sealed, place)
+    okm = expand(key, b"telerad/tge1/manifest/AES-256-GCM\0" + salt + context, 44)
+    packed = AESGCM(okm[:32]).decrypt(okm[32:], base64.b64decode(header["sealed_manifest"]), None)
+    plain = unzstd(packed[4:], int.from_bytes(packed[:4], "big"))
+    demand(sha(plain) == header["manifest_sha256"], "manifest digest")
+    manifest = canonical(plain, MANIFEST)
+    demand(manifest["site"] in ("", header["site"]), "sealed at another site")
+    found, end = [], 0
+    for entry in manifest["instances"]:
+        demand(entry["offset"] >= end, "overlapping entries")
+        end = entry["offset"] + entry["coded_length"]
+        demand(end <= len(payload), "entry beyond the payload")
+        coded = bytes(payload[entry["offset"] : end])
+        demand(entry["codec"] in ("raw", "zstd"), "codec")
+        data = unzstd(coded, entry["length"]) if entry["codec"] == "zstd" else coded
+        demand(len(data) == entry["length"] and sha(data) == entry["sha256"], "instance digest")
+        found.append((entry, data))
+    return found, manifest["notices"]
+
+
+def unzstd(frame, length):
+    unpacker = zstandard.ZstdDecompressor(max_window_size=8 << 20)
+    stream, data = unpacker.stream_reader(frame, read_across_frames=False), b""
+    while len(data) <= length and (piece := stream.read(1 << 16)):
+        data += piece
+    demand(len(data) == length, "length after zstd")
+    rest = unpacker.decompressobj()
+    demand(rest.decompress(frame) == data and rest.eof and not rest.unused_data, "one whole zstd frame")
+    return data
+
+
+if __name__ == "__main__":
+    head, body, key, root, folder = map(Path, sys.argv[1:])
+    header, _ = open_header(
+        head.read_bytes(), x509.load_pem_x509_certificate(root.read_bytes()), datetime.now(UTC)
+    )
+    keys = dict.fromkeys(
+        (wrap["kid"] for wrap in header["wraps"]), load_pem_private_key(key.read_bytes(), None)
+    )
+    for entry, data in open_parcel(header, body.read_bytes()[: header["sealed_size"]], keys)[0]:
+        (folder / entry["sha256"]).write_bytes(data)
+        print(entry["sop_instance_uid"], entry["sha256"], len(data))
