@@ -1,7 +1,9 @@
 """Security headers for every answer of the web port.
 
-The portal's own pages run nothing but their own files. OHIF needs inline scripts, ``eval`` and
-blob workers, so its looser policy holds under ``/ohif/`` alone. A PDF may be shown in a frame of
+The portal's own pages run nothing but their own files. OHIF sets inline styles and
+starts workers from blobs, and its JPEG 2000 and JPEG-LS decoders, which run in workers, build
+functions from strings: so a looser policy holds under ``/ohif/`` alone, ``eval`` only where a
+script is itself the root, that is in a worker. A PDF may be shown in a frame of
 our own page; nothing else of the API is a document at all.
 """
 
@@ -14,12 +16,13 @@ PORTAL_CSP = (
     "connect-src 'self'; frame-src 'self'; worker-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-OHIF_CSP = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob:; "
+_OHIF = (
     "worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; "
+    "font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'self'"
 )
+OHIF_CSP = f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; {_OHIF}"
+OHIF_WORKER_CSP = f"default-src 'self'; script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval'; {_OHIF}"
 DATA_CSP = "default-src 'none'; frame-ancestors 'none'; sandbox"
 PDF_CSP = "frame-ancestors 'self'"
 
@@ -49,7 +52,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 def _csp(path: str, content_type: str) -> str:
     if path.startswith("/ohif/"):
-        return OHIF_CSP
+        return OHIF_CSP if content_type == "text/html" else OHIF_WORKER_CSP
     if path.startswith(("/api/", "/dicomweb/")):
         return PDF_CSP if content_type == "application/pdf" else DATA_CSP
     return PORTAL_CSP

@@ -19,6 +19,7 @@ window.config = {
   disableConfirmationPrompts: true,
   investigationalUseDialog: { option: 'never' },
   maxNumRequests: { interaction: 100, thumbnail: 5, prefetch: 25 },
+  httpErrorHandler: (error: { status?: number }) => console.warn('a request of the viewer failed', error.status),
   showErrorDetails: 'production',
   defaultDataSourceName: 'hub',
   dataSources: [

@@ -1,0 +1,231 @@
+"""Made-up cases in the portal's JSON, for a worklist that looks like a Tuesday morning."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+HOSTILE_NAME = '<img src=x onerror="window.hacked=1">^Test'
+# id, priority, name, born, sex, modality, part, description, site, instances, expected, minutes, due, state
+ROWS: list[tuple[Any, ...]] = [
+    (
+        1,
+        "stat",
+        "Phantom^Head=幻影^头",
+        "19580214",
+        "O",
+        "CT",
+        "HEAD",
+        "CT head without contrast",
+        "H001",
+        24,
+        24,
+        9,
+        21,
+        "assigned",
+    ),
+    (
+        2,
+        "stat",
+        "Testova^Marina",
+        "19910620",
+        "F",
+        "CT",
+        "CHEST",
+        "CT pulmonary angiogram",
+        "H003",
+        312,
+        940,
+        3,
+        57,
+        "arriving",
+    ),
+    (
+        3,
+        "urgent",
+        HOSTILE_NAME,
+        "20190101",
+        "M",
+        "DX",
+        "CHEST",
+        "Chest AP, bedside",
+        "H002",
+        2,
+        2,
+        38,
+        82,
+        "assigned",
+    ),
+    (
+        4,
+        "urgent",
+        "Beispiel^Jonas",
+        "19770312",
+        "M",
+        "CT",
+        "ABDOMEN",
+        "CT abdomen and pelvis with contrast",
+        "H002",
+        684,
+        684,
+        44,
+        76,
+        "reading",
+    ),
+    (
+        5,
+        "routine",
+        "样本^一=样本^一",
+        "20021130",
+        "F",
+        "MR",
+        "BRAIN",
+        "MR brain, epilepsy protocol",
+        "H001",
+        1180,
+        1180,
+        122,
+        418,
+        "assigned",
+    ),
+    (
+        6,
+        "routine",
+        "Example^Amina",
+        "19850809",
+        "F",
+        "US",
+        "ABDOMEN",
+        "Ultrasound upper abdomen",
+        "H004",
+        41,
+        None,
+        190,
+        350,
+        "unassigned",
+    ),
+    (
+        7,
+        "routine",
+        "Образец^Пётр",
+        "19490501",
+        "M",
+        "CR",
+        "HAND",
+        "Left hand, two views",
+        "H003",
+        2,
+        2,
+        260,
+        -12,
+        "assigned",
+    ),
+    (
+        8,
+        "routine",
+        "Example^Lindiwe",
+        "19960717",
+        "F",
+        "MG",
+        "BREAST",
+        "Mammography, screening",
+        "H001",
+        4,
+        4,
+        300,
+        None,
+        "reported",
+    ),
+]
+WHY = [
+    "rule “stat head CT”: modality CT is one of CT, MR; body part HEAD is HEAD; priority stat",
+    "group neuro: 3 readers; Dr Vega is licensed for H001 until 2027-06-30 and available",
+    "least load: Dr Vega has 2 of 50 units open; Dr Osei has 9; Dr Lin is not on duty until 18:00",
+]
+BODY = {
+    "clinical_question": "",
+    "technique": "",
+    "comparison": "",
+    "findings": "",
+    "impression": "",
+    "critical": False,
+    "language": "en",
+}
+
+
+def rfc3339(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def make_cases(now: datetime, study_uid: str) -> dict[int, dict[str, Any]]:
+    return {row[0]: _case(row, now, study_uid if row[0] == 1 else f"2.25.{row[0]}") for row in ROWS}
+
+
+def _case(row: tuple[Any, ...], now: datetime, study_uid: str) -> dict[str, Any]:
+    number, priority, name, born, sex, modality, part, description, site, count, expected, age, due, state = (
+        row
+    )
+    mine = state in {"assigned", "reading"} and number not in {4, 7}
+    reader = (
+        {"name": "vega", "display_name": "Dr Elena Vega"}
+        if mine
+        else {"name": "osei", "display_name": "Dr Kofi Osei"}
+    )
+    came = now - timedelta(minutes=age)
+    return {
+        "id": number, "state": state, "priority": priority, "study_uid": study_uid,
+        "patient": {"name": name, "id": f"P-{1000 + number}", "birth_date": born, "sex": sex},
+        "site": site, "modalities": [modality], "body_parts": [part], "description": description,
+        "study_date": came.strftime("%Y%m%d"), "study_time": came.strftime("%H%M%S"), "accession": f"A26{number:05}",
+        "instances": count, "expected": expected, "series": 3 if count > 10 else 1,
+        "complete": state != "arriving", "completeness": "counted" if expected else "quiet",
+        "received_at": rfc3339(came), "deadline": None if due is None else rfc3339(now + timedelta(minutes=due)),
+        "group": "neuro" if part in {"HEAD", "BRAIN"} else "body",
+        "assignee": None if state in {"arriving", "unassigned"} else reader,
+        "rule": "stat head CT", "conflicts": 1 if number == 5 else 0,
+        "report": {"id": "r8", "signed_at": rfc3339(now - timedelta(minutes=48)), "signed_by": "Dr Kofi Osei", "delivery": "acknowledged",
+                   "delivered_at": rfc3339(now - timedelta(minutes=47))} if state == "reported" else None,
+    }  # fmt: skip
+
+
+def detail(
+    case: dict[str, Any], reports: list[dict[str, Any]], lease: dict[str, Any] | None
+) -> dict[str, Any]:
+    return case | {
+        "clinical_question": "Sudden right-sided weakness and headache since this morning. Haemorrhage?",
+        "why": WHY,
+        "lease": lease,
+        "priors": [
+            {"study_uid": "2.25.77", "study_date": "20240311", "modalities": ["CT"], "description": "CT head without contrast", "report_id": "r7"},
+            {"study_uid": "2.25.78", "study_date": "20210905", "modalities": ["MR"], "description": "MR brain", "report_id": None},
+        ],
+        "series_list": [{"series_uid": "2.25.1.1", "modality": case["modalities"][0], "description": "Head 2.0 mm soft tissue", "instances": case["instances"]}],
+        "reports": reports,
+        "viewer": f"/ohif/viewer?StudyInstanceUIDs={case['study_uid']}",
+    }  # fmt: skip
+
+
+def report(number: int, kind: str, body: dict[str, Any], now: datetime) -> dict[str, Any]:
+    return {
+        "id": f"new{number}", "version": number, "kind": kind, "state": "final", "body": body,
+        "signed_by": {"name": "vega", "display_name": "Dr Elena Vega"}, "signed_at": rfc3339(now),
+        "pdf": f"/api/reports/new{number}/pdf", "pdf_sha256": "ab" * 32,
+        "delivery": {"state": "queued", "queued_at": rfc3339(now), "fetched_at": None, "acknowledged_at": None, "reason": None, "outcomes": []},
+    }  # fmt: skip
+
+
+def deliver(signed: dict[str, Any], now: datetime) -> None:
+    """What a hospital's acknowledgement adds to a report."""
+    at = rfc3339(now)
+    signed["delivery"] |= {
+        "state": "acknowledged", "fetched_at": at, "acknowledged_at": at,
+        "outcomes": [
+            {"destination": "reports", "kind": "folder", "outcome": "delivered", "detail": "", "at": at},
+            {"destination": "PACS", "kind": "dicom", "outcome": "delivered", "detail": "", "at": at},
+            {"destination": "RIS", "kind": "hl7", "outcome": "waiting", "detail": "connection refused, next try in 30 s", "at": at},
+        ],
+    }  # fmt: skip
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
