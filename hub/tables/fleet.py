@@ -14,6 +14,8 @@ tokens = Table(
     moment("created_at", nullable=False),
     moment("expires_at", nullable=False),
     moment("used_at"),
+    Column("edge", String(64)),  # the edge's number within its site; none: the next free one
+    digest("device"),  # fingerprint of the certificate it was spent on
 )
 
 devices = Table(

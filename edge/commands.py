@@ -1,0 +1,102 @@
+"""``telerad edge``: run an edge, enrol it, ask how it is."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from importlib import import_module
+from pathlib import Path
+
+from edge.config import EdgeConfig
+from edge.enroll import Invitation, enroll
+from edge.identity import FOLDER, EdgeIdentity
+from gateway import config
+from gateway.clock import SystemClock, rfc3339
+from gateway.errors import UsageError
+
+EXAMPLES = """examples:
+  telerad edge enroll -c edge.yaml --hub https://hub.example.org:8443 --token T --pin sha256:…
+  telerad edge run -c edge.yaml
+  telerad edge show -c edge.yaml
+"""
+
+
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Run an edge, and enrol it with a hub."""
+    parser.epilog = EXAMPLES
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    run = _action(actions, "run", "run the edge until it is told to stop")
+    run.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="edge.yaml")
+    run.set_defaults(run=_run)
+    joining = _action(actions, "enroll", "get a certificate from a hub, by a one-time token")
+    _add_place(joining)
+    joining.add_argument("--hub", required=True, metavar="URL", help="the hub's web address")
+    joining.add_argument("--token", required=True, help="from `telerad hub token create`")
+    joining.add_argument("--pin", required=True, metavar="sha256:…", help="of the hub's root")
+    joining.add_argument("--again", action="store_true", help="enrol anew; the old identity is kept aside")
+    joining.set_defaults(run=_enroll)
+    shown = _action(actions, "show", "who this edge is, and until when")
+    _add_place(shown)
+    shown.set_defaults(run=_show)
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> argparse.ArgumentParser:
+    return actions.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("-c", "--config", type=Path, metavar="FILE", help="edge.yaml")
+    place.add_argument("--data", type=Path, metavar="DIR", help="the edge's data folder")
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def _data(parsed: argparse.Namespace) -> Path:
+    data: Path = parsed.data or config.load(parsed.config, EdgeConfig).data
+    return data
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    code: int = import_module("edge.app").run(parsed.config)
+    return code
+
+
+def _enroll(parsed: argparse.Namespace) -> int:
+    invitation = Invitation(parsed.hub, parsed.token, parsed.pin)
+    identity = asyncio.run(enroll(invitation, _data(parsed), SystemClock(), again=parsed.again))
+    _tell(parsed, identity)
+    return 0
+
+
+def _show(parsed: argparse.Namespace) -> int:
+    folder = _data(parsed) / FOLDER
+    if not folder.exists():
+        raise UsageError(f"this edge is not enrolled: {folder} is missing")
+    _tell(parsed, EdgeIdentity.load(folder))
+    return 0
+
+
+def _tell(parsed: argparse.Namespace, identity: EdgeIdentity) -> None:
+    facts = {
+        "site": identity.site,
+        "edge": identity.edge,
+        "hub_url": identity.addresses.web,
+        "line_url": identity.addresses.line,
+        "not_after": rfc3339(identity.certificate.not_valid_after_utc),
+        "fingerprint": identity.fingerprint,
+        "recipients": [key.kid for key in identity.recipients],
+    }
+    if parsed.json:
+        print(json.dumps(facts))
+        return
+    print(f"this is edge {facts['edge']} of site {facts['site']}, until {facts['not_after']}")
+    print(f"hub {facts['hub_url']}, line {facts['line_url']}")

@@ -1,0 +1,199 @@
+"""Joining a hub: a one-time token and the root's pin against a certificate.
+
+1. Fetch the root without verifying anything, and compare its key with the pin that the operator was
+   given by another way. Nothing of ours has been sent yet.
+2. Connect anew, verified against that root, and only then send the token and the certificate request.
+3. Check that the certificate we got is for our key, under that root; keep everything in one step.
+
+The key waits in ``data/enrolment.key`` until then: if the answer is lost, the same command with
+the same token sends the same key and gets the same certificate.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import shutil
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from edge.identity import FOLDER, Addresses, EdgeIdentity, device_pem, stored_hub, stored_key_set
+from gateway import durable, keyfile, tls
+from gateway.clock import Clock, rfc3339
+from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
+from gateway.keyset import read_key_set
+from gateway.trust import Purpose, Trust, pem, spki_pin
+
+CONNECT_SECONDS = 15.0
+ANSWER_SECONDS = 60.0
+MAX_ANSWER = 1 << 20
+
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What the hub's administrator gave the operator.
+
+    Attributes:
+        hub: the hub's web address.
+        token: the one-time token.
+        pin: ``sha256:…`` of the root's public key.
+    """
+
+    hub: str
+    token: str
+    pin: str
+
+    def __post_init__(self) -> None:
+        """Check the forms. Raises UsageError."""
+        parts = urlsplit(self.hub)
+        if parts.scheme != "https" or not parts.hostname:
+            raise UsageError(f"the hub's address must be like https://hub.example.org:8443, not {self.hub!r}")
+        digits = self.pin.removeprefix("sha256:")
+        if len(digits) != 64 or not set(digits.lower()) <= set("0123456789abcdef"):
+            raise UsageError("the pin must be sha256: and 64 hexadecimal digits")
+
+
+async def enroll(invitation: Invitation, data: Path, clock: Clock, *, again: bool = False) -> EdgeIdentity:
+    """Enrol this edge and return its identity.
+
+    Args:
+        invitation: from the hub's administrator.
+        data: the edge's data folder.
+        clock: the edge's.
+        again: an identity that is there already is kept aside instead of being an error.
+
+    Raises:
+        UsageError: this edge is enrolled already.
+        Unverified: the root does not have the pin, or what the hub answered does not hold.
+        NotAllowed: the token is unknown, used or expired.
+        Unavailable: the hub cannot be reached.
+    """
+    target = data / FOLDER
+    if target.exists() and not again:
+        raise UsageError(f"this edge is enrolled already ({target}); with --again it enrols anew")
+    durable.make_folder(data)
+    root = await fetch_root(invitation)
+    key = _pending_key(data / "enrolment.key")
+    body = {"token": invitation.token, "csr": _request(key).public_bytes(Encoding.PEM).decode()}
+    answer = await _ask(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body)
+    _keep(target, key, root, invitation.hub, answer, clock)
+    durable.remove(data / "enrolment.key")
+    return EdgeIdentity.load(target)
+
+
+async def fetch_root(invitation: Invitation) -> x509.Certificate:
+    """The hub's root, known to be the right one by its pin.
+
+    Raises:
+        Unverified: it is another.
+        Unavailable: the hub cannot be reached.
+    """
+    answer = await _ask(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None)
+    root = _certificates(answer, "root")[0]
+    found, wanted = spki_pin(root), invitation.pin.lower()
+    if not hmac.compare_digest(found.removeprefix("sha256:"), wanted.removeprefix("sha256:")):
+        raise Unverified(
+            f"the hub at {invitation.hub} shows a root with the pin {found}, not {wanted}: it is another hub,"
+            " or somebody stands in between. Nothing was sent. Compare the pin with the hub's administrator"
+        )
+    return root
+
+
+def _pending_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    if not file.exists():
+        keyfile.store(file, keyfile.new())
+    return keyfile.load_p256(file)
+
+
+def _request(key: ec.EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
+    # the name means nothing: the hub writes the certificate's names from the token
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge")])
+    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+
+
+def _keep(
+    target: Path,
+    key: ec.EllipticCurvePrivateKey,
+    root: x509.Certificate,
+    hub: str,
+    answer: dict[str, Any],
+    clock: Clock,
+) -> None:
+    """Check the hub's answer and write the identity folder, whole or not at all."""
+    now = clock.now()
+    trust, chain = Trust([root]), _certificates(answer, "chain")
+    who = trust.identify(chain, Purpose.DEVICE, now)
+    if chain[0].public_key() != key.public_key():
+        raise Unverified("the hub's certificate is for another key than this edge's")
+    statement = str(answer.get("key_set", "")).encode()
+    read_key_set(statement, trust, now)
+    addresses = Addresses(hub.rstrip("/"), str(answer.get("line_url", "")).rstrip("/"))
+    draft = Path(tempfile.mkdtemp(prefix=".identity-", dir=target.parent))
+    try:
+        durable.create(draft / "device.pem", device_pem(key, chain), mode=0o600)
+        durable.create(draft / "root.pem", pem([root]), mode=0o644)
+        durable.create(draft / "hub.json", stored_hub(addresses, who, now), mode=0o644)
+        durable.create(draft / "keys.json", stored_key_set(statement, now), mode=0o600)
+        if target.exists():
+            aside = target.with_name(f"{FOLDER}.until-{rfc3339(now).replace(':', '')}")
+            target.rename(aside)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    durable.sync_folder(target.parent)
+
+
+def _certificates(answer: dict[str, Any], name: str) -> tuple[x509.Certificate, ...]:
+    try:
+        return tuple(x509.load_pem_x509_certificates(str(answer.get(name, "")).encode()))
+    except ValueError as error:
+        raise Malformed(f"the hub's answer holds no readable {name}: {error}") from error
+
+
+async def _ask(
+    hub: str, method: str, path: str, context: ssl.SSLContext, body: dict[str, str] | None
+) -> dict[str, Any]:
+    url = hub.rstrip("/") + path
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            session.request(method, url, json=body, ssl=context, allow_redirects=False) as response,
+        ):
+            data = await response.content.read(MAX_ANSWER)
+            while len(data) < MAX_ANSWER and (more := await response.content.read(MAX_ANSWER - len(data))):
+                data += more
+            status = response.status
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise Unverified(f"the hub at {hub} does not prove its name: {error.certificate_error}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unavailable(f"the hub at {hub} cannot be reached: {error or type(error).__name__}") from error
+    return _read_answer(hub, status, data)
+
+
+def _read_answer(hub: str, status: int, data: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(data)
+    except ValueError as error:
+        raise Malformed(f"{hub} answered with status {status} and no JSON; is it a telerad hub?") from error
+    if not isinstance(answer, dict):
+        raise Malformed(f"{hub} answered with JSON that is no object")
+    if status == 200:
+        return answer
+    words = str(answer.get("error", {}).get("message", f"status {status}"))
+    if status >= 500:
+        raise Unavailable(f"the hub says: {words}")
+    raise (NotAllowed if status == 403 else Refused)(f"the hub says: {words}")

@@ -1,0 +1,249 @@
+"""The one door from the edge to its hub: HTTP over TLS 1.3 with certificates at both ends.
+
+There is no limit on how long a request may take, only on how long nothing may happen: a big study on
+a thin line takes as long as it takes. When the hub closes the connection without an answer, which
+is all TLS 1.3 shows a client whose certificate is refused, the client asks the hub's web port why.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+
+import aiohttp
+
+from edge.identity import EdgeIdentity
+from gateway import tls
+from gateway.clock import Clock
+from gateway.errors import Malformed, NotAllowed, NotFound, Refused, Stale, Unavailable, Unverified
+from gateway.log import logger
+
+CONNECT_SECONDS = 15.0
+DIAGNOSIS_SECONDS = 5.0
+DIAGNOSIS_PAUSE = 30.0
+"""Asked at most this often, so a flapping line does not double its own traffic."""
+
+MAX_JSON = 8 << 20
+
+log = logger("edge.hub")
+
+
+class HubClient:
+    """Requests to the hub's line.
+
+    Args:
+        identity: who we are, and where the hub is.
+        clock: this machine's.
+        idle_timeout: seconds without a byte, either way, after which the line counts as broken.
+
+    Attributes:
+        clock_offset: the hub's clock minus ours, as of the last answer; None before the first.
+    """
+
+    def __init__(self, identity: EdgeIdentity, clock: Clock, *, idle_timeout: float = 60.0) -> None:
+        self.identity = identity
+        self.clock_offset: timedelta | None = None
+        self._clock = clock
+        self._idle = idle_timeout
+        self._session: aiohttp.ClientSession | None = None
+        self._retired: list[aiohttp.ClientSession] = []
+        self._context_of = ""
+        self._diagnosed: tuple[float, str] | None = None
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | AsyncIterable[bytes] | None = None,
+        json_body: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idle_timeout: float | None = None,
+        accept: Collection[int] = (),
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; the block reads the answer, as a whole or as a stream.
+
+        Args:
+            method: such as ``POST``.
+            path: such as ``/v1/uplink``.
+            data: the body; a stream is sent as it comes, while the answer may be read already.
+            json_body: the body as JSON, instead of `data`.
+            params: the query.
+            headers: more headers.
+            idle_timeout: seconds to wait for bytes of the answer; None: as the client's. Use a long one
+                where the hub may rightly be silent (long polls, answers to a long upload); a dead
+                line is found by TCP all the same.
+            accept: statuses other than 2xx that the block itself deals with.
+
+        Raises:
+            Unavailable: the hub is away, busy or unreachable, before or during the answer.
+            NotAllowed: the hub knows us and does not let us in; in its own words.
+            NotFound, Stale, Refused: by status 404, 409, and other 4xx.
+            Unverified: whoever answers does not prove to be the hub.
+        """
+        session = await self._open()
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=CONNECT_SECONDS,
+            sock_read=self._idle if idle_timeout is None else idle_timeout,
+        )
+        url = self.identity.line_url + path
+        try:
+            async with session.request(
+                method,
+                url,
+                data=data,
+                json=json_body,
+                params=params,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                self._note_clock(response)
+                if response.status not in accept and not 200 <= response.status < 300:
+                    raise await _refusal(response)
+                yield response
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise Unverified(f"{self.identity.line_url} does not prove to be the hub: {error}") from error
+        except aiohttp.ClientConnectorError as error:
+            raise Unavailable(f"the hub cannot be reached: {error}") from error
+        except aiohttp.ClientError as error:
+            raise await self._closed(error) from error
+
+    async def json(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request and read its answer as JSON (None if it is empty). Options as for `request`.
+
+        Raises:
+            Malformed: the answer is no JSON; and what `request` raises.
+        """
+        data = await self.read(method, path, **options)
+        if not data:
+            return None
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise Malformed(f"the hub answered {path} with something that is no JSON") from error
+
+    async def read(self, method: str, path: str, *, limit: int = MAX_JSON, **options: Any) -> bytes:
+        """Send a request and read its answer, at most `limit` bytes. Raises Malformed beyond."""
+        async with self.request(method, path, **options) as response:
+            parts = bytearray()
+            async for part in response.content.iter_any():
+                parts += part
+                if len(parts) > limit:
+                    raise Malformed(f"the hub answered {path} with more than {limit} bytes")
+            return bytes(parts)
+
+    async def diagnose(self) -> str | None:
+        """Ask the hub's web port what it thinks of our certificate.
+
+        Returns:
+            The hub's words if the certificate is the trouble; None if it is not, or if nobody answers.
+        """
+        url = self.identity.addresses.web + "/whoami"
+        timeout = aiohttp.ClientTimeout(total=DIAGNOSIS_SECONDS)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(
+                    url,
+                    params={"fingerprint": self.identity.fingerprint},
+                    ssl=tls.web_client_context(self.identity.roots),
+                ) as response,
+            ):
+                answer = await response.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            log.info("no diagnosis", why=repr(error))
+            return None
+        if not isinstance(answer, dict) or answer.get("verdict") in (None, "good"):
+            return None
+        return str(answer.get("words", answer["verdict"]))
+
+    async def close(self) -> None:
+        """End all connections."""
+        for session in [*self._retired, *([self._session] if self._session is not None else [])]:
+            await session.close()
+        self._session, self._retired = None, []
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.close()
+
+    async def _open(self) -> aiohttp.ClientSession:
+        """The session; a new one after the certificate was renewed.
+
+        Requests under way keep the old one, until the renewal after the next: half a month.
+        """
+        mark = self.identity.fingerprint
+        if self._session is None or self._session.closed or self._context_of != mark:
+            for old in self._retired:
+                await old.close()
+            self._retired = [self._session] if self._session is not None else []
+            device = self.identity.device_file
+            context = tls.line_client_context(device, device, self.identity.roots)
+            connector = aiohttp.TCPConnector(ssl=context, socket_factory=self._socket, limit=0)
+            self._session, self._context_of = aiohttp.ClientSession(connector=connector), mark
+        return self._session
+
+    def _socket(self, info: Any) -> socket.socket:
+        """A socket on which a dead line is found while sending, too, where HTTP has no timeout."""
+        family, kind, protocol, _, _ = info
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", max(1, int(self._idle / 2))),
+            ("TCP_KEEPINTVL", max(1, int(self._idle / 6))),
+            ("TCP_KEEPCNT", 3),
+            ("TCP_USER_TIMEOUT", int(self._idle * 1000)),  # RFC 5482; milliseconds
+        ):
+            if hasattr(socket, name):
+                made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        return made
+
+    def _note_clock(self, response: aiohttp.ClientResponse) -> None:
+        try:
+            told = parsedate_to_datetime(response.headers["Date"])
+            self.clock_offset = told - self._clock.now()
+        except (KeyError, ValueError, TypeError):
+            return
+
+    async def _closed(self, error: aiohttp.ClientError) -> Exception:
+        """What a broken request means; a fault of whoever feeds the body comes back as itself."""
+        cause = error.__cause__
+        if isinstance(cause, Exception) and not isinstance(cause, (OSError, aiohttp.ClientError, EOFError)):
+            return cause
+        now = self._clock.monotonic()
+        if self._diagnosed is None or now - self._diagnosed[0] > DIAGNOSIS_PAUSE:
+            self._diagnosed = (now, await self.diagnose() or "")
+        words = self._diagnosed[1]
+        if words:
+            return NotAllowed(f"the hub refuses this edge: {words}")
+        return Unavailable(f"the line to the hub broke: {error or type(error).__name__}")
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+    body = (await response.content.read(64 << 10)).decode(errors="replace")
+    try:
+        words = str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        words = f"status {response.status}"
+    message = f"the hub says: {words}"
+    if response.status >= 500 or response.status in (408, 425, 429):
+        return Unavailable(message, retry_after=_seconds(response.headers.get("Retry-After")))
+    kinds: dict[int, type[Refused]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: Stale}
+    return kinds.get(response.status, Refused)(message)
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and text.isdecimal() else None

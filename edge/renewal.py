@@ -1,0 +1,104 @@
+"""Keeping the device certificate alive: a new one, for a new key, half-way through the old one's life.
+
+The moment is random between 50 and 66 % of the life, so that a fleet enrolled on one day does not
+renew on one day. A failed renewal is tried again after hours, and told louder from 80 % on. The
+hub's key set is fetched on the same rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import random as chance
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from edge.hub_client import HubClient
+from gateway import keyfile
+from gateway.clock import Clock
+from gateway.errors import GatewayError, Malformed, Refused
+from gateway.log import logger
+
+EARLIEST, LATEST = 0.50, 0.66
+ALARM = 0.80
+ROUND = 3600.0
+"""Seconds between looks; also the pause after a failed renewal."""
+
+log = logger("edge.renewal")
+
+
+class Renewal:
+    """Renews the device certificate and the hub's key set."""
+
+    def __init__(self, client: HubClient, clock: Clock, random: Callable[[], float] = chance) -> None:
+        self._client = client
+        self._clock = clock
+        self._random = random
+        self._due = self._choose()
+
+    @property
+    def due(self) -> datetime:
+        """When the certificate will be renewed."""
+        return self._due
+
+    async def run(self) -> None:
+        """Look at start and then hourly. A service: ends only by cancellation."""
+        while True:
+            await self.round()
+            await asyncio.sleep(ROUND)
+
+    async def round(self) -> bool:
+        """One look. Returns whether everything that was due is done; failures are told, and tried again."""
+        try:
+            await self.refresh_keys()
+            if self._clock.now() >= self._due:
+                await self.renew()
+        except GatewayError as error:
+            used = life_used(self._client.identity.certificate, self._clock.now())
+            tell = log.error if used >= ALARM else log.warning
+            tell("renewal failed, will try again", why=str(error), life_used=round(used, 2))
+            return False
+        return True
+
+    async def refresh_keys(self) -> None:
+        """Fetch the hub's key set. Raises as `HubClient.request` and `EdgeIdentity.replace_keys`."""
+        statement = await self._client.read("GET", "/v1/keys")
+        if self._client.identity.replace_keys(statement, self._clock):
+            log.info("new keys of the hub", kids=[key.kid for key in self._client.identity.recipients])
+
+    async def renew(self) -> None:
+        """Get a certificate for a new key, now. Raises as `HubClient.request`, and Unverified."""
+        key = keyfile.new()
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge")])
+        request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+        answer = await self._client.json(
+            "POST", "/v1/renew", json_body={"csr": request.public_bytes(Encoding.PEM).decode()}
+        )
+        if not isinstance(answer, dict):
+            raise Refused("the hub's answer to the renewal is no object")
+        try:
+            chain = tuple(x509.load_pem_x509_certificates(str(answer.get("chain", "")).encode()))
+        except ValueError as error:
+            raise Malformed(f"the hub's answer holds no readable chain: {error}") from error
+        self._client.identity.replace_device(key, chain)
+        self._due = self._choose()
+        log.info("certificate renewed", until=str(chain[0].not_valid_after_utc))
+
+    def _choose(self) -> datetime:
+        start, life = _life(self._client.identity.certificate)
+        return start + life * (EARLIEST + (LATEST - EARLIEST) * self._random())
+
+
+def life_used(certificate: x509.Certificate, now: datetime) -> float:
+    """How much of its life a certificate has behind it; above 1 it has expired."""
+    start, life = _life(certificate)
+    return (now - start) / life
+
+
+def _life(certificate: x509.Certificate) -> tuple[datetime, timedelta]:
+    start = certificate.not_valid_before_utc
+    return start, certificate.not_valid_after_utc - start

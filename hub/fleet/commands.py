@@ -1,0 +1,141 @@
+"""``telerad hub token`` and ``telerad hub edge``: who may join, who is there, who must leave."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from certs.authority import Authority
+from gateway import config, durable
+from gateway.clock import SystemClock
+from gateway.database import Database, open_database
+from gateway.errors import UsageError
+from gateway.model import site_id
+from gateway.trust import spki_pin
+from hub.config import HubConfig
+from hub.fleet import devices, tokens
+from hub.record import Record
+from hub.tables import VERSION, metadata
+
+JOIN_EXAMPLES = """examples:
+  telerad hub token create -c hub.yaml --site H001
+  telerad hub token create -c hub.yaml --site H001 --edge 1 --hours 2 --json
+"""
+EDGE_EXAMPLES = """examples:
+  telerad hub edge list -c hub.yaml
+  telerad hub edge revoke -c hub.yaml --site H001 --edge 1 --why "stolen"
+"""
+
+Actions = Any  # argparse keeps the type of sub-parsers to itself
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command works with."""
+
+    parsed: argparse.Namespace
+    settings: HubConfig
+    database: Database
+    authority: Authority
+
+
+Work = Callable[[Desk], Awaitable[int]]
+
+
+def fill(actions: Actions) -> None:
+    """Enrolment tokens and edges."""
+    token = _group(actions, "token", "one-time tokens, by which edges enrol", JOIN_EXAMPLES)
+    create = _command(token, "create", "make a token and print it with the command for the edge", _create)
+    create.add_argument("--site", required=True, help="the site the edge will speak for, such as H001")
+    create.add_argument("--edge", help="its number; who has it is replaced (default: the next free)")
+    create.add_argument("--hours", type=float, default=24.0, help="how long the token is good (default 24)")
+    edge = _group(actions, "edge", "the edges of this hub", EDGE_EXAMPLES)
+    _command(edge, "list", "every edge, its certificate and when it was last heard", _list)
+    revoke = _command(edge, "revoke", "put an edge out, at once and for good", _revoke)
+    revoke.add_argument("--site", required=True)
+    revoke.add_argument("--edge", help="its number (default: every edge of the site)")
+    revoke.add_argument("--why", default="", help="shown to the edge")
+
+
+def _group(actions: Actions, name: str, summary: str, epilog: str) -> Actions:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = actions.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=form)
+    return parser.add_subparsers(metavar="ACTION", required=True)
+
+
+def _command(group: Actions, name: str, summary: str, work: Work) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = group.add_parser(name, help=summary, description=summary)
+    parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="hub.yaml")
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+    parser.set_defaults(run=lambda parsed: asyncio.run(_with_desk(parsed, work)))
+    return parser
+
+
+async def _with_desk(parsed: argparse.Namespace, work: Work) -> int:
+    settings = config.load(parsed.config, HubConfig)
+    durable.make_folder(settings.data)
+    database = await open_database(settings.database_url, metadata, version=VERSION)
+    try:
+        return await work(Desk(parsed, settings, database, Authority.open(settings.pki, SystemClock())))
+    finally:
+        await database.close()
+
+
+async def _create(desk: Desk) -> int:
+    parsed, life = desk.parsed, timedelta(hours=desk.parsed.hours)
+    if not timedelta(0) < life <= timedelta(days=30):
+        raise UsageError("--hours must be above 0 and at most 720")
+    if parsed.edge is not None and not re.fullmatch(r"[1-9][0-9]{0,5}", parsed.edge):
+        raise UsageError("--edge must be a number from 1")
+    site, random = site_id(parsed.site), secrets.token_bytes(tokens.TOKEN_BYTES)
+    async with desk.database.writing() as connection:
+        token = await tokens.create(connection, site, parsed.edge, SystemClock().now(), life, random)
+    pin, hub = spki_pin(desk.authority.root), desk.settings.web.url
+    command = f"telerad edge enroll -c edge.yaml --hub {hub} --token {token} --pin {pin}"
+    if parsed.json:
+        print(json.dumps({"token": token, "pin": pin, "hub": hub, "site": site, "command": command}))
+    else:
+        print(f"token for one edge of {site}, good for {parsed.hours:g} hours and one use: {token}")
+        print(f"pin of the root: {pin}")
+        print(f"on the edge, run:\n  {command}")
+    return 0
+
+
+async def _list(desk: Desk) -> int:
+    async with desk.database.reading() as connection:
+        edges = await devices.listed(connection)
+    if desk.parsed.json:
+        print(json.dumps({"edges": edges}, ensure_ascii=False))
+        return 0
+    for edge in edges:
+        state = f"revoked {edge['revoked_at']}" if edge["revoked"] else f"until {edge['not_after']}"
+        print(f"{edge['site']}/{edge['edge']:<4} {state}  last heard {edge['last_seen'] or 'never'}")
+    if not edges:
+        print("no edges")
+    return 0
+
+
+async def _revoke(desk: Desk) -> int:
+    parsed, now = desk.parsed, SystemClock().now()
+    custody: Record = import_module("hub.custody").CustodyLog(desk.database, None, SystemClock())
+    async with desk.database.writing() as connection:
+        out = await devices.revoke(connection, parsed.site, parsed.edge, now, parsed.why)
+        for mark in out.fingerprints:
+            detail = {"why": parsed.why}
+            await custody.append(connection, "edge-revoked", site=parsed.site, subject=mark, detail=detail)
+    for certificate in out.certificates:
+        desk.authority.revoke(certificate, parsed.why)
+    if parsed.json:
+        print(json.dumps({"revoked": list(out.fingerprints)}))
+    else:
+        print(f"{len(out.fingerprints)} certificates revoked; the hub's line refuses them from now on")
+    return 0 if out.fingerprints else 1

@@ -1,0 +1,121 @@
+"""The door of the line port: who calls is what the TLS certificate says, asked anew on every request.
+
+The table is asked on every request, not on every connection, so a revoked edge is out on the next
+request of a connection that was open already. A request that is still streaming when its edge is
+revoked is cut by `Door.run` within `SWEEP_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.clock import Clock
+from gateway.database import Database
+from gateway.errors import DataError, NotAllowed, PeerError, ResourceError, Unverified
+from gateway.log import logger
+from gateway.tls import peer_identity
+from gateway.trust import Identity, Trust, fingerprint
+from hub.fleet import devices
+from hub.fleet.answers import refusal
+
+SWEEP_SECONDS = 2.0
+SEEN_SECONDS = 30.0
+"""How often at most a calling edge is noted as seen; each note is a durable write."""
+
+IDENTITY = "identity"
+"""Key of the caller's `Identity` in a request."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = logger("hub.fleet")
+
+
+class Door:
+    """Lets devices of the fleet in, and nobody else."""
+
+    def __init__(self, database: Database, trust: Trust, clock: Clock) -> None:
+        self._database = database
+        self._trust = trust
+        self._clock = clock
+        self._inside: Counter[tuple[str, asyncio.Transport]] = Counter()
+        self._seen: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Cut requests of edges that were revoked meanwhile. A service: ends only by cancellation."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.sweep()
+
+    async def sweep(self) -> int:
+        """Cut the connections of revoked edges with a request under way. Returns how many."""
+        if not self._inside:
+            return 0
+        async with self._database.reading() as connection:
+            marks = {mark for mark, _ in self._inside}
+            out = await devices.revoked_among(connection, list(marks))
+        cut = [transport for mark, transport in self._inside if mark in out]
+        for transport in cut:
+            transport.abort()
+        return len(cut)
+
+    async def admit(self, request: web.Request) -> Identity:
+        """Who calls. Raises Unverified or NotAllowed."""
+        transport = request.transport
+        ssl_object = transport.get_extra_info("ssl_object") if transport is not None else None
+        if ssl_object is None:
+            raise Unverified("the connection is not TLS, or already closed")
+        identity = peer_identity(ssl_object, self._trust, self._clock.now())
+        async with self._database.reading() as connection:
+            await devices.admit(connection, identity)
+        await self._note(identity)
+        return identity
+
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Admit one request and answer it; errors of the tree become HTTP status and JSON."""
+        try:
+            identity = await self.admit(request)
+        except (Unverified, NotAllowed) as error:
+            log.warning("refused at the door", why=str(error), remote=request.remote)
+            response = refusal(NotAllowed(str(error)))
+            response.force_close()
+            return response
+        request[IDENTITY] = identity
+        assert request.transport is not None  # noqa: S101  # `admit` has looked at it
+        inside = (fingerprint(identity.certificate), request.transport)
+        self._inside[inside] += 1
+        try:
+            return await handler(request)
+        except (PeerError, DataError, ResourceError) as error:
+            log.warning("refused", why=str(error), site=identity.site, path=request.path)
+            return refusal(error)
+        finally:
+            self._inside[inside] -= 1
+            if self._inside[inside] == 0:
+                del self._inside[inside]
+
+    async def _note(self, identity: Identity) -> None:
+        now = self._clock.monotonic()
+        if now - self._seen.get(identity.name, -SEEN_SECONDS) < SEEN_SECONDS:
+            return
+        self._seen[identity.name] = now
+        async with self._database.writing() as connection:
+            await devices.seen(connection, identity.site or "", identity.edge or "", self._clock.now())
+
+
+def device_middleware(door: Door) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """`door` as aiohttp middleware for the line application."""
+
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await door.handle(request, handler)
+
+    return admit
+
+
+def caller(request: web.Request) -> Identity:
+    """Who sent a request that passed the door."""
+    identity: Identity = request[IDENTITY]
+    return identity

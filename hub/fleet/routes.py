@@ -1,0 +1,124 @@
+"""The fleet's HTTP routes: enrolment and diagnosis on the web port, the rest on the line port."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.clock import Clock
+from gateway.database import Database
+from gateway.errors import DataError, Malformed, PeerError, ResourceError
+from gateway.log import logger
+from gateway.trust import pem, spki_pin
+from hub.config import HubConfig
+from hub.fleet import devices
+from hub.fleet.answers import refusal
+from hub.fleet.diagnosis import diagnose
+from hub.fleet.enrolment import Enrolled, Enrolment
+from hub.fleet.middleware import Handler, caller
+from hub.identity import HubKeys
+
+MAX_BODY = 64 << 10
+"""Bytes of an enrolment, renewal or status body."""
+
+log = logger("hub.fleet")
+
+
+def fleet_web_routes(
+    database: Database, enrolment: Enrolment, keys: HubKeys, config: HubConfig, clock: Clock
+) -> list[web.RouteDef]:
+    """For the web application: what an edge needs before (or when) its certificate does not work.
+
+    ``GET /enroll/ca``, ``POST /enroll``, ``GET /whoami?fingerprint=…``.
+    """
+
+    async def authority(_: web.Request) -> web.Response:
+        return web.json_response({"root": pem([keys.root]).decode(), "pin": spki_pin(keys.root)})
+
+    async def enrol(request: web.Request) -> web.Response:
+        body = await _json(request, "token", "csr")
+        enrolled = await enrolment.enrol(body["token"], body["csr"])
+        return web.json_response(_answer(enrolled, keys, config))
+
+    async def whoami(request: web.Request) -> web.Response:
+        async with database.reading() as connection:
+            return web.json_response(await diagnose(connection, request.query.get("fingerprint", ""), clock))
+
+    return [
+        web.get("/enroll/ca", authority),
+        web.post("/enroll", _told(enrol)),
+        web.get("/whoami", _told(whoami)),
+    ]
+
+
+def fleet_line_routes(
+    database: Database, enrolment: Enrolment, keys: HubKeys, config: HubConfig, clock: Clock
+) -> list[web.RouteDef]:
+    """For the line application, behind the door.
+
+    ``POST /v1/renew`` {"csr"}, ``GET /v1/keys``, ``POST /v1/status`` (any JSON object).
+    """
+
+    async def renew(request: web.Request) -> web.Response:
+        body = await _json(request, "csr")
+        return web.json_response(_answer(await enrolment.renew(caller(request), body["csr"]), keys, config))
+
+    async def key_set(_: web.Request) -> web.Response:
+        return web.Response(body=keys.signed_key_set(), content_type="application/json")
+
+    async def status(request: web.Request) -> web.Response:
+        told = await _json(request)
+        identity = caller(request)
+        async with database.writing() as connection:
+            text = json.dumps(told, ensure_ascii=False)
+            await devices.seen(connection, identity.site or "", identity.edge or "", clock.now(), text)
+        return web.Response(status=204)
+
+    return [
+        web.post("/v1/renew", renew),
+        web.get("/v1/keys", key_set),
+        web.post("/v1/status", status),
+    ]
+
+
+def _answer(enrolled: Enrolled, keys: HubKeys, config: HubConfig) -> dict[str, Any]:
+    return {
+        "chain": pem(enrolled.issued.chain).decode(),
+        "root": pem([keys.root]).decode(),
+        "line_url": config.line.url,
+        "key_set": keys.signed_key_set().decode(),
+        "site": enrolled.site,
+        "edge": enrolled.edge,
+    }
+
+
+async def _json(request: web.Request, *texts: str) -> dict[str, Any]:
+    """The body as a JSON object in which `texts` are strings. Raises Malformed."""
+    data = await request.content.read(MAX_BODY + 1)
+    while len(data) <= MAX_BODY and not request.content.at_eof():
+        data += await request.content.read(MAX_BODY + 1 - len(data))
+    if len(data) > MAX_BODY:
+        raise Malformed(f"the body is larger than {MAX_BODY} bytes")
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("the body is not JSON") from error
+    if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in texts):
+        raise Malformed(f"the body must be a JSON object with the texts {', '.join(texts) or '(none)'}")
+    return body
+
+
+def _told(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
+    """On the web port, which has no door of ours: errors of the tree as JSON answers."""
+
+    async def told(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (PeerError, DataError, ResourceError) as error:
+            log.warning("refused", why=str(error), path=request.path, remote=request.remote)
+            return refusal(error)
+
+    return told

@@ -1,0 +1,89 @@
+"""One-time tokens, by which an edge is let into the fleet for one site."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.clock import parse_rfc3339, rfc3339
+from gateway.errors import NotAllowed
+from gateway.model import SiteId
+from hub.tables.fleet import tokens
+
+TOKEN_BYTES = 20
+"""160 random bits, so 32 characters of base 32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token allows.
+
+    Attributes:
+        site: the site the edge will speak for.
+        edge: its number there; None: the next free one.
+        device: fingerprint of the certificate the token was already spent on, or None.
+    """
+
+    site: SiteId
+    edge: str | None
+    device: str | None
+
+
+async def create(
+    connection: AsyncConnection, site: SiteId, edge: str | None, now: datetime, life: timedelta, random: bytes
+) -> str:
+    """Add a token and return it; only its digest is kept.
+
+    Args:
+        connection: of a writing transaction.
+        site: the site it is for.
+        edge: the edge's number there, or None for the next free one.
+        now: the time of day.
+        life: how long it may be used.
+        random: `TOKEN_BYTES` random bytes.
+    """
+    token = base64.b32encode(random).decode().lower()
+    row = {
+        "token_sha256": _digest(token),
+        "site": site,
+        "edge": edge,
+        "created_at": rfc3339(now),
+        "expires_at": rfc3339(now + life),
+    }
+    await connection.execute(insert(tokens).values(row))
+    return token
+
+
+async def look(connection: AsyncConnection, token: str, now: datetime) -> Grant:
+    """What a token allows, spent or not.
+
+    Raises:
+        NotAllowed: there is no such token, or its time is over.
+    """
+    found = await connection.execute(select(tokens).where(tokens.c.token_sha256 == _digest(token)))
+    row = found.mappings().first()
+    if row is None:
+        raise NotAllowed("this enrolment token is not known; was it typed whole?")
+    if parse_rfc3339(row["expires_at"]) < now:
+        raise NotAllowed(
+            f"this enrolment token expired on {row['expires_at']}; the hub's clock says {rfc3339(now)}"
+        )
+    return Grant(SiteId(row["site"]), row["edge"], row["device"])
+
+
+async def spend(connection: AsyncConnection, token: str, device: str, now: datetime) -> None:
+    """Mark a token used, for the certificate with the fingerprint `device`; once and for all."""
+    await connection.execute(
+        update(tokens)
+        .where(tokens.c.token_sha256 == _digest(token), tokens.c.used_at.is_(None))
+        .values(used_at=rfc3339(now), device=device)
+    )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.strip().lower().encode()).hexdigest()

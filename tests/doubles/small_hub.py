@@ -1,0 +1,113 @@
+"""A hub with its two TLS ports on loopback, and the fleet's real routes; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from certs.authority import Authority
+from edge.enroll import Invitation
+from gateway.clock import SystemClock
+from gateway.database import Database, open_database
+from gateway.model import site_id
+from gateway.trust import spki_pin
+from hub.config import HubConfig, Line, Web
+from hub.fleet import tokens
+from hub.fleet.enrolment import Enrolment
+from hub.fleet.middleware import Door, device_middleware
+from hub.fleet.routes import fleet_line_routes, fleet_web_routes
+from hub.identity import HubKeys
+from hub.tables import VERSION, metadata
+
+
+@dataclass
+class Events:
+    """A custody log that only remembers."""
+
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    async def append(
+        self,
+        connection: Any,
+        event: str,
+        *,
+        site: str = "",
+        subject: str = "",
+        detail: Mapping[str, Any] = {},
+    ) -> None:
+        self.seen.append((event, site))
+
+
+@dataclass
+class SmallHub:
+    config: HubConfig
+    database: Database
+    authority: Authority
+    keys: HubKeys
+    enrolment: Enrolment
+    door: Door
+    events: Events
+
+    @property
+    def pin(self) -> str:
+        return spki_pin(self.authority.root)
+
+    async def token(self, site: str = "H001", edge: str | None = None, hours: float = 24) -> str:
+        random = __import__("secrets").token_bytes(tokens.TOKEN_BYTES)
+        now = SystemClock().now()
+        async with self.database.writing() as connection:
+            return await tokens.create(connection, site_id(site), edge, now, timedelta(hours=hours), random)
+
+    async def invitation(self, site: str = "H001", edge: str | None = None) -> Invitation:
+        return Invitation(self.config.web.url, await self.token(site, edge), self.pin)
+
+
+def _listen() -> socket.socket:
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    return listening
+
+
+@asynccontextmanager
+async def small_hub(
+    folder: Path, more: Callable[[SmallHub], list[web.RouteDef]] = lambda _: []
+) -> AsyncIterator[SmallHub]:
+    """Run it; `more` adds routes to the line."""
+    clock, at_web, at_line = SystemClock(), _listen(), _listen()
+    urls = [f"https://localhost:{one.getsockname()[1]}" for one in (at_web, at_line)]
+    config = HubConfig(
+        folder / "hub", folder / "pki", folder / "rules.yaml", web=Web(url=urls[0]), line=Line(url=urls[1])
+    )
+    authority = await asyncio.to_thread(Authority.create, folder / "pki", clock)
+    keys = await asyncio.to_thread(HubKeys.prepare, config, authority, clock)
+    database = await open_database(config.database_url, metadata, version=VERSION)
+    events = Events()
+    enrolment = Enrolment(database, authority, events, clock)
+    door = Door(database, authority.trust, clock)
+    hub = SmallHub(config, database, authority, keys, enrolment, door, events)
+    portal = web.Application()
+    portal.add_routes(fleet_web_routes(database, enrolment, keys, config, clock))
+    line = web.Application(middlewares=[device_middleware(door)])
+    line.add_routes([*fleet_line_routes(database, enrolment, keys, config, clock), *more(hub)])
+    runners = [web.AppRunner(portal, shutdown_timeout=0.2), web.AppRunner(line, shutdown_timeout=0.2)]
+    try:
+        for runner, listening, context in zip(
+            runners, (at_web, at_line), (keys.web_context(), keys.line_context()), strict=True
+        ):
+            await runner.setup()
+            await web.SockSite(runner, listening, ssl_context=context).start()
+        yield hub
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+        await database.close()
+        for listening in (at_web, at_line):
+            listening.close()
