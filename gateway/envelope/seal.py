@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 
 import zstandard
 
@@ -89,9 +90,14 @@ class InstanceWriter:
         self.length += len(data)
         self._coder.write(data)
 
-    def finish(self, facts: InstanceFacts) -> InstanceEntry:
-        """End the instance and enter it in the manifest under `facts`."""
-        parameters = self._coder.finish()
+    def finish(
+        self, facts: InstanceFacts, remarks: Mapping[str, str] = MappingProxyType({})
+    ) -> InstanceEntry:
+        """End the instance and enter it in the manifest under `facts`.
+
+        `remarks` stand beside the codec's parameters, for the hub to read: ``flaw``, ``charset``.
+        """
+        parameters = {**remarks, **self._coder.finish()}
         entry = InstanceEntry(
             **{field.name: getattr(facts, field.name) for field in fields(InstanceFacts)},
             sha256=Sha256(self._digest.hexdigest()),
@@ -181,13 +187,21 @@ class BodySealer:
         if entry is not None:
             self._entries.append(entry)
 
-    def add(self, facts: InstanceFacts, data: Iterable[Buffer], codec: str) -> InstanceEntry:
+    def add(
+        self,
+        facts: InstanceFacts,
+        data: Iterable[Buffer],
+        codec: str,
+        *,
+        remarks: Mapping[str, str] = MappingProxyType({}),
+    ) -> InstanceEntry:
         """Code and seal one whole instance.
 
         Args:
             facts: what is known besides its bytes.
             data: the dataset bytes, in pieces of any size.
             codec: ``raw`` or ``zstd``.
+            remarks: as `InstanceWriter.finish` takes them.
 
         Returns:
             The entry, with digest, length and place.
@@ -195,7 +209,7 @@ class BodySealer:
         writer = self.begin(codec)
         for piece in data:
             writer.write(piece)
-        return writer.finish(facts)
+        return writer.finish(facts, remarks)
 
     def notice(self, notice: Notice) -> None:
         """Tell the hub something along with the instances."""

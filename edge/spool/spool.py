@@ -1,0 +1,377 @@
+"""The spool itself: takes instances in, gives items out, lets them go on a receipt."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import zstandard
+
+from edge.spool.bell import Bell
+from edge.spool.budget import Budget
+from edge.spool.files import BodyFile, SpoolFiles
+from edge.spool.item import ChainTip, LinkState, SpoolItem
+from edge.spool.journal import Journal
+from edge.spool.recovery import recover
+from edge.spool.states import UNSENT, WAITING, Event, State, after
+from edge.spool.status import Load, SpoolStatus, reason
+from edge.spool.view import StudyFacts, StudyView
+from gateway import durable
+from gateway.clock import Clock, rfc3339
+from gateway.dicom import transfer
+from gateway.envelope.inner import InstanceFacts, Notice
+from gateway.envelope.layout import Draft
+from gateway.envelope.seal import BodySealer, KemPublic
+from gateway.envelope.trailer import trailer
+from gateway.errors import Broken
+from gateway.log import logger
+from gateway.model import ParcelId, Priority, Sha256, SiteId
+
+SHOWN = 100
+KEEP_PURGED = timedelta(days=30)
+PIECE = 1 << 20
+log = logger("edge.spool")
+
+
+class Spool:
+    """The spool of one edge. Made by `open`; every method may be called from any thread.
+
+    Attributes:
+        received: rings when something is there to sign.
+        sealed: rings when something is there to send.
+        view: studies in memory, for the console.
+        tip: the newest signed header.
+    """
+
+    def __init__(
+        self,
+        files: SpoolFiles,
+        journal: Journal,
+        tip: ChainTip,
+        *,
+        site: SiteId,
+        recipients: Callable[[], Sequence[KemPublic]],
+        reserve: int,
+        clock: Clock,
+    ) -> None:
+        self.received, self.sealed = Bell(), Bell()
+        self.view = StudyView()
+        self.tip = tip
+        self.files = files
+        self._journal, self._site, self._recipients = journal, site, recipients
+        self._budget, self._clock = Budget(reserve), clock
+        self._lock = threading.Lock()
+        self._newest_purged: SpoolItem | None = None
+
+    @classmethod
+    def open(
+        cls,
+        data: Path,
+        *,
+        site: SiteId,
+        recipients: Callable[[], Sequence[KemPublic]],
+        reserve: int,
+        clock: Clock,
+    ) -> Self:
+        """Open the spool below `data`, recovering from whatever happened before.
+
+        Args:
+            data: the edge's data folder.
+            site: our own, sealed into every parcel.
+            recipients: the hub's current keys; asked for every parcel.
+            reserve: bytes of the disk that are not for images.
+            clock: the time.
+
+        Raises:
+            Broken: the index is of another version.
+        """
+        files = SpoolFiles(data)
+        durable.make_folder(files.spool)
+        journal = Journal(files.index)
+        found = recover(files, journal)
+        spool = cls(files, journal, found.tip, site=site, recipients=recipients, reserve=reserve, clock=clock)
+        for item in journal.in_states((State.CONFIRMED,), -1):
+            spool._purge(item)
+        for parcel, _ in files.parcels(".head"):
+            kept = journal.get(parcel)
+            if kept is not None and kept.state is State.PURGED:
+                spool._drop_header(kept)
+        old = journal.purged_before(rfc3339(clock.now() - KEEP_PURGED), -1)
+        journal.forget(parcel for parcel in old if not files.head(parcel).exists())
+        log.info("spool open", sequence=found.tip.sequence, swept=found.swept, rebuilt=found.rebuilt)
+        return spool
+
+    def close(self) -> None:
+        """Close the index. Nothing need be saved: the files are the truth."""
+        self._journal.close()
+
+    # -- in: called by association threads ---------------------------------------------------------
+
+    def receive(
+        self,
+        facts: InstanceFacts,
+        data: bytes | bytearray | memoryview,
+        *,
+        priority: Priority = Priority.ROUTINE,
+        remarks: Mapping[str, str] | None = None,
+        study: StudyFacts | None = None,
+    ) -> SpoolItem:
+        """Seal one instance to the hub and make it durable. Blocks until it is.
+
+        Args:
+            facts: its UIDs, transfer syntax, time and sender.
+            data: the dataset bytes, exactly as they came.
+            priority: how soon it must travel.
+            remarks: for the hub, beside the instance: ``flaw`` (why it could not be read whole),
+                ``charset`` (what the sender usually means where nothing is declared).
+            study: for the console; kept in memory alone.
+
+        Raises:
+            StorageFull: the disk is below its reserve, or full.
+        """
+        view = memoryview(data)
+        codec = choose_codec(view, facts.transfer_syntax_uid)
+
+        def fill(sealer: BodySealer) -> None:
+            pieces = (view[at : at + PIECE] for at in range(0, len(view), PIECE))
+            sealer.add(facts, pieces, codec, remarks=remarks or {})
+
+        modality = study.modality[:16] if study else ""
+        item = self._write(fill, len(view), priority=priority, modality=modality, instances=1)
+        if study is not None:
+            self.view.received(item.parcel_id, study, priority, item.received_at)
+        return item
+
+    def notify(self, notice: Notice, *, priority: Priority = Priority.ROUTINE) -> SpoolItem:
+        """Tell the hub something, behind what was received before with the same priority.
+
+        Raises:
+            StorageFull: as `receive`.
+        """
+        return self._write(
+            lambda sealer: sealer.notice(notice), 4096, priority=priority, modality="", instances=0
+        )
+
+    def check_room(self, incoming: int) -> None:
+        """Raises StorageFull if `incoming` bytes may not be taken now."""
+        self._budget.check(durable.free_bytes(self.files.spool), incoming)
+
+    def _write(
+        self,
+        fill: Callable[[BodySealer], object],
+        size: int,
+        *,
+        priority: Priority,
+        modality: str,
+        instances: int,
+    ) -> SpoolItem:
+        self.check_room(size)
+        parcel = ParcelId(secrets.token_hex(16))
+        with durable.writing(self.files.body(parcel)) as file:
+            sealer = BodySealer(file.write, self._recipients(), parcel, site=self._site)
+            fill(sealer)
+            draft = sealer.finish()
+            file.write(trailer(draft))
+        item = SpoolItem(
+            parcel_id=parcel,
+            state=State.RECEIVED,
+            sealed_size=draft.sealed_size,
+            chunk_count=len(draft.chunks),
+            instances=instances,
+            priority=priority,
+            modality=modality,
+            received_at=rfc3339(self._clock.now()),
+        )
+        self._journal.put(item)
+        self.received.ring()
+        return item
+
+    # -- signing: called by edge/pack alone ---------------------------------------------------------
+
+    async def next_to_pack(self) -> SpoolItem:
+        """The unsigned item that goes first; waits for one."""
+        while True:
+            heard = self.received.rings
+            found = await asyncio.to_thread(self._journal.to_pack, 1)
+            if found:
+                return found[0]
+            await self.received.wait(heard)
+
+    def draft(self, parcel: ParcelId) -> Draft:
+        """What is to be signed. Raises Malformed if the file is damaged."""
+        return self.files.draft(parcel)
+
+    def signed(self, parcel: ParcelId, sequence: int, digest: Sha256, statement: bytes) -> SpoolItem:
+        """Keep a signed header: durable before the next may follow it. Blocks.
+
+        Raises:
+            Broken: it does not follow the newest one.
+            StorageFull: the disk is full.
+        """
+        if sequence != self.tip.sequence + 1:
+            raise Broken(f"header {sequence} cannot follow header {self.tip.sequence}")
+        durable.create(self.files.head(parcel), statement)
+        self.tip = ChainTip(sequence, digest)
+        item = self._change(parcel, Event.SIGN, sequence=sequence, digest=digest)
+        self.sealed.ring()
+        return item
+
+    # -- out: called by edge/uplink ---------------------------------------------------------------
+
+    async def waiting(self, limit: int = 1000) -> list[SpoolItem]:
+        """Signed and without receipt: by priority, then by sequence. Ring: `sealed`."""
+        return await asyncio.to_thread(self._journal.in_states, UNSENT, limit)
+
+    async def item(self, parcel: ParcelId) -> SpoolItem | None:
+        """One item, if it is known."""
+        return await asyncio.to_thread(self._journal.get, parcel)
+
+    def header(self, parcel: ParcelId) -> bytes:
+        """The signed header, as it was made. Raises FileNotFoundError if there is none."""
+        return self.files.head(parcel).read_bytes()
+
+    def body(self, parcel: ParcelId) -> BodyFile:
+        """The sealed body, without its trailer: ``read(offset, n)``; close it after use.
+
+        Raises:
+            FileNotFoundError: it has been purged.
+            Malformed: the file is damaged.
+        """
+        return BodyFile(self.files.body(parcel), self.files.draft(parcel).sealed_size)
+
+    async def mark(
+        self, parcel: ParcelId, event: Event, *, reason: str = "", next_try: str | None = None
+    ) -> SpoolItem:
+        """Note what happened: START, INTERRUPT, ARRIVE, HOLD. For a receipt there is `confirm`.
+
+        Args:
+            parcel: which one.
+            event: what happened.
+            reason: why it waits or is held, in plain words.
+            next_try: RFC 3339, when it is tried again.
+
+        Raises:
+            Broken: that cannot happen to it now.
+        """
+        if event in (Event.SIGN, Event.CONFIRM, Event.PURGE):
+            raise Broken(f"{event.value} has its own method")
+        if event is Event.HOLD:
+            return await asyncio.to_thread(self._hold, parcel, reason)
+        return await asyncio.to_thread(self._change, parcel, event, reason=reason, next_try=next_try)
+
+    async def confirm(self, parcel: ParcelId, receipt: bytes) -> SpoolItem:
+        """Keep the hub's receipt durably, then let the body go. The caller has verified it.
+
+        Returns:
+            The item, PURGED.
+        """
+        return await asyncio.to_thread(self._confirm, parcel, receipt)
+
+    async def release(self, parcel: ParcelId) -> SpoolItem:
+        """A person says: try a held item again."""
+        return await asyncio.to_thread(self._release, parcel)
+
+    async def status(self, link: LinkState | None = None) -> SpoolStatus:
+        """What is here, and why it waits."""
+        return await asyncio.to_thread(self._status, link)
+
+    def _confirm(self, parcel: ParcelId, receipt: bytes) -> SpoolItem:
+        target = self.files.receipt(parcel)
+        durable.make_folder(target.parent)
+        if not target.exists():
+            durable.create(target, receipt)
+        item = self._change(parcel, Event.CONFIRM)
+        self.view.confirmed(parcel)
+        return self._purge(item) if item.state is State.CONFIRMED else item
+
+    def _purge(self, item: SpoolItem) -> SpoolItem:
+        """Remove the body, and the header unless it is the newest; the receipt is durable already."""
+        if not self.files.receipt(item.parcel_id).exists():
+            raise Broken(f"parcel {item.parcel_id} has no receipt and must not be purged")
+        self.files.body(item.parcel_id).unlink(missing_ok=True)
+        self.files.held(item.parcel_id).unlink(missing_ok=True)
+        self._drop_header(item)
+        return self._change(item.parcel_id, Event.PURGE)
+
+    def _drop_header(self, item: SpoolItem) -> None:
+        """Remove a confirmed item's header; the newest one of all stays until there is a newer one."""
+        with self._lock:
+            going = [one for one in (self._newest_purged, item) if one is not None]
+            self._newest_purged = None
+            for one in going:
+                if one.sequence is None or one.sequence < self.tip.sequence:
+                    self.files.head(one.parcel_id).unlink(missing_ok=True)
+                else:
+                    self._newest_purged = one
+
+    def _hold(self, parcel: ParcelId, reason: str) -> SpoolItem:
+        durable.replace(self.files.held(parcel), reason.encode())
+        log.warning("held", parcel=parcel, reason=reason)
+        return self._change(parcel, Event.HOLD, reason=reason)
+
+    def _release(self, parcel: ParcelId) -> SpoolItem:
+        event = Event.RELEASE if self.files.head(parcel).exists() else Event.REOPEN
+        durable.remove(self.files.held(parcel))
+        item = self._change(parcel, event)
+        (self.sealed if event is Event.RELEASE else self.received).ring()
+        return item
+
+    def _change(
+        self,
+        parcel: ParcelId,
+        event: Event,
+        *,
+        reason: str = "",
+        next_try: str | None = None,
+        sequence: int | None = None,
+        digest: Sha256 | None = None,
+    ) -> SpoolItem:
+        with self._lock:
+            item = self._journal.get(parcel)
+            if item is None:
+                raise Broken(f"parcel {parcel} is not in the spool")
+            changed = replace(
+                item,
+                state=after(item.state, event),
+                reason=reason,
+                next_try=next_try,
+                sequence=item.sequence if sequence is None else sequence,
+                digest=item.digest if digest is None else digest,
+            )
+            self._journal.put(changed)
+            return changed
+
+    def _status(self, link: LinkState | None) -> SpoolStatus:
+        counts = self._journal.counts()
+        free = durable.free_bytes(self.files.spool)
+        per_day = self._journal.received_since(rfc3339(self._clock.now() - timedelta(days=1)))
+        first = self._journal.in_states(WAITING, SHOWN)
+        return SpoolStatus(
+            states={state: Load(*counts[state]) for state in counts},
+            oldest_waiting=self._journal.oldest(WAITING),
+            first=tuple((item, reason(item, link)) for item in first),
+            held=tuple(self._journal.in_states((State.HELD,), SHOWN)),
+            studies=tuple(self.view.studies()),
+            free=free,
+            reserve=self._budget.reserve,
+            days_left=self._budget.days_left(free, per_day),
+            accepting=free > self._budget.reserve,
+        )
+
+
+SAMPLE = 64 << 10
+
+
+def choose_codec(data: memoryview, transfer_syntax_uid: str) -> str:
+    """``zstd``, or ``raw`` where it would not help: compressed syntaxes, and bytes that look random."""
+    if transfer.compressed(transfer_syntax_uid) or len(data) < 64:
+        return "raw"
+    middle = max(len(data) // 2 - SAMPLE // 2, 0)
+    sample = data[middle : middle + SAMPLE]
+    return "zstd" if len(zstandard.compress(sample, 1)) < len(sample) * 0.95 else "raw"

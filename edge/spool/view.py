@@ -1,0 +1,98 @@
+"""What the technician's page shows of waiting studies. In memory alone: nothing here reaches the disk.
+
+After a restart the page shows modality, time and counts from the index until new images come.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from gateway.model import ParcelId, Priority
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What an instance says of its study, for the eye of the technician."""
+
+    study_uid: str
+    patient_name: str = ""
+    patient_id: str = ""
+    accession: str = ""
+    description: str = ""
+    modality: str = ""
+
+
+@dataclass(slots=True)
+class _Study:
+    facts: StudyFacts
+    priority: Priority
+    first_at: str
+    last_at: str
+    received: int = 0
+    waiting: set[ParcelId] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyProgress:
+    """One study as the page shows it."""
+
+    facts: StudyFacts
+    priority: Priority
+    first_at: str
+    last_at: str
+    received: int
+    sent: int
+
+
+class StudyView:
+    """Studies received since the start, newest last. Thread-safe."""
+
+    def __init__(self, keep: int = 200) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._studies: dict[str, _Study] = {}
+        self._of: dict[ParcelId, str] = {}
+
+    def received(self, parcel: ParcelId, facts: StudyFacts, priority: Priority, at: str) -> None:
+        """An instance of the study is durable here."""
+        with self._lock:
+            study = self._studies.get(facts.study_uid)
+            if study is None:
+                study = self._studies[facts.study_uid] = _Study(facts, priority, at, at)
+            study.received += 1
+            study.last_at = at
+            study.waiting.add(parcel)
+            self._of[parcel] = facts.study_uid
+            self._prune()
+
+    def confirmed(self, parcel: ParcelId) -> None:
+        """The hub has signed for it."""
+        with self._lock:
+            study = self._studies.get(self._of.pop(parcel, ""))
+            if study is not None:
+                study.waiting.discard(parcel)
+
+    def studies(self) -> list[StudyProgress]:
+        """All studies, those with something waiting first."""
+        with self._lock:
+            shown = [
+                StudyProgress(
+                    one.facts,
+                    one.priority,
+                    one.first_at,
+                    one.last_at,
+                    one.received,
+                    one.received - len(one.waiting),
+                )
+                for one in self._studies.values()
+            ]
+        return sorted(shown, key=lambda one: (one.sent == one.received, one.priority, one.first_at))
+
+    def _prune(self) -> None:
+        """Forget finished studies beyond `keep`, oldest first."""
+        surplus = len(self._studies) - self._keep
+        if surplus > 0:
+            done = [uid for uid, study in self._studies.items() if not study.waiting]
+            for uid in done[:surplus]:
+                del self._studies[uid]
