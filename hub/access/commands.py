@@ -54,7 +54,7 @@ def fill(commands: Actions) -> None:
     _fill_reader(_group(commands, "reader", "what a reader reads", READER_EXAMPLES))
     tokens = _group(commands, "bearer", "tokens for programs that speak DICOMweb", "")
     create = _command(tokens, "create", "make a token (and its service account)", _create_bearer)
-    create.add_argument("--name", required=True, help="the service account")
+    create.add_argument("--name", default="dicomweb", help="the service account (default dicomweb)")
     create.add_argument("--days", type=float, default=90.0, help="life of the token (default 90)")
 
 

@@ -52,6 +52,7 @@ studies = Table(
     Column("study_id", String(64), nullable=False, default=""),
     Column("description", Text, nullable=False, default=""),
     Column("referring", Text, nullable=False, default=""),
+    Column("institution", Text, nullable=False, default=""),
     Column("clinical_question", Text, nullable=False, default=""),  # from order or header
     Column("modalities", Text, nullable=False, default=""),  # distinct, sorted, joined by a backslash
     Column("body_parts", Text, nullable=False, default=""),  # likewise
