@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import MetaData, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway import durable
 from gateway.errors import Broken
 
 BUSY_TIMEOUT_MS = 30_000
@@ -66,6 +67,8 @@ async def open_database(url: str, metadata: MetaData, *, version: int) -> Databa
     engine = create_async_engine(url, pool_size=8) if ":memory:" not in url else create_async_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        if engine.url.database and ":memory:" not in url:
+            durable.make_folder(Path(engine.url.database).parent)
     database = Database(engine)
     try:
         await _settle_tables(database, metadata, version)
