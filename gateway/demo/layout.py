@@ -164,7 +164,9 @@ def _create_user(layout: Layout, person: Person, password: str) -> None:
 
 def bearer_token(layout: Layout) -> str:
     """A token for DICOMweb clients."""
-    answer = json.loads(telerad("hub", "bearer", "create", "-c", layout.hub_config, "--name", "demo", "--json"))
+    answer = json.loads(
+        telerad("hub", "bearer", "create", "-c", layout.hub_config, "--name", "demo", "--json")
+    )
     return str(answer["token"])
 
 
