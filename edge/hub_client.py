@@ -221,7 +221,8 @@ class HubClient:
     async def _closed(self, error: aiohttp.ClientError) -> Exception:
         """What a broken request means; a fault of whoever feeds the body comes back as itself."""
         cause = error.__cause__
-        if isinstance(cause, Exception) and not isinstance(cause, (OSError, aiohttp.ClientError, EOFError)):
+        fed = type(error) is aiohttp.ClientConnectionError  # exactly: so aiohttp tells a failing body
+        if fed and isinstance(cause, Exception) and not isinstance(cause, (OSError, aiohttp.ClientError)):
             return cause
         now = self._clock.monotonic()
         if self._diagnosed is None or now - self._diagnosed[0] > DIAGNOSIS_PAUSE:

@@ -64,8 +64,9 @@ class HubKeys:
             "timestamp", lambda: rsa.generate_private_key(65537, 3072), rsa.RSAPrivateKey
         )
         self.checkpoint_key = self._key("checkpoint", Ed25519PrivateKey.generate, Ed25519PrivateKey)
-        self.maintain()
+        self._certify_hub()
         self.receipt_signer = FileSigner.load(self.folder / "receipt.key", self.folder / "receipt.pem")
+        self.maintain()
 
     @classmethod
     def prepare(cls, config: HubConfig, authority: Authority, clock: Clock) -> HubKeys:
@@ -121,13 +122,11 @@ class HubKeys:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             await asyncio.to_thread(self.maintain)
-            self.receipt_signer.chain = read_certificates(self.folder / "receipt.pem")
 
     def maintain(self) -> None:
         """Renew what has passed two thirds of its life, and show it on contexts in use."""
-        self._certify(
-            "receipt", lambda key: self.authority.issue_hub(key, self._name), _names_hub(self._name)
-        )
+        if self._certify_hub():
+            self.receipt_signer.chain = read_certificates(self.folder / "receipt.pem")
         renewed = self._certify(
             "server", lambda key: self.authority.issue_server(key, self._hosts), _names_hosts(self._hosts)
         )
@@ -152,6 +151,10 @@ class HubKeys:
         durable.replace(file, pem(issue(key.public_key()).chain), mode=0o644)
         log.info("certificate issued", certificate=name)
         return True
+
+    def _certify_hub(self) -> bool:
+        name = self._name
+        return self._certify("receipt", lambda key: self.authority.issue_hub(key, name), _names_hub(name))
 
     def _certify_timestamp(self) -> None:
         file = self.folder / "timestamp.pem"

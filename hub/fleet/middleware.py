@@ -8,6 +8,7 @@ revoked is cut by `Door.run` within `SWEEP_SECONDS`.
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -42,6 +43,7 @@ class Door:
         self._clock = clock
         self._inside: Counter[tuple[str, asyncio.Transport]] = Counter()
         self._seen: dict[str, float] = {}
+        self._quiet = False
 
     async def run(self) -> None:
         """Cut requests of edges that were revoked meanwhile. A service: ends only by cancellation."""
@@ -82,7 +84,7 @@ class Door:
             response = refusal(NotAllowed(str(error)))
             response.force_close()
             return response
-        request[IDENTITY] = identity
+        self._hand_on(request, identity)
         assert request.transport is not None  # noqa: S101  # `admit` has looked at it
         inside = (fingerprint(identity.certificate), request.transport)
         self._inside[inside] += 1
@@ -95,6 +97,16 @@ class Door:
             self._inside[inside] -= 1
             if self._inside[inside] == 0:
                 del self._inside[inside]
+
+    def _hand_on(self, request: web.Request, identity: Identity) -> None:
+        """The key is plain text, so that stations need not import this one; aiohttp warns of that, once."""
+        if self._quiet:
+            request[IDENTITY] = identity
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", web.NotAppKeyWarning)
+            request[IDENTITY] = identity
+        self._quiet = True
 
     async def _note(self, identity: Identity) -> None:
         now = self._clock.monotonic()
