@@ -21,7 +21,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 HUB_USAGE = "2.25.273113225154497621292147379569749007195"
-CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 class Refused(Exception):
@@ -39,10 +42,6 @@ def canonical(data, keys):
     demand(again.encode() == data, "JSON is not canonical")
     demand(set(value) == set(keys.split()), "wrong keys")
     return value
-
-
-def sha(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 def open_statement(data, kind, root, usage, at):
@@ -66,26 +65,26 @@ def open_statement(data, kind, root, usage, at):
 
 HEADER = """version suite parcel_id site sequence previous priority created_at wraps salt commitment chunk_size
             plain_size chunks sealed_size sealed_manifest manifest_sha256"""
-MANIFEST = "version site blind instances notices"
-RECEIPT = "version parcel_id site sequence header_digest instances received_at"
 
 
 def open_header(data, root, at):
-    payload, uri, digest = open_statement(data, "tge1-header", root, CLIENT_AUTH, at)
+    payload, uri, digest = open_statement(data, "tge1-header", root, "1.3.6.1.5.5.7.3.2", at)
     header = canonical(payload, HEADER)
     demand(header["version"] == 1 and header["suite"] == "P256", "version or suite")
+    demand(header["priority"] in ("stat", "urgent", "routine", "prior"), "priority")
+    demand(len({wrap["kid"] for wrap in header["wraps"]}) == len(header["wraps"]), "same kid twice")
     demand(uri.startswith(f"spiffe://telerad/site/{header['site']}/edge/"), "site")
     demand((header["sequence"] == 1) == (header["previous"] == "0" * 64), "sequence")
     count = max(1, -(-header["plain_size"] // header["chunk_size"]))
-    demand(len(header["chunks"]) == count, "number of chunks")
-    demand(header["sealed_size"] == header["plain_size"] + 16 * count, "sealed size")
+    size = header["plain_size"] + 16 * count
+    demand((len(header["chunks"]), header["sealed_size"]) == (count, size), "sizes")
     return header, digest
 
 
 def open_receipt(data, root, at):
     payload, uri, _ = open_statement(data, "tge1-receipt", root, HUB_USAGE, at)
-    demand(uri.startswith("spiffe://telerad/hub/"), "hub name")
-    return canonical(payload, RECEIPT)
+    demand(uri.startswith("spiffe://telerad/hub/"), "hub")
+    return canonical(payload, "version parcel_id site sequence header_digest instances received_at")
 
 
 def expand(key, info, length):
@@ -115,8 +114,8 @@ def open_parcel(header, body, keys):
     packed = AESGCM(okm[:32]).decrypt(okm[32:], base64.b64decode(header["sealed_manifest"]), None)
     plain = unzstd(packed[4:], int.from_bytes(packed[:4], "big"))
     demand(sha(plain) == header["manifest_sha256"], "manifest digest")
-    manifest = canonical(plain, MANIFEST)
-    demand(manifest["site"] in ("", header["site"]), "sealed at another site")
+    manifest = canonical(plain, "version site blind instances notices")
+    demand(manifest["version"] == 1 and manifest["site"] in ("", header["site"]), "version or site")
     found, end = [], 0
     for entry in manifest["instances"]:
         demand(entry["offset"] >= end, "overlapping entries")
@@ -143,12 +142,9 @@ def unzstd(frame, length):
 
 if __name__ == "__main__":
     head, body, key, root, folder = map(Path, sys.argv[1:])
-    header, _ = open_header(
-        head.read_bytes(), x509.load_pem_x509_certificate(root.read_bytes()), datetime.now(UTC)
-    )
-    keys = dict.fromkeys(
-        (wrap["kid"] for wrap in header["wraps"]), load_pem_private_key(key.read_bytes(), None)
-    )
+    authority = x509.load_pem_x509_certificate(root.read_bytes())
+    header, _ = open_header(head.read_bytes(), authority, datetime.now(UTC))
+    private = load_pem_private_key(key.read_bytes(), None)
+    keys = {wrap["kid"]: private for wrap in header["wraps"]}
     for entry, data in open_parcel(header, body.read_bytes()[: header["sealed_size"]], keys)[0]:
         (folder / entry["sha256"]).write_bytes(data)
-        print(entry["sop_instance_uid"], entry["sha256"], len(data))
