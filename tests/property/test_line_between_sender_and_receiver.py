@@ -21,7 +21,9 @@ from gateway.wire.frames import Decoder, encode
 from gateway.wire.messages import Announce, Ask, Chunk, Message
 
 CHUNK = 8
-flips = st.none() | st.integers(0, 200) | st.integers(-CHUNK, -1)  # nowhere, anywhere, in the data
+flips = st.one_of(  # mostly nowhere; else anywhere, or in a chunk's data
+    st.none(), st.none(), st.none(), st.none(), st.integers(0, 200), st.integers(-CHUNK, -1)
+)
 
 
 def sha(data: bytes) -> Sha256:
@@ -162,7 +164,6 @@ class Line(RuleBasedStateMachine):
         for parcel in data.draw(st.permutations(sorted(self.senders))):
             self.edge(parcel, sender.Take(chosen, limit), line)
 
-    @rule()
     def edge_dies(self) -> None:
         self.open.clear()
         self.senders = {
@@ -193,6 +194,13 @@ class Line(RuleBasedStateMachine):
         return message
 
     @precondition(lambda self: any(line.requests for line in self.open.values()))
+    @rule(data=st.data())
+    def requests_arrive_in_order(self, data: st.DataObject) -> None:
+        line = data.draw(st.sampled_from([line for line in self.open.values() if line.requests]))
+        for _ in range(data.draw(st.integers(1, len(line.requests)))):
+            line.answers += map(encode, self.hub.hear(self.carry(line, line.requests, 0, None)))
+
+    @precondition(lambda self: any(line.requests for line in self.open.values()))
     @rule(data=st.data(), keep=st.booleans(), flip=flips)
     def request_arrives(self, data: st.DataObject, keep: bool, flip: int | None) -> None:
         line = data.draw(st.sampled_from([line for line in self.open.values() if line.requests]))
@@ -216,10 +224,18 @@ class Line(RuleBasedStateMachine):
         if message is not None and message.parcel in self.senders:
             self.edge(message.parcel, sender.Heard(line.number, message), line)
 
-    @precondition(lambda self: self.open)
     @rule(data=st.data())
-    def cut(self, data: st.DataObject) -> None:
-        self.end(data.draw(st.sampled_from(list(self.open.values()))), clean=False)
+    def misfortune(self, data: st.DataObject) -> None:
+        parcel = data.draw(st.sampled_from(sorted(self.parcels)))
+        match data.draw(st.integers(0, 5)):
+            case 0:
+                self.edge_dies()
+            case 1:
+                self.hub_dies()
+            case 2:
+                self.hub_is_restored_from_an_old_backup(parcel)
+            case 3 if self.open:
+                self.end(data.draw(st.sampled_from(list(self.open.values()))), clean=False)
 
     # the hub
     def spread(self, answers: list[Message]) -> None:
@@ -234,15 +250,12 @@ class Line(RuleBasedStateMachine):
     def hub_conveys(self) -> None:
         self.spread(self.hub.convey())
 
-    @rule()
     def hub_dies(self) -> None:
         self.hub.crash()
         for line in list(self.open.values()):
             self.end(line, clean=False)
 
-    @rule(data=st.data())
-    def hub_is_restored_from_an_old_backup(self, data: st.DataObject) -> None:
-        parcel = data.draw(st.sampled_from(sorted(self.parcels)))
+    def hub_is_restored_from_an_old_backup(self, parcel: ParcelId) -> None:
         if parcel not in self.receipts:  # the edge still holds the bytes
             self.hub.forget(parcel)
             for line in list(self.open.values()):

@@ -1,0 +1,274 @@
+"""From whole to indexed: open, compare, store, index, sign the receipt.
+
+Instances are extracted into the store's own folder and compared with the SHA-256 the edge signed;
+then one transaction holds their rows, the arrival's state, its receipt and the custody event. A crash
+anywhere before it leaves the parcel WHOLE, and the same steps give the same result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway import cpu
+from gateway.clock import Clock, rfc3339
+from gateway.envelope.kem import KemKeys
+from gateway.envelope.layout import Header, InnerManifest, InstanceEntry, Notice
+from gateway.envelope.receipt import Receipt, ReceivedInstance, sign_receipt
+from gateway.envelope.seal import header_digest
+from gateway.envelope.unseal import BodyOpener, check_chunk
+from gateway.errors import DataError, StorageFull, Unverified
+from gateway.log import logger
+from gateway.model import ParcelId
+from gateway.trust import Signer
+from gateway.wire.messages import Code
+from gateway.wire.receiver import Failed, Lost, Stored
+from hub.archive.archive import Archive
+from hub.archive.incoming import Incoming
+from hub.archive.incoming import Stored as Outcome
+from hub.intake.arrivals import Arrival, Arrivals
+from hub.intake.journal import Journal
+from hub.intake.partials import Partials, Read
+from hub.intake.quarantine import Quarantine
+from hub.intake.states import Event, State
+from hub.record import Record
+
+MAX_PARCELS = 64
+"""Parcels that share one transaction."""
+MAX_BYTES = 64 << 20
+"""Sealed bytes after which a batch is closed; one parcel may be larger."""
+FULL_SECONDS = 5.0
+"""Pause when the disk is full."""
+
+log = logger("hub.intake")
+
+
+class _Places(Protocol):
+    """The part of the archive's store that gives names to extract to."""
+
+    def incoming_path(self) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A parcel whose every instance lies verified and durable in the store's folder."""
+
+    parcel: ParcelId
+    header: Header
+    signed: bytes
+    manifest: InnerManifest
+    blobs: tuple[Path, ...]
+
+    def incoming(self) -> list[Incoming]:
+        """As the archive wants it."""
+        pairs = zip(self.manifest.instances, self.blobs, strict=True)
+        return [
+            Incoming(self.header.site, one, blob, self.parcel, self.header.priority) for one, blob in pairs
+        ]
+
+    def notes(self) -> list[tuple[str, Notice]]:
+        """What the edge tells along with it."""
+        return [(self.header.site, notice) for notice in self.manifest.notices]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Chunks that are no longer on our disk as they came."""
+
+    indexes: tuple[int, ...]
+
+
+Outcomes: TypeAlias = Opened | Unreadable | Failed
+
+
+class Conveyor:
+    """Carries whole parcels into the archive, several in one transaction."""
+
+    def __init__(
+        self,
+        arrivals: Arrivals,
+        journal: Journal,
+        partials: Partials,
+        quarantine: Quarantine,
+        archive: Archive,
+        keys: KemKeys,
+        signer: Signer,
+        custody: Record,
+        clock: Clock,
+    ) -> None:
+        self._arrivals, self._journal = arrivals, journal
+        self._partials, self._quarantine = partials, quarantine
+        self._archive, self._keys, self._signer = archive, keys, signer
+        self._custody, self._clock = custody, clock
+        self._waiting: deque[ParcelId] = deque()
+        self._some = asyncio.Event()
+
+    def put(self, parcel: ParcelId) -> None:
+        """A parcel has become whole."""
+        self._waiting.append(parcel)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Carry for ever. A service: ends only by cancellation, or with the error that stops the hub."""
+        while True:
+            await self._some.wait()
+            await self.convey(await self._next())
+
+    async def drain(self) -> None:
+        """Carry all that waits now."""
+        while self._waiting:
+            await self.convey(await self._next())
+
+    async def _next(self) -> list[Arrival]:
+        batch: list[Arrival] = []
+        size = 0
+        while self._waiting and len(batch) < MAX_PARCELS and size < MAX_BYTES:
+            arrival = await self._arrivals.find(self._waiting.popleft())
+            if arrival.header is not None:
+                batch.append(arrival)
+                size += arrival.header.sealed_size
+        if not self._waiting:
+            self._some.clear()
+        return batch
+
+    async def convey(self, batch: Sequence[Arrival]) -> None:
+        """Carry these parcels. A full disk is waited for; they stay WHOLE meanwhile."""
+        try:
+            found = await asyncio.gather(*(cpu.run(self._open, arrival) for arrival in batch))
+            opened = [one for one in found if isinstance(one, Opened)]
+            receipts = await self._store(opened) if opened else {}
+        except StorageFull as error:
+            log.warning("waiting for room", why=str(error), parcels=len(batch))
+            await asyncio.sleep(FULL_SECONDS)
+            for arrival in batch:
+                self.put(arrival.receiver.parcel)
+            return
+        for arrival, outcome in zip(batch, found, strict=True):
+            match outcome:
+                case Opened(parcel):
+                    arrival.handle(Stored(receipts[parcel]))
+                    self._arrivals.forget(parcel)
+                case Unreadable(indexes):
+                    await self._lost(arrival, indexes)
+                case Failed():
+                    await self._put_aside(arrival, outcome)
+        await cpu.run(self._partials.remove, [one.parcel for one in opened])
+
+    def _open(self, arrival: Arrival) -> Outcomes:
+        """Blocking: extract and compare every instance of one parcel."""
+        parcel, header, signed = arrival.receiver.parcel, arrival.header, arrival.signed
+        assert header is not None  # noqa: S101  # a whole parcel was announced
+        assert signed is not None  # noqa: S101  # as above
+        if not self._partials.path(parcel).exists():
+            return Unreadable(tuple(range(len(header.chunks))))
+        with self._partials.reading(parcel) as read:
+            try:
+                opener = BodyOpener(header, self._keys)
+                blobs = _extract(opener, read, self._archive.store)
+            except DataError as error:
+                lost = tuple(index for index in range(len(header.chunks)) if not _intact(header, index, read))
+                if lost:
+                    return Unreadable(lost)
+                return Failed(Code.QUARANTINED, str(error))
+        return Opened(parcel, header, signed, opener.manifest, blobs)
+
+    async def _store(self, opened: Sequence[Opened]) -> dict[ParcelId, bytes]:
+        """Archive, receipts, states and custody: kept together or not at all."""
+        receipts: dict[ParcelId, bytes] = {}
+
+        async def within(connection: AsyncConnection, outcomes: list[Outcome]) -> None:
+            for one in opened:
+                receipt = receipts[one.parcel] = sign_receipt(self._receipt(one), self._signer)
+                events = (Event.VERIFIED, Event.STORED, Event.INDEXED)
+                await self._journal.change(connection, one.parcel, State.WHOLE, *events, receipt=receipt)
+                await self._custody.append(
+                    connection,
+                    "parcel-stored",
+                    site=one.header.site,
+                    subject=header_digest(one.signed),
+                    detail={
+                        "parcel": one.parcel,
+                        "sequence": one.header.sequence,
+                        "instances": [entry.sha256 for entry in one.manifest.instances],
+                    },
+                )
+
+        incoming = [instance for one in opened for instance in one.incoming()]
+        notes = [note for one in opened for note in one.notes()]
+        await self._archive.ingest(incoming, notes, within=within)
+        return receipts
+
+    def _receipt(self, one: Opened) -> Receipt:
+        return Receipt(
+            parcel_id=one.parcel,
+            header_digest=header_digest(one.signed),
+            site=one.header.site,
+            sequence=one.header.sequence,
+            instances=tuple(ReceivedInstance(e.sha256, e.length) for e in one.manifest.instances),
+            received_at=rfc3339(self._clock.now()),
+        )
+
+    async def _lost(self, arrival: Arrival, indexes: tuple[int, ...]) -> None:
+        """Our disk lost chunks: ask for them again."""
+        parcel = arrival.receiver.parcel
+        log.error("chunks can no longer be read back", parcel=parcel, chunks=len(indexes))
+        facts, have = arrival.receiver.facts, arrival.receiver.have
+        async with self._arrivals.holding([parcel]):
+            arrival.handle(Lost(indexes))
+            if facts is not None and have is not None:
+                await cpu.run(self._partials.forget, facts, have)
+            async with self._journal.database.writing() as connection:
+                await self._journal.change(connection, parcel, State.WHOLE, Event.LOST)
+
+    async def _put_aside(self, arrival: Arrival, failed: Failed) -> None:
+        parcel, header, signed = arrival.receiver.parcel, arrival.header, arrival.signed
+        assert header is not None  # noqa: S101  # a whole parcel was announced
+        assert signed is not None  # noqa: S101  # as above
+        log.error("parcel put aside", parcel=parcel, site=header.site, why=failed.words)
+        place = await cpu.run(self._quarantine.keep, parcel, self._partials.path(parcel), signed)
+        now = rfc3339(self._clock.now())
+        async with self._journal.database.writing() as connection:
+            await self._quarantine.record(connection, parcel, header.site, place, failed.words, now)
+            await self._journal.change(connection, parcel, State.WHOLE, Event.FAILED, reason=failed.words)
+            await self._custody.append(
+                connection, "parcel-quarantined", site=header.site, subject=header_digest(signed)
+            )
+        arrival.handle(failed)
+        self._arrivals.forget(parcel)
+        await cpu.run(self._partials.remove, [parcel])
+
+
+def _intact(header: Header, index: int, read: Read) -> bool:
+    try:
+        check_chunk(header, index, read(*header.chunk_span(index)))
+    except Unverified:
+        return False
+    return True
+
+
+def _extract(opener: BodyOpener, read: Read, places: _Places) -> tuple[Path, ...]:
+    blobs: list[Path] = []
+    try:
+        for entry in opener.manifest.instances:
+            blobs.append(places.incoming_path())
+            _extract_one(opener, entry, read, blobs[-1])
+    except BaseException:
+        for blob in blobs:
+            blob.unlink(missing_ok=True)
+        raise
+    return tuple(blobs)
+
+
+def _extract_one(opener: BodyOpener, entry: InstanceEntry, read: Read, target: Path) -> None:
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        opener.extract(entry, read, file.write)
+        file.flush()
+        os.fdatasync(file.fileno())
