@@ -49,20 +49,18 @@ class TrustMaterial:
     Args:
         roots: the trusted roots.
         timestamps: the time-stamping authority.
-        timestamp_chain: its certificates, leaf first.
         crls: gives every current revocation list (DER): of the root, the people CA, the TSA's CA.
     """
 
     roots: tuple[x509.Certificate, ...]
     timestamps: TimestampAuthority
-    timestamp_chain: tuple[x509.Certificate, ...]
     crls: Callable[[], Sequence[bytes]]
 
     def context(self, chain: Sequence[x509.Certificate]) -> ValidationContext:
         """PyHanko's view of it: these roots, these lists, no network."""
         return ValidationContext(
             trust_roots=[_asn1(root) for root in self.roots],
-            other_certs=[_asn1(c) for c in (*chain[1:], *self.timestamp_chain)],
+            other_certs=[_asn1(c) for c in (*chain[1:], *self.timestamps.chain)],
             crls=list(self.crls()),
             allow_fetching=False,
             revocation_mode="require",

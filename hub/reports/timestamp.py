@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 
 from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.sign.general import as_signing_certificate_v2, simple_cms_attribute
 from pyhanko.sign.timestamps import TimeStamper
 
 from gateway.clock import Clock
-from gateway.trust import Signer
 
 POLICY = "2.25.273113225154497621292147379569749007196"
 """Our TSA policy: the hub's clock, kept by NTP, to the second. Under the UUID arc (ITU-T X.667)."""
@@ -29,13 +32,20 @@ class TimestampAuthority:
     """Stamps digests with the time of `clock`.
 
     Args:
-        signer: certificate with extended key usage timeStamping alone (RFC 3161 §2.3), P-256.
+        key: P-256, or RSA of at least 3072 bits.
+        chain: its certificates, leaf first, the leaf for time-stamping alone (RFC 3161 §2.3).
         clock: the authority's clock.
     """
 
-    def __init__(self, signer: Signer, clock: Clock) -> None:
-        self._signer, self._clock = signer, clock
-        self._chain = [asn1.Certificate.load(c.public_bytes(Encoding.DER)) for c in signer.chain]
+    def __init__(
+        self,
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+        chain: Sequence[x509.Certificate],
+        clock: Clock,
+    ) -> None:
+        self.chain = tuple(chain)
+        self._key, self._clock = key, clock
+        self._chain = [asn1.Certificate.load(c.public_bytes(Encoding.DER)) for c in chain]
 
     def answer(self, request: tsp.TimeStampReq) -> tsp.TimeStampResp:
         """The response to `request`: a token, or a rejection with its reason (RFC 3161 §2.4.2)."""
@@ -71,6 +81,15 @@ class TimestampAuthority:
             info["nonce"] = request["nonce"]
         return tsp.TSTInfo(info)
 
+    @property
+    def _algorithm(self) -> str:
+        return "sha256_rsa" if isinstance(self._key, rsa.RSAPrivateKey) else "sha256_ecdsa"
+
+    def _sign(self, data: bytes) -> bytes:
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            return self._key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
+
     def _signed(self, content: bytes) -> cms.SignedData:
         certificate = self._chain[0]
         attributes = cms.CMSAttributes(
@@ -91,9 +110,9 @@ class TimestampAuthority:
                     }
                 ),
                 "digest_algorithm": algos.DigestAlgorithm({"algorithm": "sha256"}),
-                "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
+                "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": self._algorithm}),
                 "signed_attrs": attributes,
-                "signature": self._signer.sign(attributes.dump()),
+                "signature": self._sign(attributes.dump()),
             }
         )
         return cms.SignedData(

@@ -79,10 +79,7 @@ class SmallAuthority:
         return [issuer.crl() for issuer in (self.root, self.people, self.stamps)]
 
     def material(self) -> TrustMaterial:
-        stamps = self.timestamper()
-        return TrustMaterial(
-            (self.root.certificate,), TimestampAuthority(stamps, SystemClock()), stamps.chain, self.crls
-        )
+        return TrustMaterial((self.root.certificate,), self.timestamps(), self.crls)
 
     def person(
         self, name: str = "Dr. Wei Lin", email: str = "wei@example.org", **options: bool
@@ -90,10 +87,10 @@ class SmallAuthority:
         purposes = [DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION]
         return self._leaf(name, self.people, purposes, [x509.RFC822Name(email)], commit=True)
 
-    def timestamper(self) -> FileSigner:
-        return self._leaf(
-            "Test TSA", self.stamps, [ExtendedKeyUsageOID.TIME_STAMPING], [], critical=True, years=10
-        )
+    def timestamps(self) -> TimestampAuthority:
+        purposes = [ExtendedKeyUsageOID.TIME_STAMPING]
+        made = self._leaf("Test TSA", self.stamps, purposes, [], critical=True, years=10)
+        return TimestampAuthority(made._key, made.chain, SystemClock())
 
     def hub(self, name: str = "hub") -> FileSigner:
         names = [x509.UniformResourceIdentifier(hub_uri(name))]

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from asn1crypto import tsp
 
-from gateway.clock import SystemClock
 from gateway.trust import pem
-from hub.reports.timestamp import TimestampAuthority
 from tests.doubles.small_authority import SmallAuthority
 
 DATA = b"what is stamped"
@@ -28,8 +26,8 @@ def test_openssl_accepts_the_token_and_refuses_it_for_other_data(tmp_path: Path)
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     authority = SmallAuthority()
-    stamps = authority.timestamper()
-    answer = TimestampAuthority(stamps, SystemClock()).answer(request(nonce=7))
+    stamps = authority.timestamps()
+    answer = stamps.answer(request(nonce=7))
     (tmp_path / "answer.tsr").write_bytes(answer.dump())
     (tmp_path / "root.pem").write_bytes(pem([authority.root.certificate]))
     (tmp_path / "chain.pem").write_bytes(pem(stamps.chain))
@@ -49,13 +47,13 @@ def test_openssl_accepts_the_token_and_refuses_it_for_other_data(tmp_path: Path)
     ],
 )
 def test_what_is_not_served_is_rejected_with_its_reason(bad: tsp.TimeStampReq, failure: str) -> None:
-    answer = TimestampAuthority(SmallAuthority().timestamper(), SystemClock()).answer(bad)
+    answer = SmallAuthority().timestamps().answer(bad)
     assert answer["status"]["status"].native == "rejection"
     assert answer["status"]["fail_info"].native == {failure}
 
 
 def test_no_serial_number_is_used_twice() -> None:
-    stamps = TimestampAuthority(SmallAuthority().timestamper(), SystemClock())
+    stamps = SmallAuthority().timestamps()
     serials = set()
     for _ in range(50):
         content = stamps.answer(request())["time_stamp_token"]["content"]["encap_content_info"]["content"]
