@@ -1,0 +1,178 @@
+"""``telerad verify``: checks reports, parcels, headers, receipts and checkpoints, offline, by their content.
+
+Exit code 0: everything holds; 1: something does not; 2: the question was wrong (no such file, no
+root certificate, not a kind of file this program knows).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.custody.checkpoint import NoteVerifier, open_checkpoint
+from gateway.envelope import trailer
+from gateway.envelope.judge import (
+    header_at_its_time,
+    judge_parcel,
+    judge_statement,
+    judge_together,
+    receipt_at_its_time,
+    refused,
+)
+from gateway.envelope.layout import HEADER_KIND, RECEIPT_KIND
+from gateway.envelope.receipt import OpenedReceipt
+from gateway.envelope.signature import STATEMENT_LIMIT
+from gateway.envelope.unseal import OpenedHeader
+from gateway.errors import DataError, UsageError
+from gateway.trust import Trust, read_certificates
+from gateway.verdict import Verdict
+
+ROOT_VARIABLE = "TELERAD_ROOT"
+ROOT_NAMES = ("root.pem", "root.crt")
+HEAD_SUFFIX = ".head"
+PDF_LIMIT = 256 << 20
+
+EXAMPLES = f"""examples:
+  telerad verify --root root.pem report.pdf
+  telerad verify --root root.pem spool/*.tge spool/*.head receipts/*
+  telerad verify --log-key 'hub.example+1234abcd+A…' checkpoint.txt
+
+The root certificate is taken from --root, else from the variable {ROOT_VARIABLE}, else from
+{" or ".join(ROOT_NAMES)} beside the file. It must have reached you another way than the file did."""
+
+
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Check a report, parcel, header, receipt or checkpoint: who signed, when, was anything changed."""
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="what to check; its kind is found out"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="CERT", help="PEM file of the root certificates to trust"
+    )
+    parser.add_argument(
+        "--log-key", metavar="VKEY", help="key of the custody log, for checkpoints (C2SP vkey)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON array for scripts")
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Check every file, then those that belong together. Returns the exit code."""
+    judge = Judge(parsed.root, parsed.log_key)
+    found = [(str(file), judge.judge(file)) for file in parsed.files]
+    found += [("together", verdict) for verdict in judge.together()]
+    if parsed.json:
+        print(json.dumps([_json(name, verdict) for name, verdict in found], indent=2, ensure_ascii=False))
+    else:
+        for name, verdict in found:
+            print(f"{'good' if verdict.ok else 'BAD '}  {name}")
+            for line in verdict.lines:
+                print(f"      {line}")
+    return 0 if all(verdict.ok for _, verdict in found) else 1
+
+
+def _json(name: str, verdict: Verdict) -> dict[str, object]:
+    return {"file": name, "ok": verdict.ok, "lines": verdict.lines, "facts": dict(verdict.facts)}
+
+
+class Judge:
+    """Finds out what a file is and who may judge it; remembers records, to compare them at the end.
+
+    Args:
+        root: the root certificates' file, if one was named.
+        log_key: the custody log's verifier key, if one was named.
+    """
+
+    def __init__(self, root: Path | None, log_key: str | None = None) -> None:
+        self._root, self._log_key = root, log_key
+        self._headers: list[OpenedHeader] = []
+        self._receipts: list[OpenedReceipt] = []
+
+    def judge(self, file: Path) -> Verdict:
+        """The verdict on one file.
+
+        Raises:
+            UsageError: it cannot be read, is of no known kind, or there is no root certificate.
+        """
+        try:
+            with file.open("rb") as opened:
+                size = os.fstat(opened.fileno()).st_size
+
+                def read(offset: int, count: int) -> bytes:
+                    opened.seek(offset)
+                    return opened.read(count)
+
+                return self._by_content(file, read, size)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+
+    def together(self) -> Sequence[Verdict]:
+        """Verdicts on the headers and receipts judged so far, against each other."""
+        return judge_together(self._headers, self._receipts)
+
+    def _by_content(self, file: Path, read: Callable[[int, int], bytes], size: int) -> Verdict:
+        start = read(0, 1024)
+        if b"%PDF-" in start:
+            return self._pdf(file, read(0, PDF_LIMIT))
+        if start.startswith(b'{"chain":'):
+            return self._statement(file, read(0, STATEMENT_LIMIT + 1))
+        if read(max(size - len(trailer.MAGIC), 0), len(trailer.MAGIC)) == trailer.MAGIC:
+            return self._parcel(file, read, size)
+        if b"\n\n\xe2\x80\x94 " in start:
+            return self._checkpoint(start)
+        raise UsageError(f"{file} is no PDF, signed record, finished parcel or checkpoint")
+
+    def _pdf(self, file: Path, pdf: bytes) -> Verdict:
+        from hub.reports.verify import verify_pdf
+
+        return verify_pdf(pdf, self._trust(file), datetime.now(UTC))
+
+    def _statement(self, file: Path, signed: bytes) -> Verdict:
+        trust = self._trust(file)
+        verdict = judge_statement(signed, trust)
+        if verdict.ok and verdict.facts["kind"] == HEADER_KIND:
+            self._headers.append(header_at_its_time(signed, trust))
+        if verdict.ok and verdict.facts["kind"] == RECEIPT_KIND:
+            self._receipts.append(receipt_at_its_time(signed, trust))
+        return verdict
+
+    def _parcel(self, file: Path, read: Callable[[int, int], bytes], size: int) -> Verdict:
+        head = file.with_suffix(HEAD_SUFFIX)
+        signed = head.read_bytes() if head.exists() else None
+        return judge_parcel(read, size, signed, self._trust(file) if signed else None)
+
+    def _checkpoint(self, note: bytes) -> Verdict:
+        if self._log_key is None:
+            raise UsageError("a checkpoint is judged by the custody log's key: give it with --log-key")
+        try:
+            verifier = NoteVerifier.parse(self._log_key)
+        except DataError as error:
+            raise UsageError(f"--log-key: {error}") from error
+        try:
+            state = open_checkpoint(note, [verifier])
+        except DataError as error:
+            return refused("checkpoint", error)
+        lines = [f"Custody log {state.origin} with {state.size} entries, root {state.root.hex()}."]
+        facts = {"kind": "checkpoint", "origin": state.origin, "size": state.size, "root": state.root.hex()}
+        return Verdict(ok=True, lines=lines, facts=facts)
+
+    def _trust(self, file: Path) -> Trust:
+        named = os.environ.get(ROOT_VARIABLE)
+        beside = [file.resolve().parent / name for name in ROOT_NAMES]
+        root = self._root or (Path(named) if named else next((one for one in beside if one.exists()), None))
+        if root is None:
+            raise UsageError(
+                f"there is no root certificate to judge {file} by: name one with --root CERT or the variable"
+                f" {ROOT_VARIABLE}, or put {ROOT_NAMES[0]} beside it."
+            )
+        try:
+            return Trust(read_certificates(root))
+        except OSError as error:
+            raise UsageError(f"the root certificate {root} cannot be read: {error.strerror}") from error
+        except DataError as error:
+            raise UsageError(str(error)) from error
