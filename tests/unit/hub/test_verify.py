@@ -79,7 +79,7 @@ def test_words_for_people(folder, capsys):
         ("p.head", lambda data: data.replace(b'"kind":"tge1-header"', b'"kind":"tge1-receipt"'), "REFUSED"),
         ("p.head", lambda data: data[:-40] + data[-40:].swapcase(), "REFUSED"),
         ("p.receipt", lambda data: data + b" ", "canonical"),
-        ("p.tge", lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:], "chunk 0 does not match"),
+        ("p.tge", lambda data: data[:10] + bytes([data[10] ^ 1]) + data[11:], "chunk 0 does not match"),
     ],
 )
 def test_what_was_changed_is_bad(folder, capsys, name, change, says):
