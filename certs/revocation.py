@@ -64,6 +64,12 @@ def current(folder: Path, name: str, authority: x509.Certificate, clock: Clock) 
     return signed
 
 
+def until(folder: Path, name: str) -> datetime | None:
+    """When the stored list of the authority `name` ends; None if there is none."""
+    last = _read(folder / f"{name}.crl")
+    return None if last is None else last.next_update_utc
+
+
 def _sign(
     last: x509.CertificateRevocationList | None,
     authority: x509.Certificate,

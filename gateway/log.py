@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -22,6 +22,16 @@ def _shorten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping
         if key != "exception" and isinstance(value, str) and len(value) > MAX_VALUE:
             event[key] = value[:MAX_VALUE] + "…"
     return event
+
+
+class _StandardError:
+    """Standard error as it is when something is logged: loggers live longer than a redirection does."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def configure(*, level: str = "info", json: bool | None = None) -> None:
@@ -45,10 +55,10 @@ def configure(*, level: str = "info", json: bool | None = None) -> None:
     structlog.configure(
         processors=[*shared, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast("TextIO", _StandardError()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_strip, *tail])
     )

@@ -246,13 +246,11 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def _check_time(certificate: x509.Certificate, at: datetime) -> None:
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    clock = f"this machine's clock says {_say(at)}"
+    who, clock = _describe(certificate), f"this machine's clock says {_say(at)}"
     if at > end + SKEW:
-        raise Unverified(f"{_describe(certificate)} expired on {_say(end)}; {clock}")
+        raise Unverified(f"{who} expired on {_say(end)}; {clock}")
     if at < start - SKEW:
-        raise Unverified(
-            f"{_describe(certificate)} is not valid before {_say(start)}; {clock}. Is the clock right?"
-        )
+        raise Unverified(f"{who} is not valid before {_say(start)}; {clock}. Is the clock right?")
 
 
 def _check_extensions(certificate: x509.Certificate) -> None:

@@ -26,11 +26,12 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from certs.authority import Authority, Issued, Issuer
 from gateway import durable, keyfile, tls
 from gateway.clock import Clock
+from gateway.custody.checkpoint import NoteSigner
 from gateway.envelope.kem import KemKeys
 from gateway.errors import Malformed, UsageError
 from gateway.keyset import sign_key_set
 from gateway.log import logger
-from gateway.trust import FileSigner, Trust, hub_uri, pem, read_certificates
+from gateway.trust import TRUST_DOMAIN, FileSigner, Trust, hub_uri, pem, read_certificates
 from hub.config import HubConfig
 
 KEM_LIFE = timedelta(days=365)
@@ -50,7 +51,7 @@ class HubKeys:
         authority: who issues the hub's certificates.
         receipt_signer: signs as this hub (`Purpose.HUB`); renewal gives it a new chain for the same key.
         timestamp_key: of the time-stamping authority.
-        checkpoint_key: of the custody log.
+        checkpoint_signer: signs the custody log's checkpoints, as ``telerad/NAME``.
     """
 
     def __init__(self, config: HubConfig, authority: Authority, clock: Clock) -> None:
@@ -63,7 +64,8 @@ class HubKeys:
         self.timestamp_key = self._key(
             "timestamp", lambda: rsa.generate_private_key(65537, 3072), rsa.RSAPrivateKey
         )
-        self.checkpoint_key = self._key("checkpoint", Ed25519PrivateKey.generate, Ed25519PrivateKey)
+        checkpoint_key = self._key("checkpoint", Ed25519PrivateKey.generate, Ed25519PrivateKey)
+        self.checkpoint_signer = NoteSigner(f"{TRUST_DOMAIN}/{config.name}", checkpoint_key)
         self._certify_hub()
         self.receipt_signer = FileSigner.load(self.folder / "receipt.key", self.folder / "receipt.pem")
         self.maintain()

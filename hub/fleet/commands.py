@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from gateway.errors import UsageError
 from gateway.model import site_id
 from gateway.trust import spki_pin
 from hub.config import HubConfig
+from hub.custody import CustodyLog
 from hub.fleet import devices, tokens
-from hub.record import Record
 from hub.tables import VERSION, metadata
 
 JOIN_EXAMPLES = """examples:
@@ -126,7 +125,7 @@ async def _list(desk: Desk) -> int:
 
 async def _revoke(desk: Desk) -> int:
     parsed, now = desk.parsed, SystemClock().now()
-    custody: Record = import_module("hub.custody").CustodyLog(desk.database, None, SystemClock())
+    custody = CustodyLog(desk.database, None, SystemClock())
     async with desk.database.writing() as connection:
         out = await devices.revoke(connection, parsed.site, parsed.edge, now, parsed.why)
         for mark in out.fingerprints:

@@ -1,0 +1,45 @@
+"""What ``telerad doctor -c edge.yaml`` looks at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from edge.config import EdgeConfig
+from edge.hub_client import HubClient
+from edge.identity import FOLDER, EdgeIdentity
+from gateway import config, doctor
+from gateway.clock import SystemClock
+from gateway.doctor import Finding, Level
+from gateway.errors import GatewayError
+
+HUB_SECONDS = 20.0
+
+
+def checks(file: Path) -> Iterator[Finding]:
+    """Disk, identity, certificate, hub, clock; in this order, since each leans on those before it."""
+    settings = config.load(file, EdgeConfig)
+    yield doctor.disk(settings.data, settings.spool.reserve)
+    try:
+        identity = EdgeIdentity.load(settings.data / FOLDER)
+    except GatewayError as error:
+        yield Finding("identity", Level.FAULT, str(error))
+        return
+    yield Finding("identity", Level.GOOD, f"edge {identity.edge} of site {identity.site}")
+    yield doctor.certificate("certificate", identity.certificate, SystemClock().now())
+    hub, offset = asyncio.run(ask(identity))
+    yield hub
+    yield doctor.clock(offset)
+
+
+async def ask(identity: EdgeIdentity) -> tuple[Finding, timedelta | None]:
+    """Whether the hub lets us in, in its words if not; and its clock minus ours."""
+    async with HubClient(identity, SystemClock(), idle_timeout=HUB_SECONDS) as client:
+        try:
+            await client.read("GET", "/v1/keys")
+            found = Finding("hub", Level.GOOD, f"{identity.line_url} answers and lets this edge in")
+        except GatewayError as error:
+            found = Finding("hub", Level.FAULT, str(error))
+        return found, client.clock_offset
