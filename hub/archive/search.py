@@ -157,7 +157,7 @@ async def stored_instances(
     return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
-async def metadata_after(connection: AsyncConnection, ids: Sequence[int]) -> list[tuple[int, bytes | None]]:
+async def metadata_of(connection: AsyncConnection, ids: Sequence[int]) -> list[tuple[int, bytes | None]]:
     """The kept DICOM JSON (compressed) of some instances, by row id, in the order of `ids`."""
     query = select(instances.c.id, instances.c.metadata).where(instances.c.id.in_(ids))
     found = {row[0]: row[1] for row in await connection.execute(query)}
@@ -281,3 +281,17 @@ def _column(attribute: Attribute) -> ColumnElement[Any]:
 
 def _first(row: Row[Any] | None) -> Found | None:
     return dict(row._mapping) if row is not None else None  # noqa: SLF001  # SQLAlchemy's public name for it
+
+
+async def examples(connection: AsyncConnection, level: Level, ids: Sequence[int]) -> dict[int, int]:
+    """For each study or series row, the row of one of its instances, to look attributes up in."""
+    if level is Level.INSTANCE:
+        return {one: one for one in ids}
+    owner = series.c.study if level is Level.STUDY else series.c.id
+    query = (
+        select(owner, func.min(instances.c.id))
+        .join(series, instances.c.series == series.c.id)
+        .where(owner.in_(ids), instances.c.current)
+        .group_by(owner)
+    )
+    return {row[0]: row[1] for row in await connection.execute(query)}
