@@ -130,15 +130,15 @@ class InnerManifest:
     Attributes:
         instances: in the order of their places, which do not overlap.
         notices: what else the edge tells.
-        site: whose parcel it is, if known when it was sealed. The header's site must be the same,
-            or a stolen parcel could be signed and sent by another site's edge.
+        site: whose parcel it is. The header's site must be the same, or a stolen parcel could be
+            signed and sent by another site's edge.
         blind: 32 random hexadecimal digits, so that the digest of the manifest, which stands in the header
             in clear, cannot confirm a guess of its content.
     """
 
     instances: tuple[InstanceEntry, ...]
     notices: tuple[Notice, ...] = ()
-    site: SiteId | None = None
+    site: SiteId
     blind: str = ""
 
     def __post_init__(self) -> None:
@@ -164,7 +164,7 @@ class InnerManifest:
         return canonical.dump(
             {
                 "version": 1,
-                "site": self.site or "",
+                "site": self.site,
                 "blind": self.blind,
                 "instances": [asdict(entry) for entry in self.instances],
                 "notices": [asdict(notice) for notice in self.notices],
@@ -176,10 +176,9 @@ class InnerManifest:
         """Read canonical JSON. Raises Malformed."""
         record = Record.parse(data, "the inner manifest", _MANIFEST_KEYS, limit=MANIFEST_LIMIT)
         record.integer("version", 1, 1)
-        site = record.text("site", 32)
         return cls(
             instances=tuple(map(InstanceEntry.read, record.items("instances", 0, INSTANCE_LIMIT))),
             notices=tuple(map(Notice.read, record.items("notices", 0, NOTICE_LIMIT))),
-            site=site_id(site) if site else None,
+            site=record.checked("site", site_id),
             blind=record.text("blind", 64),
         )

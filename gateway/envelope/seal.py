@@ -122,8 +122,7 @@ class BodySealer:
         sink: takes each sealed chunk, as bytes that stay valid.
         recipients: who can open it; all of the one suite.
         parcel_id: fresh and random; never used for another body.
-        site: whose parcel it is, when that is known already: sealed inside, so that a stolen body
-            cannot be sent as another site's.
+        site: whose parcel it is: sealed inside, so that a stolen body cannot be sent as another site's.
         suite: the name of the algorithms.
         chunk_size: plain bytes of a chunk, 1 KiB to 8 MiB.
         random: where key, salt and blind come from; handed in by tests alone.
@@ -139,7 +138,7 @@ class BodySealer:
         recipients: Sequence[KemPublic],
         parcel_id: ParcelId,
         *,
-        site: SiteId | None = None,
+        site: SiteId,
         suite: str = DEFAULT_SUITE,
         chunk_size: int = CHUNK_SIZE,
         random: Callable[[int], bytes] = os.urandom,

@@ -179,7 +179,7 @@ def _open_manifest(header: Header, cipher: ParcelCipher) -> InnerManifest:
     if hashlib.sha256(plain).hexdigest() != header.manifest_sha256:
         raise Unverified("the inner manifest does not match its digest in the header")
     manifest = InnerManifest.from_bytes(plain)
-    if manifest.site is not None and manifest.site != header.site:
+    if manifest.site != header.site:
         raise Unverified(f"the parcel was sealed at site {manifest.site!r} but signed by {header.site!r}")
     if manifest.payload_end > header.plain_size:
         raise Malformed("an instance lies beyond the end of the payload")

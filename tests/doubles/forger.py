@@ -219,7 +219,9 @@ def _good(forger: Forger) -> dict[str, Forgery]:
         "good-several-zstd": forger.sign(several),
         "good-empty-instance": forger.sign(seal(forger.keys, [b""], codec="raw")),
         "good-no-instance": forger.sign(seal(forger.keys, [])),
-        "good-site-not-known-when-sealed": forger.sign(seal(forger.keys, [DATA], codec="raw")),
+        "good-with-remarks": forger.coded(
+            "", DATA, "raw", parameters={"flaw": "cut short", "charset": "GB18030"}
+        ),
         "good-frame-with-size-and-checksum": forger.coded("", _frame(DATA, write_checksum=1)),
     }
 
@@ -337,6 +339,8 @@ def _inners(forger: Forger) -> dict[str, Forgery]:
         ),
         "manifest-version": forger.manifest("version is not", Malformed, version=2),
         "manifest-added-key": forger.manifest("'extra'", Malformed, extra=1),
+        "sealed-at-no-site": forger.manifest("not a site identifier", Malformed, site=""),
+        "sealed-at-another-site": forger.manifest("sealed at site 'H002'", site="H002"),
         "overlapping-instances": forger.manifest("overlap", Malformed, instances=[entry, entry]),
         "instance-beyond-the-payload": forger.manifest(
             "beyond the end", Malformed, instances=[entry | {"offset": 1}]

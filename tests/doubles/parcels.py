@@ -54,11 +54,19 @@ class Parcel:
 
 
 def seal(
-    keys: KemKeys, instances, *, codec="zstd", chunk_size=1024, notices=(), parcel_id=PARCEL, **options
+    keys: KemKeys,
+    instances,
+    *,
+    codec="zstd",
+    chunk_size=1024,
+    notices=(),
+    parcel_id=PARCEL,
+    site=SITE,
+    **options,
 ) -> Parcel:
     """Seal `instances`, each a byte string or a list of pieces."""
     body: list[bytes] = []
-    sealer = BodySealer(body.append, keys.publics(), parcel_id, chunk_size=chunk_size, **options)
+    sealer = BodySealer(body.append, keys.publics(), parcel_id, site=site, chunk_size=chunk_size, **options)
     for number, data in enumerate(instances, 1):
         sealer.add(facts(number), [data] if isinstance(data, bytes) else data, codec)
     for notice in notices:

@@ -115,7 +115,7 @@ def open_parcel(header, body, keys):
     plain = unzstd(packed[4:], int.from_bytes(packed[:4], "big"))
     demand(sha(plain) == header["manifest_sha256"], "manifest digest")
     manifest = canonical(plain, "version site blind instances notices")
-    demand(manifest["version"] == 1 and manifest["site"] in ("", header["site"]), "version or site")
+    demand(manifest["version"] == 1 and manifest["site"] == header["site"], "version or site")
     found, end = [], 0
     for entry in manifest["instances"]:
         demand(entry["offset"] >= end, "overlapping entries")

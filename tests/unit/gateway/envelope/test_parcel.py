@@ -82,7 +82,7 @@ def test_an_abandoned_instance_leaves_the_others_whole():
     from tests.doubles.parcels import Parcel
 
     body: list[bytes] = []
-    sealer = BodySealer(body.append, KEYS.publics(), PARCEL, chunk_size=1024)
+    sealer = BodySealer(body.append, KEYS.publics(), PARCEL, site=SITE, chunk_size=1024)
     sealer.add(facts(1), [b"first" * 500], "zstd")
     broken = sealer.begin("raw")
     broken.write(b"x" * 5000)
