@@ -7,6 +7,7 @@ is made. After a crash the chain goes on from the newest header on the disk (`ed
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from edge.spool.item import SpoolItem
 from edge.spool.spool import Spool
@@ -32,11 +33,11 @@ class Packer:
     Args:
         spool: where they wait.
         site: as the signing certificate says.
-        signer: the device's key.
+        signer: gives the device's key; asked for every header, since it is renewed while running.
         clock: the time.
     """
 
-    def __init__(self, spool: Spool, site: SiteId, signer: Signer, clock: Clock) -> None:
+    def __init__(self, spool: Spool, site: SiteId, signer: Callable[[], Signer], clock: Clock) -> None:
         self._spool, self._site, self._signer, self._clock = spool, site, signer, clock
 
     async def run(self) -> None:
@@ -67,5 +68,5 @@ class Packer:
             priority=item.priority,
             created_at=rfc3339(self._clock.now()),
         )
-        statement = sign(HEADER_KIND, header.to_bytes(), self._signer)
+        statement = sign(HEADER_KIND, header.to_bytes(), self._signer())
         return self._spool.signed(item.parcel_id, header.sequence, header_digest(statement), statement)

@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS items (
     sealed_size INTEGER NOT NULL, chunk_count INTEGER NOT NULL, instances INTEGER NOT NULL,
     priority INTEGER NOT NULL, modality TEXT NOT NULL, received_at TEXT NOT NULL,
     sequence INTEGER, digest TEXT, reason TEXT NOT NULL, next_try TEXT
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS items_next ON items (state, priority, sequence, received_at);
+);
+CREATE INDEX IF NOT EXISTS items_next ON items (state, priority, sequence);
 CREATE INDEX IF NOT EXISTS items_received ON items (received_at);
 CREATE INDEX IF NOT EXISTS items_sequence ON items (sequence);
 """
@@ -92,16 +92,14 @@ class Journal:
 
     def to_pack(self, limit: int) -> list[SpoolItem]:
         """Unsigned items: by priority, then in the order they came."""
-        return self._select(
-            "WHERE state=? ORDER BY priority, received_at, parcel_id LIMIT ?", (State.RECEIVED.value, limit)
-        )
+        return self._select("WHERE state=? ORDER BY priority, rowid LIMIT ?", (State.RECEIVED.value, limit))
 
     def in_states(self, states: Iterable[State], limit: int) -> list[SpoolItem]:
         """Items in `states`: by priority, then by sequence."""
         words = [state.value for state in states]
         marks = ",".join("?" * len(words))
         return self._select(
-            f"WHERE state IN ({marks}) ORDER BY priority, sequence, received_at LIMIT ?", (*words, limit)
+            f"WHERE state IN ({marks}) ORDER BY priority, sequence, rowid LIMIT ?", (*words, limit)
         )
 
     def counts(self) -> dict[State, tuple[int, int, int]]:

@@ -95,7 +95,7 @@ class DatasetHeader:
 
 
 def read_header(
-    source: Read | bytes, transfer_syntax_uid: str, *, default_charset: str | None = None
+    source: Read | bytes | memoryview, transfer_syntax_uid: str, *, default_charset: str | None = None
 ) -> DatasetHeader:
     """Read everything before the pixel data.
 
@@ -132,7 +132,7 @@ def read_header(
 
 
 def read_attributes(
-    source: Read | bytes,
+    source: Read | bytes | memoryview,
     transfer_syntax_uid: str,
     *,
     default_charset: str | None = None,
@@ -179,7 +179,7 @@ def _plain(element: Element, vr: str, declared: tuple[str, ...], default: str | 
 
 
 def _open(
-    source: Read | bytes, transfer_syntax_uid: str, wanted: Container[int] | None
+    source: Read | bytes | memoryview, transfer_syntax_uid: str, wanted: Container[int] | None
 ) -> tuple[Walk, Callable[[], list[str]]]:
     read = _reader(source) if isinstance(source, (bytes, bytearray, memoryview)) else source
     encoding = transfer.encoding(transfer_syntax_uid)

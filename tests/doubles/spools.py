@@ -41,7 +41,7 @@ class SpoolWorld:
         self.spool = Spool.open(
             self.data, site=SITE, recipients=self.keys.publics, reserve=self.reserve, clock=self.clock
         )
-        self.packer = Packer(self.spool, SITE, self.device, self.clock)
+        self.packer = Packer(self.spool, SITE, lambda: self.device, self.clock)
         return self.spool
 
     def facts(self, number: int = 1, syntax: str = "1.2.840.10008.1.2.1") -> InstanceFacts:
