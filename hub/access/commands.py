@@ -14,7 +14,6 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import date
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +163,9 @@ async def _create_user(parsed: argparse.Namespace, settings: HubConfig, database
 async def _make_key(
     settings: HubConfig, database: Database, passwords: Passwords, who: tuple[str, str, str], passphrase: str
 ) -> None:
-    authority = import_module("certs.authority").Authority.open(settings.pki, SystemClock())
+    from certs.authority import Authority
+
+    authority = Authority.open(settings.pki, SystemClock())
     await SigningKeys(database, passwords, SystemClock()).create(*who, passphrase, authority)
 
 

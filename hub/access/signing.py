@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -58,7 +59,7 @@ class PeopleAuthority(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """An unlocked signing key. Keep it no longer than one signature.
+    """An unlocked signing key, a `gateway.trust.Signer`. Keep it no longer than one signature.
 
     Args:
         private_key: EC P-256.
@@ -69,6 +70,10 @@ class SigningKey:
     private_key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]
+
+    def sign(self, data: bytes) -> bytes:
+        """ECDSA P-256 with SHA-256, DER."""
+        return self.private_key.sign(data, ec.ECDSA(SHA256()))
 
 
 async def wrap(

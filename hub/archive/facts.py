@@ -106,6 +106,7 @@ def _study(data: Json, study_uid: str, patient: Columns) -> Columns:
         "study_id": _text(data, "00200010"),
         "description": _text(data, "00081030"),
         "referring": _name(data, "00080090"),
+        "institution": _text(data, "00080080"),
         "clinical_question": _question(data),
     }
 

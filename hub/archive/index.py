@@ -34,6 +34,7 @@ _KEPT_WHEN_BLANK = (
     "study_id",
     "description",
     "referring",
+    "institution",
     "clinical_question",
 )
 """Columns of a study that a later instance may fill but not change."""

@@ -9,16 +9,12 @@ from gateway.clock import parse_rfc3339
 from gateway.errors import NotFound
 from gateway.model import Priority
 from hub.rules.facts import StudyFacts, dicom_date
-from hub.tables.study import instances, patients, series, studies
+from hub.tables.study import instances, series, studies
 
 
 async def facts_of(connection: AsyncConnection, study: int) -> StudyFacts:
     """The facts of the study with this row id. Raises NotFound."""
-    query = (
-        select(studies, patients.c.birth_date, patients.c.sex)
-        .join_from(studies, patients)
-        .where(studies.c.id == study)
-    )
+    query = select(studies).where(studies.c.id == study)
     row = (await connection.execute(query)).mappings().first()
     if row is None:
         raise NotFound(f"there is no study {study}")
@@ -47,8 +43,8 @@ def _facts(row: RowMapping, series_descriptions: tuple[str, ...], senders: tuple
         body_part=split(row["body_parts"]),
         description=row["description"],
         series_description=series_descriptions,
-        sex=row["sex"],
-        birth=dicom_date(row["birth_date"]),
+        sex=row["patient_sex"],
+        birth=dicom_date(row["patient_birth_date"]),
         on=dicom_date(row["study_date"]) or at.date(),
         instances=row["instance_count"],
         referring=row["referring"],

@@ -41,6 +41,8 @@ cases = Table(
     Column("weight", Integer, nullable=False, default=1),
     Column("rule", String(128), nullable=False, default=""),
     json_text("why", nullable=False),  # list of sentences: the explanation kept with the decision
+    json_text("prefer", nullable=False, default="[]"),  # readers tried first
+    Column("hold", Text),  # why it is given to nobody: a person must take it
     moment("deadline"),
     moment("created_at", nullable=False),
     moment("assigned_at"),
@@ -49,6 +51,9 @@ cases = Table(
     moment("lease_until"),  # a lease, not a lock
     Column("lease_by", String(64)),
     Column("return_reason", Text),
+    moment("settled_at", nullable=False),  # studies.completed_at as last seen; later: late instances came
+    Column("instances", Integer, nullable=False, default=0),  # how many there were then
+    Column("late", Integer, nullable=False, default=0),  # how many came after the report was signed
     UniqueConstraint("study"),
     Index("cases_state", "state", "priority"),
     Index("cases_assignee", "assignee", "state"),

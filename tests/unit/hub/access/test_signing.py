@@ -66,6 +66,7 @@ async def test_the_table_keeps_certificate_and_chain(tmp_path: Path) -> None:
     assert opened.certificate == certificate
     assert opened.chain == (certificate, authority.certificate)
     assert opened.private_key.public_key() == certificate.public_key()
+    certificate.public_key().verify(opened.sign(b"text"), b"text", ec.ECDSA(hashes.SHA256()))
     again = await keys.create("chen", "Dr Chen", "chen@example.org", "another phrase", authority)
     assert (await keys.unlock("chen", "another phrase")).certificate == again
     with pytest.raises(NotAllowed):
