@@ -1,10 +1,4 @@
-import { html, LitElement } from 'lit';
-import { customElement } from 'lit/decorators.js';
+import './theme.css';
+import './app.ts';
 
-@customElement('tr-app')
-export class App extends LitElement {
-  override render() {
-    return html`<h1>Telerad</h1>`;
-  }
-}
 document.body.append(document.createElement('tr-app'));

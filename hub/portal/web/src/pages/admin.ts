@@ -1,0 +1,160 @@
+// What an administrator looks at: edges, what is set aside, what contradicts itself, the rules in force.
+import { css, html, nothing, type PropertyValues } from 'lit';
+import { customElement, property, state } from 'lit/decorators.js';
+import { api } from '../api.ts';
+import { moment } from '../format.ts';
+import { Localised, t, word } from '../i18n.ts';
+import { caseRowStyles } from '../parts/case-row.ts';
+import { shared } from '../parts/styles.ts';
+import { ADMIN_TABLES } from '../route.ts';
+
+type Row = Record<string, unknown>;
+interface Fault {
+  line?: number | null;
+  message?: string;
+}
+
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined || value === '') {
+    return '—';
+  }
+  if (typeof value === 'boolean') {
+    return value ? t('yes') : t('no');
+  }
+  if (typeof value === 'string') {
+    return MOMENT.test(value) ? moment(value) : value;
+  }
+  if (typeof value === 'object') {
+    return Object.entries(value).map(([name, part]) => `${name}: ${cell(part)}`).join(' · ');
+  }
+  return String(value);
+}
+
+@customElement('tr-admin')
+export class Admin extends Localised {
+  @property() table = 'edges';
+  @state() private data: Record<string, unknown> | null = null;
+  @state() private failure = '';
+
+  static override styles = [
+    shared,
+    caseRowStyles,
+    css`
+      :host {
+        display: grid;
+        grid-template-rows: auto minmax(0, 1fr);
+        gap: 0.8rem;
+        height: 100%;
+        padding: 0.9rem;
+      }
+      nav {
+        display: flex;
+        gap: 0.3rem;
+      }
+      nav a {
+        padding: 0.35rem 0.8rem;
+        border-radius: var(--radius);
+        text-decoration: none;
+        color: var(--quiet);
+      }
+      nav a[aria-current='page'] {
+        background: var(--accent-ground);
+        color: var(--accent);
+      }
+      .scroll {
+        overflow: auto;
+        border: 1px solid var(--line);
+        border-radius: 10px;
+        background: var(--surface);
+      }
+      tbody tr {
+        cursor: default;
+      }
+      th {
+        padding: 0.5rem 0.6rem;
+        color: var(--quiet);
+      }
+      td {
+        overflow-wrap: anywhere;
+      }
+      pre {
+        margin: 0;
+        padding: 1rem;
+        font-size: 0.95rem;
+        tab-size: 2;
+      }
+      .empty,
+      .faults {
+        margin: 1rem;
+      }
+    `,
+  ];
+
+  protected override willUpdate(changed: PropertyValues): void {
+    if (changed.has('table')) {
+      void this.load(this.table);
+    }
+  }
+
+  private async load(table: string): Promise<void> {
+    this.data = null;
+    this.failure = '';
+    try {
+      const data = await api.admin<Record<string, unknown>>(table);
+      if (table === this.table) {
+        this.data = data;
+      }
+    } catch (error) {
+      this.failure = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  override render() {
+    return html`
+      <nav aria-label=${t('nav.admin')}>
+        ${ADMIN_TABLES.map(
+          (table) => html`<a href="#/admin/${table}" aria-current=${table === this.table ? 'page' : 'false'}>${t(`admin.${table}`)}</a>`,
+        )}
+      </nav>
+      <div class="scroll">
+        ${this.failure ? html`<p class="notice bad empty" role="alert">${this.failure}</p>` : this.content()}
+      </div>
+    `;
+  }
+
+  private content() {
+    if (!this.data) {
+      return html`<p class="empty quiet">${t('loading')}</p>`;
+    }
+    if (this.table === 'rules') {
+      return this.rules(String(this.data['text'] ?? ''), (this.data['faults'] ?? []) as (Fault | string)[]);
+    }
+    const rows = Object.values(this.data).find(Array.isArray) as Row[] | undefined;
+    return rows?.length ? this.rows(rows) : html`<p class="empty quiet">${t('admin.none')}</p>`;
+  }
+
+  private rows(rows: Row[]) {
+    const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+    return html`<table>
+      <thead>
+        <tr>${columns.map((column) => html`<th scope="col">${word('admin', column)}</th>`)}</tr>
+      </thead>
+      <tbody>
+        ${rows.map((row) => html`<tr>${columns.map((column) => html`<td class="numbers">${cell(row[column])}</td>`)}</tr>`)}
+      </tbody>
+    </table>`;
+  }
+
+  private rules(text: string, faults: (Fault | string)[]) {
+    return html`
+      ${faults.length
+        ? html`<div class="faults notice bad" role="alert">
+            ${faults.map((fault) => html`<p>${typeof fault === 'string' ? fault : `${t('admin.line', { line: fault.line ?? '—' })}: ${fault.message ?? ''}`}</p>`)}
+          </div>`
+        : html`<p class="faults chip good">${t('admin.faultless')}</p>`}
+      ${text ? html`<pre tabindex="0">${text}</pre>` : nothing}
+    `;
+  }
+}

@@ -1,0 +1,150 @@
+// One case as a row of the worklist.
+import { css, html, nothing } from 'lit';
+import { clock, day, personName, span } from '../format.ts';
+import { language, t, word } from '../i18n.ts';
+import type { Case } from '../types.ts';
+import { sexAndAge } from './patient.ts';
+import { priorityChip } from './priority.ts';
+
+const SOON_MS = 15 * 60_000; // a deadline this near is shown as pressing
+
+export const caseRowStyles = css`
+  table {
+    width: 100%;
+    border-collapse: collapse;
+  }
+  th {
+    position: sticky;
+    top: 0;
+    z-index: 1;
+    padding: 0.2rem 0.1rem;
+    background: var(--raised);
+    text-align: left;
+    white-space: nowrap;
+  }
+  th button {
+    color: var(--quiet);
+    font-weight: 600;
+    padding: 0.25rem 0.5rem;
+  }
+  td {
+    padding: 0.5rem 0.6rem;
+    border-top: 1px solid var(--line);
+    vertical-align: top;
+  }
+  tbody tr {
+    cursor: pointer;
+  }
+  tbody tr:hover {
+    background: var(--hover);
+  }
+  tbody tr[aria-selected='true'] {
+    background: var(--hover);
+    box-shadow: inset 3px 0 0 var(--accent);
+  }
+  tbody tr:focus-visible {
+    outline-offset: -2px;
+  }
+  td strong {
+    color: var(--strong);
+    font-weight: 600;
+  }
+  td .quiet {
+    display: block;
+    font-size: 0.88rem;
+  }
+  .over {
+    color: var(--stat);
+    font-weight: 700;
+  }
+  .soon {
+    color: var(--urgent);
+    font-weight: 600;
+  }
+  [data-conflicts] {
+    display: block;
+    width: fit-content;
+    margin-top: 0.2rem;
+  }
+  progress {
+    display: block;
+    width: 7rem;
+    height: 5px;
+    margin-top: 0.35rem;
+    border: 0;
+    border-radius: 3px;
+    overflow: hidden;
+    background: var(--line);
+    accent-color: var(--accent);
+  }
+  progress::-webkit-progress-bar {
+    background: var(--line);
+  }
+  progress::-webkit-progress-value {
+    background: var(--accent);
+  }
+`;
+
+export interface RowActions {
+  open(): void;
+  focus(): void;
+}
+
+/** How many images are there, of how many if that is known. */
+export function images(item: Case): string {
+  const known = item.expected !== null && item.expected > item.instances;
+  return known
+    ? t('images.of', { have: item.instances, expected: item.expected ?? 0 })
+    : t('images.count', { have: item.instances });
+}
+
+export function caseRow(item: Case, now: number, chosen: boolean, actions: RowActions) {
+  const { patient } = item;
+  return html`<tr
+    data-case=${item.id}
+    tabindex=${chosen ? 0 : -1}
+    aria-selected=${chosen}
+    @click=${actions.open}
+    @focus=${actions.focus}
+  >
+    <td>${priorityChip(item.priority)}</td>
+    <td><strong>${personName(patient.name, language())}</strong><span class="quiet numbers">${sexAndAge(item)} · ${patient.id}</span></td>
+    <td>
+      <span class="chip accent">${item.modalities.join(' ')}</span> ${item.description || '—'}
+      <span class="quiet numbers">${[item.body_parts.join(' '), day(item.study_date), item.accession].filter(Boolean).join(' · ')}</span>
+    </td>
+    <td>${item.site}</td>
+    <td class="numbers">${arrival(item)}</td>
+    <td class="numbers">${span(now - Date.parse(item.received_at))}</td>
+    <td class="numbers">${item.report ? '' : deadline(item, now)}</td>
+    <td>${item.assignee?.display_name ?? '—'}<span class="quiet">${item.group}</span></td>
+    <td>${standing(item)}</td>
+  </tr>`;
+}
+
+function arrival(item: Case) {
+  const short = item.expected !== null && item.expected > item.instances;
+  return html`${images(item)}${short
+    ? html`<progress max=${item.expected ?? 1} value=${item.instances} aria-label=${images(item)}></progress>`
+    : nothing}${item.conflicts ? html`<span class="chip urgent" data-conflicts>${t('conflicts', { number: item.conflicts })}</span>` : nothing}`;
+}
+
+function deadline(item: Case, now: number) {
+  if (!item.deadline) {
+    return '—';
+  }
+  const left = Date.parse(item.deadline) - now;
+  const urgency = left < 0 ? 'over' : left < SOON_MS ? 'soon' : '';
+  const said = left < 0 ? t('deadline.over', { span: span(left) }) : t('deadline.in', { span: span(left) });
+  return html`<span class=${urgency}>${said}</span><span class="quiet">${clock(item.deadline)}</span>`;
+}
+
+function standing(item: Case) {
+  if (!item.report) {
+    return html`<span class="chip">${word('state', item.state)}</span>`;
+  }
+  const { delivery, delivered_at: at, signed_by: by } = item.report;
+  const tone = delivery === 'acknowledged' ? 'good' : delivery === 'refused' ? 'stat' : 'accent';
+  return html`<span class="chip ${tone}">${word('delivery', delivery)}${at ? ` ${clock(at)}` : ''}</span
+    ><span class="quiet">${t('signed.by', { name: by })}</span>`;
+}

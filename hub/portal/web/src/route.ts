@@ -1,0 +1,27 @@
+// Where in the portal we are: the part of the address after '#', so that the hub serves one page only.
+
+export type Route = { page: 'worklist' } | { page: 'case'; id: number } | { page: 'admin'; table: string };
+
+export const ADMIN_TABLES = ['edges', 'quarantine', 'conflicts', 'rules'] as const;
+
+export function parseRoute(hash: string): Route {
+  const [page = '', rest = ''] = hash.replace(/^#?\/?/, '').split('/');
+  if (page === 'case' && /^\d+$/.test(rest)) {
+    return { page: 'case', id: Number(rest) };
+  }
+  if (page === 'admin') {
+    return { page: 'admin', table: ADMIN_TABLES.find((table) => table === rest) ?? 'edges' };
+  }
+  return { page: 'worklist' };
+}
+
+export function toHash(route: Route): string {
+  if (route.page === 'case') {
+    return `#/case/${route.id}`;
+  }
+  return route.page === 'admin' ? `#/admin/${route.table}` : '#/';
+}
+
+export function go(route: Route): void {
+  window.location.hash = toHash(route);
+}

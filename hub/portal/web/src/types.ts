@@ -1,0 +1,142 @@
+// The portal's JSON API, as the hub serves it under /api.
+
+export type Priority = 'stat' | 'urgent' | 'routine' | 'prior';
+export type DeliveryState = 'queued' | 'fetched' | 'verified' | 'delivered' | 'acknowledged' | 'refused';
+
+export interface User {
+  name: string;
+  display_name: string;
+  role: string;
+  language: string;
+}
+
+export interface Session {
+  user: User;
+  csrf: string;
+  factors: number;
+  second_factor: 'enrolled' | 'required' | 'none';
+}
+
+export interface Patient {
+  name: string;
+  id: string;
+  birth_date: string | null;
+  sex: string | null;
+}
+
+export interface Person {
+  name: string;
+  display_name: string;
+}
+
+export interface ReportSummary {
+  id: string;
+  signed_at: string;
+  signed_by: string;
+  delivery: DeliveryState;
+  delivered_at: string | null;
+}
+
+export interface Case {
+  id: number;
+  state: string;
+  priority: Priority;
+  study_uid: string;
+  patient: Patient;
+  site: string;
+  modalities: string[];
+  body_parts: string[];
+  description: string;
+  study_date: string | null;
+  study_time: string | null;
+  accession: string;
+  instances: number;
+  expected: number | null;
+  series: number;
+  complete: boolean;
+  completeness: string;
+  received_at: string;
+  deadline: string | null;
+  group: string;
+  assignee: Person | null;
+  rule: string;
+  conflicts: number;
+  report: ReportSummary | null;
+}
+
+export interface Prior {
+  study_uid: string;
+  study_date: string | null;
+  modalities: string[];
+  description: string;
+  report_id: string | null;
+}
+
+export interface SeriesFacts {
+  series_uid: string;
+  modality: string;
+  description: string;
+  instances: number;
+}
+
+export interface CaseDetail extends Case {
+  clinical_question: string;
+  why: string[];
+  lease: { by: string; until: string } | null;
+  priors: Prior[];
+  series_list: SeriesFacts[];
+  reports: Report[];
+  viewer: string;
+}
+
+export interface Body {
+  clinical_question: string;
+  technique: string;
+  comparison: string;
+  findings: string;
+  impression: string;
+  critical: boolean;
+  language: string;
+}
+
+export interface Draft {
+  revision: number;
+  body: Partial<Body>;
+  author: string | null;
+  at: string | null;
+}
+
+export interface Saved {
+  revision: number;
+  at: string;
+}
+
+export interface Outcome {
+  destination: string;
+  kind: string;
+  outcome: string;
+  detail: string;
+  at: string;
+}
+
+export interface Delivery {
+  state: DeliveryState;
+  queued_at: string;
+  fetched_at: string | null;
+  acknowledged_at: string | null;
+  reason: string | null;
+  outcomes: Outcome[];
+}
+
+export interface Report {
+  id: string;
+  version: number;
+  kind: 'report' | 'addendum';
+  state: string;
+  body: Body;
+  signed_by: Person;
+  signed_at: string;
+  pdf: string;
+  pdf_sha256: string;
+  delivery: Delivery | null;
+}
