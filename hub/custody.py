@@ -28,6 +28,10 @@ BATCH = 10_000
 """Leaves read at a time when the tree is built up."""
 
 
+CHECKPOINT_PERIOD = 60.0
+"""Seconds between signed checkpoints: how much history could be rewritten unseen."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProvenEntry:
     """One entry of the log and the proof that a checkpoint covers it.
@@ -136,6 +140,12 @@ class CustodyLog:
                 )
             )
             return note
+
+    async def run(self, every: float = CHECKPOINT_PERIOD) -> None:
+        """Sign a checkpoint now and every `every` seconds, for ever. Raises Broken as `checkpoint` does."""
+        while True:
+            await self.checkpoint()
+            await asyncio.sleep(every)
 
     async def audit(self) -> int:
         """Read the whole log and compare it with every leaf, and every signed root, that was kept.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, update
@@ -13,7 +15,7 @@ from gateway.errors import Broken, Malformed, Refused
 from hub import custody as module
 from hub.custody import CustodyLog
 from hub.tables import VERSION, metadata
-from hub.tables.custody import custody
+from hub.tables.custody import checkpoints, custody
 from tests.doubles.clock import SetClock
 
 SIGNER = NoteSigner("hub.example/custody", Ed25519PrivateKey.from_private_bytes(bytes(32)))  # for tests alone
@@ -74,6 +76,24 @@ async def test_checkpoints_continue_each_other(database, monkeypatch):
     proof = await again.consistency(4, 9)
     merkle.verify_consistency(4, 9, first.root, second.root, proof)
     assert await again.audit() == 9
+
+
+async def test_the_service_signs_what_was_added(database):
+    log = CustodyLog(database, SIGNER, SetClock())
+    await add(log, database, 2)
+    service = asyncio.create_task(log.run(every=0.01))
+    async with asyncio.timeout(10):
+        while (note := await newest(database)) is None:  # noqa: ASYNC110 - a database rings no bell
+            await asyncio.sleep(0.01)
+    service.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await service
+    assert open_checkpoint(note, [SIGNER.verifier]).size == 2
+
+
+async def newest(database):
+    async with database.reading() as connection:
+        return (await connection.execute(select(checkpoints.c.note))).scalar()
 
 
 async def test_without_a_signer_there_is_no_checkpoint(database):
