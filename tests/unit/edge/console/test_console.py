@@ -1,0 +1,155 @@
+import re
+from datetime import timedelta
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from edge.console.app import console_app
+from edge.console.facts import status_json
+from edge.console.page import explain
+from edge.console.words import WORDS, bytes_text, choose
+from edge.spool.item import LinkState
+from edge.spool.states import Event, State
+from edge.spool.status import Reason, Why
+from edge.spool.view import StudyFacts
+from tests.doubles.spools import SpoolWorld
+
+
+@pytest.fixture
+async def world(tmp_path):
+    world = SpoolWorld(tmp_path / "data")
+    world.link = None
+    yield world
+    world.spool.close()
+
+
+@pytest.fixture
+async def client(world):
+    async with TestClient(TestServer(console_app(world.spool, lambda: world.link, world.clock))) as client:
+        yield client
+
+
+HOSTILE = StudyFacts("1.2", "<script>alert(1)</script>^X", 'ID"><img src=x>', "A&B", "HEAD", "CT")
+
+
+async def test_the_page_shows_what_waits_and_escapes_everything(world, client):
+    world.receive(study=HOSTILE)
+    text = await (await client.get("/")).text()
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "being signed" in text
+    assert "style=" not in text
+
+
+async def test_headers_forbid_scripts_and_framing(client):
+    for path in ("/", "/status.json", "/metrics", "/healthz", "/style.css", "/none"):
+        response = await client.get(path)
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert "script" not in response.headers["Content-Security-Policy"]
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_language_by_browser_and_by_switch(client):
+    assert (
+        'lang="zh"'
+        in (await (await client.get("/", headers={"Accept-Language": "zh-CN,en;q=0.5"})).text())[:40]
+    )
+    switched = await client.get("/?lang=zh", headers={"Accept-Language": "en"})
+    assert "等待" in await switched.text()
+    assert "等待" in await (await client.get("/", headers={"Accept-Language": "en"})).text()
+
+
+@pytest.mark.parametrize(
+    ("header", "asked", "language"),
+    [
+        ("", "", "en"),
+        ("zh", "", "zh"),
+        ("fr, zh;q=0.3, en;q=0.2", "", "zh"),
+        ("zh;q=0.1,en-GB", "", "en"),
+        ("zh", "en", "en"),
+        ("xx;q=y", "?", "en"),
+    ],
+)
+def test_choice_of_language(header, asked, language):
+    assert choose(header, asked) == language
+
+
+@pytest.mark.parametrize("key", WORDS)
+def test_both_languages_name_the_same_values(key):
+    places = [sorted(re.findall(r"{(\w+)}", WORDS[key][language])) for language in ("en", "zh")]
+    assert places[0] == places[1]
+    assert all(WORDS[key].values())
+
+
+async def test_status_json_counts_and_reasons(world, client):
+    item = world.receive()
+    world.packer.seal(item)
+    world.link = LinkState(
+        online=False,
+        since=world.clock.now(),
+        reason="connection refused",
+        next_try=world.clock.now() + timedelta(seconds=8),
+    )
+    status = await (await client.get("/status.json")).json()
+    assert (status["waiting"], status["held"], status["confirmed"]) == (1, 0, 0)
+    assert status["items"][0]["why"] == "away"
+    assert status["link"]["reason"] == "connection refused"
+    assert status["studies"][0]["patient"]["name"] == "Sample^Patient"
+    page = await (await client.get("/")).text()
+    assert "next try in 8 s: connection refused" in page
+    await world.spool.confirm(item.parcel_id, world.receipt(item.parcel_id))
+    status = await (await client.get("/status.json")).json()
+    assert (status["waiting"], status["confirmed"], status["studies"][0]["sent"]) == (0, 1, 1)
+
+
+async def test_what_the_hub_is_told_names_no_patient(world):
+    world.receive()
+    told = status_json(await world.spool.status(), None, world.clock.now(), studies=False)
+    assert "Sample" not in str(told)
+    assert told["waiting"] == 1
+
+
+async def test_metrics_are_prometheus_text(world, client):
+    world.receive()
+    world.link = LinkState(online=True, since=world.clock.now(), rate=12345.5)
+    response = await client.get("/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = (await response.text()).splitlines()
+    assert 'telerad_spool_items{state="received"} 1' in lines
+    assert "telerad_hub_online 1" in lines
+    assert all(re.fullmatch(r'(# (HELP|TYPE) \w+ .+|\w+({\w+="\w+"})? [0-9.e+-]+)', line) for line in lines)
+
+
+async def test_health_follows_the_disk(world, client):
+    assert (await client.get("/healthz")).status == 200
+    world.spool._budget = type(world.spool._budget)(10**18)
+    assert (await client.get("/healthz")).status == 503
+
+
+async def test_a_held_item_can_be_released_from_the_page_alone(world, client):
+    item = world.receive()
+    world.packer.seal(item)
+    await world.spool.mark(item.parcel_id, Event.HOLD, reason="CONFLICT")
+    assert f"/held/{item.parcel_id}/release" in await (await client.get("/")).text()
+    path = f"/held/{item.parcel_id}/release"
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert (await client.post(path, headers=headers)).status == 403
+    assert (await client.post(path, allow_redirects=False)).status == 303
+    assert (await world.spool.item(item.parcel_id)).state is State.SEALED
+    assert (await client.post(path)).status == 409
+    assert (await client.post("/held/..%2f/release")).status in (404, 409)
+
+
+def test_reasons_in_words(world):
+    now = world.clock.now()
+    why = Reason(Why.PAUSED, "disk below its reserve", None, now + timedelta(seconds=30))
+    assert explain(why, now, "en") == "pause until in 30 s: disk below its reserve"
+    assert explain(Reason(Why.PERSON, "x"), now, "zh") == "已搁置：x"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(5, "5 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (3e12, "3.0 TB")]
+)
+def test_sizes(size, text):
+    assert bytes_text(size) == text
