@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from aiohttp import web
 
 from edge.console.facts import metrics, status_json
-from edge.console.page import STYLE, page
+from edge.console.page import page
 from edge.console.words import LANGUAGES, choose
 from edge.spool.item import LinkState
 from edge.spool.spool import Spool
@@ -15,6 +16,7 @@ from gateway.clock import Clock
 from gateway.errors import Broken, Malformed
 from gateway.model import parcel_id
 
+STYLE = Path(__file__).with_name("style.css").read_text()
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'",
@@ -69,9 +71,8 @@ class _Console:
         language = choose(request.headers.get("Accept-Language", ""), asked)
         link = self._link()
         text = page(await self._spool.status(link), link, self._clock.now(), language)
-        response = web.Response(
-            text=text, content_type="text/html", headers={"Vary": "Accept-Language, Cookie"}
-        )
+        response = web.Response(text=text, content_type="text/html")
+        response.headers["Vary"] = "Accept-Language, Cookie"
         if request.query.get("lang") in LANGUAGES:
             response.set_cookie("lang", language, max_age=31_536_000, httponly=True, samesite="Strict")
         return response
@@ -87,9 +88,8 @@ class _Console:
     async def metrics(self, request: web.Request) -> web.Response:
         link = self._link()
         text = metrics(await self._spool.status(link), link)
-        return web.Response(
-            body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return web.Response(body=text.encode(), headers={"Content-Type": kind})
 
     async def health(self, request: web.Request) -> web.Response:
         """200 as long as images can be taken; 503 when the disk is full."""

@@ -105,22 +105,16 @@ def metrics(status: SpoolStatus, link: LinkState | None) -> str:
     lines += _gauge("telerad_disk_reserve_bytes", "Bytes not for images.", {"": status.reserve})
     lines += _gauge("telerad_accepting", "1 if the disk has room for images.", {"": int(status.accepting)})
     if status.days_left is not None:
-        lines += _gauge(
-            "telerad_disk_days_left",
-            "Days until the disk is full at the last day's rate.",
-            {"": status.days_left},
-        )
+        text = "Days until the disk is full at the last day's rate."
+        lines += _gauge("telerad_disk_days_left", text, {"": status.days_left})
     if link is not None:
-        lines += _gauge(
-            "telerad_hub_online", "1 if the hub was reached at the last try.", {"": int(link.online)}
-        )
+        text = "1 if the hub was reached at the last try."
+        lines += _gauge("telerad_hub_online", text, {"": int(link.online)})
         lines += _gauge("telerad_uplink_bytes_per_second", "Payload rate of late.", {"": link.rate})
     return "\n".join(lines) + "\n"
 
 
 def _gauge(name: str, text: str, samples: dict[str, float]) -> list[str]:
-    head = [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
-    return head + [
-        f"{name}{labels} {value:g}" if isinstance(value, float) else f"{name}{labels} {value}"
-        for labels, value in samples.items()
-    ]
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
+    lines += [f"{name}{labels} {value!r}" for labels, value in samples.items()]
+    return lines

@@ -53,11 +53,9 @@ def _hub(link: LinkState | None, now: datetime, language: str) -> str:
 def _cards(status: SpoolStatus, now: datetime, language: str) -> str:
     waiting, held = status.load(*WAITING), status.load(State.HELD)
     oldest = status.oldest_waiting
-    since = (
-        say(language, "oldest", since=_moment(parse_rfc3339(oldest), now))
-        if oldest
-        else say(language, "nothing")
-    )
+    since = say(language, "nothing")
+    if oldest:
+        since = say(language, "oldest", since=_moment(parse_rfc3339(oldest), now))
     days = (
         "" if status.days_left is None else say(language, "days", days=f"{min(status.days_left, 9999):.0f}")
     )

@@ -144,7 +144,7 @@ async def test_a_held_item_can_be_released_from_the_page_alone(world, client):
 def test_reasons_in_words(world):
     now = world.clock.now()
     why = Reason(Why.PAUSED, "disk below its reserve", None, now + timedelta(seconds=30))
-    assert explain(why, now, "en") == "pause until in 30 s: disk below its reserve"
+    assert explain(why, now, "en") == "pause, next try in 30 s: disk below its reserve"
     assert explain(Reason(Why.PERSON, "x"), now, "zh") == "已搁置：x"
 
 
