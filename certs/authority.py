@@ -33,6 +33,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from certs import profile, revocation
 from gateway import durable, keyfile
+from gateway.certificate import UNREADABLE
 from gateway.clock import Clock
 from gateway.errors import Refused, UsageError
 from gateway.trust import (
@@ -156,9 +157,9 @@ class Authority:
             Refused: the request does not prove possession of its key, the key is not on P-256, or
                 `site` or `edge` is no fitting name.
         """
-        key = csr.public_key()
-        if not csr.is_signature_valid:
+        if not _is_proven(csr):
             raise Refused("the certificate request is not signed by its own key")
+        key = csr.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise Refused("the certificate request must be for a key on the curve P-256")
         try:
@@ -266,6 +267,13 @@ def _create_in(folder: Path, clock: Clock, organisation: str) -> None:
         for kind in ("issued", "revoked"):
             durable.make_folder(folder / kind / name.value)
         revocation.current(folder, name.value, certificate, clock)
+
+
+def _is_proven(csr: x509.CertificateSigningRequest) -> bool:
+    try:
+        return csr.is_signature_valid
+    except UNREADABLE:  # such as an algorithm that does not go with the key
+        return False
 
 
 def _host(name: str) -> x509.GeneralName:

@@ -30,6 +30,7 @@ from cryptography.x509.oid import NameOID
 
 from edge.identity import FOLDER, Addresses, EdgeIdentity, device_pem, stored_hub, stored_key_set
 from gateway import durable, keyfile, tls
+from gateway.certificate import read_pem
 from gateway.clock import Clock, rfc3339
 from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
 from gateway.keyset import read_key_set
@@ -158,10 +159,7 @@ def _keep(
 
 
 def _certificates(answer: dict[str, Any], name: str) -> tuple[x509.Certificate, ...]:
-    try:
-        return tuple(x509.load_pem_x509_certificates(str(answer.get(name, "")).encode()))
-    except ValueError as error:
-        raise Malformed(f"the hub's answer holds no readable {name}: {error}") from error
+    return read_pem(str(answer.get(name, "")).encode(), f"{name!r} in the hub's answer")
 
 
 async def _ask(

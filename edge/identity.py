@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,11 +48,34 @@ class Addresses:
     line: str
 
 
+class DeviceSigner:
+    """The device key, whichever is the newest.
+
+    A thread that reads `chain` and then signs gets the key of that chain, even if the certificate
+    is renewed in between.
+    """
+
+    def __init__(self, newest: FileSigner) -> None:
+        self.newest = newest
+        self._read_by = threading.local()
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """Leaf first, without the root."""
+        self._read_by.signer = self.newest
+        return self.newest.chain
+
+    def sign(self, data: bytes) -> bytes:
+        """ECDSA over P-256 with SHA-256, as DER."""
+        signer: FileSigner = getattr(self._read_by, "signer", self.newest)
+        return signer.sign(data)
+
+
 class EdgeIdentity:
     """This edge's key, certificate, trust and recipients.
 
-    `signer` and `recipients` change while the edge runs, when certificates and key sets are
-    renewed. Take them anew for each parcel; what was taken stays whole by itself.
+    `recipients` change while the edge runs, when the hub's key set is renewed: take them anew for
+    each parcel. `signer` stays the same object; its key and certificate change.
 
     Attributes:
         folder: where it lies.
@@ -69,7 +93,7 @@ class EdgeIdentity:
         self.addresses = addresses
         self.roots = roots
         self.trust = Trust(roots)
-        self.signer = self._read_signer()
+        self.signer = DeviceSigner(FileSigner.load(self.device_file, self.device_file))
         who = self._who()
         if who.site is None or who.edge is None:
             raise Unverified(f"the certificate in {folder} is not an edge's")
@@ -116,7 +140,7 @@ class EdgeIdentity:
     @property
     def certificate(self) -> x509.Certificate:
         """The device certificate."""
-        return self.signer.chain[0]
+        return self.signer.newest.chain[0]
 
     @property
     def fingerprint(self) -> str:
@@ -135,7 +159,7 @@ class EdgeIdentity:
             raise Unverified(f"the renewed certificate is for {who.name}, not for {self.site}/{self.edge}")
         signer = FileSigner(key, chain)
         durable.replace(self.device_file, device_pem(key, chain), mode=0o600)
-        self.signer = signer
+        self.signer.newest = signer
 
     def replace_keys(self, statement: bytes, clock: Clock) -> bool:
         """Take a key set if it is newer than ours, on disk first.
@@ -156,12 +180,11 @@ class EdgeIdentity:
         self.key_set = new
         return True
 
-    def _read_signer(self) -> FileSigner:
-        return FileSigner.load(self.device_file, self.device_file)
-
     def _who(self) -> Identity:
         # at the start of its life: an edge that was away for long may still say who it is
-        return self.trust.identify(self.signer.chain, Purpose.DEVICE, self.certificate.not_valid_before_utc)
+        return self.trust.identify(
+            self.signer.newest.chain, Purpose.DEVICE, self.certificate.not_valid_before_utc
+        )
 
     def _read_keys(self) -> KeySet:
         file = self.folder / "keys.json"

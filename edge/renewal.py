@@ -19,8 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from edge.hub_client import HubClient
 from gateway import keyfile
+from gateway.certificate import read_pem
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Malformed, Refused
+from gateway.errors import GatewayError, Refused
 from gateway.log import logger
 
 EARLIEST, LATEST = 0.50, 0.66
@@ -80,10 +81,7 @@ class Renewal:
         )
         if not isinstance(answer, dict):
             raise Refused("the hub's answer to the renewal is no object")
-        try:
-            chain = tuple(x509.load_pem_x509_certificates(str(answer.get("chain", "")).encode()))
-        except ValueError as error:
-            raise Malformed(f"the hub's answer holds no readable chain: {error}") from error
+        chain = read_pem(str(answer.get("chain", "")).encode(), "the hub's answer")
         self._client.identity.replace_device(key, chain)
         self._due = self._choose()
         log.info("certificate renewed", until=str(chain[0].not_valid_after_utc))

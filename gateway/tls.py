@@ -15,8 +15,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-from gateway.errors import Malformed, Unverified, UsageError
-from gateway.trust import Identity, Purpose, Trust, pem
+from gateway.certificate import pem, read_der
+from gateway.errors import Unverified, UsageError
+from gateway.trust import Identity, Purpose, Trust
 
 HANDSHAKE_SECONDS = 5.0
 """For `loop.create_server(ssl_handshake_timeout=…)`; asyncio's own 60 s let silent clients pile up."""
@@ -109,11 +110,8 @@ def peer_identity(ssl_object: ssl.SSLObject | ssl.SSLSocket, trust: Trust, at: d
     der = ssl_object.getpeercert(binary_form=True)
     if not der:
         raise Unverified("the other end of the connection showed no certificate")
-    try:
-        chain = [x509.load_der_x509_certificate(der)]
-        known = [x509.load_der_x509_certificate(one) for one in ssl_object.context.get_ca_certs(True)]
-    except ValueError as error:
-        raise Malformed(f"the other end's certificate cannot be read: {error}") from error
+    chain = [read_der(der)]
+    known = [read_der(one) for one in ssl_object.context.get_ca_certs(binary_form=True)]
     while (issuer := _next(chain[-1], known)) is not None and issuer not in chain:
         chain.append(issuer)
     return trust.identify(chain, Purpose.DEVICE, at)

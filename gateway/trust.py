@@ -18,7 +18,6 @@ Not judged here: revocation, which the hub keeps in its database and asks on eve
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,15 +28,34 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from gateway import keyfile
+from gateway.certificate import UNREADABLE, fingerprint, pem, read_certificates, spki_pin
 from gateway.errors import Malformed, Unverified
-from gateway.model import Sha256, SiteId
+from gateway.model import SiteId
+
+__all__ = [
+    "DOCUMENT_SIGNING",
+    "HUB_SIGNING",
+    "MAX_CHAIN",
+    "SKEW",
+    "TRUST_DOMAIN",
+    "FileSigner",
+    "Identity",
+    "Purpose",
+    "Signer",
+    "Trust",
+    "device_uri",
+    "fingerprint",
+    "hub_uri",
+    "pem",
+    "read_certificates",
+    "spki_pin",
+]
 
 SKEW = timedelta(minutes=10)
 """How far two honest clocks may differ."""
@@ -61,6 +79,7 @@ _DEVICE_URI = re.compile(
 _HUB_URI = re.compile(rf"spiffe://{TRUST_DOMAIN}/hub/([A-Za-z0-9][A-Za-z0-9._-]{{0,63}})")
 _CHECKED = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName)
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_NO_SIGNATURE: tuple[type[Exception], ...] = (InvalidSignature, *UNREADABLE)
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -119,7 +138,9 @@ class Identity:
 class Signer(Protocol):
     """A key that signs, and the chain that says whose it is: leaf first, excluding the root."""
 
-    chain: tuple[x509.Certificate, ...]
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """Of the key that signs next; read it before each signature, since keys are renewed."""
 
     def sign(self, data: bytes) -> bytes:
         """ECDSA over P-256 with SHA-256, as DER."""
@@ -163,8 +184,8 @@ class Trust:
         Raises:
             Unverified: in plain words, the first rule that does not hold.
         """
-        path = self._path(chain)
         try:
+            path = self._path(chain)
             for certificate in path:
                 _check_time(certificate, at)
                 _check_extensions(certificate)
@@ -172,8 +193,8 @@ class Trust:
                 _check_issuer(issuer, below, purpose)
             _check_leaf(path[0], purpose)
             return _identity(path[0], purpose)
-        except (ValueError, UnsupportedAlgorithm) as error:  # extensions are parsed only when looked at
-            raise Unverified(f"the chain of {_describe(path[0])} cannot be read: {error}") from error
+        except UNREADABLE as error:  # extensions are parsed only when looked at
+            raise Unverified(f"a certificate of the chain cannot be read: {error}") from error
 
     def _path(self, chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
         """The chain with its root at the end, every signature verified."""
@@ -196,30 +217,6 @@ class Trust:
         )
 
 
-def read_certificates(file: Path) -> tuple[x509.Certificate, ...]:
-    """Every certificate of a PEM file, in its order. Raises Malformed if it holds none."""
-    try:
-        return tuple(x509.load_pem_x509_certificates(file.read_bytes()))
-    except ValueError as error:
-        raise Malformed(f"{file} holds no readable certificate: {error}") from error
-
-
-def pem(certificates: Sequence[x509.Certificate]) -> bytes:
-    """The certificates as PEM, in their order."""
-    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
-
-
-def fingerprint(certificate: x509.Certificate) -> Sha256:
-    """SHA-256 of the certificate's DER."""
-    return Sha256(certificate.fingerprint(hashes.SHA256()).hex())
-
-
-def spki_pin(certificate: x509.Certificate) -> str:
-    """``sha256:<hex>`` of the SubjectPublicKeyInfo: it stays the same when a certificate is renewed."""
-    info = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return f"sha256:{hashlib.sha256(info).hexdigest()}"
-
-
 def device_uri(site: str, edge: str) -> str:
     """The name an edge's certificate bears. Raises ValueError if site or edge have no such form."""
     return _fitting(f"spiffe://{TRUST_DOMAIN}/site/{site}/edge/{edge}", _DEVICE_URI)
@@ -240,7 +237,7 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
         return isinstance(certificate.signature_hash_algorithm, _HASHES)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+    except _NO_SIGNATURE:
         return False
 
 

@@ -3,7 +3,7 @@
 ====================  =====================================================================
 ``server.key .pem``   TLS server, P-256; a new certificate for the same key in good time
 ``receipt.key .pem``  signs receipts, deliveries and key sets (`Purpose.HUB`)
-``*.kem.pem``         opens parcels; a new one each year, old ones are kept
+``*.kem.pem``         opens parcels; a new one at the first start in a year, old ones are kept
 ``timestamp.key``     RSA-3072 (what most PDF readers can check), with ``timestamp.pem``
 ``checkpoint.key``    Ed25519, signs checkpoints of the custody log (C2SP signed notes)
 ====================  =====================================================================
@@ -51,6 +51,9 @@ class HubKeys:
         authority: who issues the hub's certificates.
         receipt_signer: signs as this hub (`Purpose.HUB`); renewal gives it a new chain for the same key.
         timestamp_key: of the time-stamping authority.
+        kem_keys: open parcels: the newest and those before it. Loaded once: a new key is made only at
+            start, so that whoever holds these can open whatever `signed_key_set` asks for.
+        checkpoint_key: of the custody log.
         checkpoint_signer: signs the custody log's checkpoints, as ``telerad/NAME``.
     """
 
@@ -64,8 +67,10 @@ class HubKeys:
         self.timestamp_key = self._key(
             "timestamp", lambda: rsa.generate_private_key(65537, 3072), rsa.RSAPrivateKey
         )
-        checkpoint_key = self._key("checkpoint", Ed25519PrivateKey.generate, Ed25519PrivateKey)
-        self.checkpoint_signer = NoteSigner(f"{TRUST_DOMAIN}/{config.name}", checkpoint_key)
+        self.checkpoint_key = self._key("checkpoint", Ed25519PrivateKey.generate, Ed25519PrivateKey)
+        self.checkpoint_signer = NoteSigner(f"{TRUST_DOMAIN}/{config.name}", self.checkpoint_key)
+        self._renew_kem()
+        self.kem_keys = KemKeys.load(self.folder)
         self._certify_hub()
         self.receipt_signer = FileSigner.load(self.folder / "receipt.key", self.folder / "receipt.pem")
         self.maintain()
@@ -95,11 +100,6 @@ class HubKeys:
     def timestamp_chain(self) -> tuple[x509.Certificate, ...]:
         """Of the time-stamping authority, leaf first, without the root."""
         return read_certificates(self.folder / "timestamp.pem")
-
-    @property
-    def kem_keys(self) -> KemKeys:
-        """All keys that open parcels, the newest and those before it."""
-        return KemKeys.load(self.folder)
 
     def signed_key_set(self) -> bytes:
         """The newest public key for edges to seal to, signed (`gateway.keyset`)."""
@@ -136,7 +136,6 @@ class HubKeys:
         if renewed:
             for context in self._contexts:
                 tls.load_certificate(context, self.folder / "server.pem", self.folder / "server.key")
-        self._renew_kem()
 
     def _certify(
         self,

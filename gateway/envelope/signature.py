@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway import canonical
+from gateway.certificate import read_der
 from gateway.envelope.record import Record, base64_bytes, base64_text
 from gateway.errors import Malformed, Unverified
 from gateway.model import Sha256
@@ -79,10 +80,7 @@ class Statement:
 
     def certificates(self) -> tuple[x509.Certificate, ...]:
         """The chain, parsed. Raises Malformed."""
-        try:
-            return tuple(x509.load_der_x509_certificate(item) for item in self.chain)
-        except ValueError as error:
-            raise Malformed(f"the signed statement holds an unreadable certificate: {error}") from error
+        return tuple(read_der(item) for item in self.chain)
 
 
 def encoding(kind: str, payload: bytes) -> bytes:

@@ -13,6 +13,7 @@ from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from certs.authority import Authority, Issued, Issuer
+from gateway import certificate
 from gateway.clock import Clock
 from gateway.database import Database
 from gateway.errors import Malformed, NotAllowed
@@ -66,8 +67,8 @@ class Enrolment:
             enrolled = await self._issue(connection, grant.site, edge, csr, "edge-enrolled")
             mark = fingerprint(enrolled.issued.certificate)
             await tokens.spend(connection, token, mark, now)
-        for certificate in replaced.certificates:
-            self._authority.revoke(certificate, "replaced by a new enrolment")
+        for old in replaced.certificates:
+            self._authority.revoke(old, "replaced by a new enrolment")
         log.info("edge enrolled", site=grant.site, edge=edge, certificate=mark)
         return enrolled
 
@@ -109,18 +110,15 @@ class Enrolment:
         self, connection: AsyncConnection, mark: str, csr: x509.CertificateSigningRequest
     ) -> Enrolled:
         row = await devices.by_fingerprint(connection, mark)
-        certificate = x509.load_der_x509_certificate(row["certificate"])
-        if not csr.is_signature_valid or csr.public_key() != certificate.public_key() or row["revoked"]:
+        issued = x509.load_der_x509_certificate(row["certificate"])
+        if not csr.is_signature_valid or csr.public_key() != issued.public_key() or row["revoked"]:
             raise NotAllowed("this enrolment token has been used already; ask for a new one")
-        chain = (certificate, self._authority.certificate(Issuer.DEVICE))
-        return Enrolled(row["site"], row["edge"], Issued(certificate, chain))
+        chain = (issued, self._authority.certificate(Issuer.DEVICE))
+        return Enrolled(row["site"], row["edge"], Issued(issued, chain))
 
 
 def read_request(text: str) -> x509.CertificateSigningRequest:
     """A PEM certificate request (PKCS#10, RFC 2986). Raises Malformed."""
     if len(text) > MAX_REQUEST:
         raise Malformed(f"the certificate request is longer than {MAX_REQUEST} characters")
-    try:
-        return x509.load_pem_x509_csr(text.encode())
-    except ValueError as error:
-        raise Malformed(f"the certificate request cannot be read: {error}") from error
+    return certificate.read_request(text.encode())

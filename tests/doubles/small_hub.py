@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from certs.authority import Authority
 from edge.enroll import Invitation
+from gateway import keyfile
 from gateway.clock import SystemClock
 from gateway.database import Database, open_database
+from gateway.durable import make_folder
 from gateway.model import site_id
 from gateway.trust import spki_pin
 from hub.config import HubConfig, Line, Web
@@ -61,13 +66,19 @@ class SmallHub:
         return spki_pin(self.authority.root)
 
     async def token(self, site: str = "H001", edge: str | None = None, hours: float = 24) -> str:
-        random = __import__("secrets").token_bytes(tokens.TOKEN_BYTES)
+        random = secrets.token_bytes(tokens.TOKEN_BYTES)
         now = SystemClock().now()
         async with self.database.writing() as connection:
             return await tokens.create(connection, site_id(site), edge, now, timedelta(hours=hours), random)
 
     async def invitation(self, site: str = "H001", edge: str | None = None) -> Invitation:
         return Invitation(self.config.web.url, await self.token(site, edge), self.pin)
+
+
+@cache
+def _rsa() -> rsa.RSAPrivateKey:
+    """One for all hubs of a run: making it is what takes long."""
+    return rsa.generate_private_key(65537, 3072)
 
 
 def _listen() -> socket.socket:
@@ -87,6 +98,8 @@ async def small_hub(
         folder / "hub", folder / "pki", folder / "rules.yaml", web=Web(url=urls[0]), line=Line(url=urls[1])
     )
     authority = await asyncio.to_thread(Authority.create, folder / "pki", clock)
+    make_folder(config.data / "keys")
+    keyfile.store(config.data / "keys" / "timestamp.key", _rsa())
     keys = await asyncio.to_thread(HubKeys.prepare, config, authority, clock)
     database = await open_database(config.database_url, metadata, version=VERSION)
     events = Events()

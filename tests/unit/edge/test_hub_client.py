@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.enroll import enroll
 from edge.hub_client import HubClient
@@ -220,14 +223,23 @@ async def test_a_stranger_with_the_hubs_address_is_not_the_hub(
                 await client.json("GET", "/whose")
 
 
+def verify(chain: tuple[x509.Certificate, ...], signature: bytes) -> None:
+    key = chain[0].public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(signature, b"x", ec.ECDSA(hashes.SHA256()))
+
+
 async def test_renewal_swaps_key_and_certificate_while_the_client_lives(
     hub: SmallHub, client: HubClient
 ) -> None:
     identity = client.identity
-    before, signer = identity.fingerprint, identity.signer
+    before, chain = identity.fingerprint, identity.signer.chain
     await Renewal(client, CLOCK).renew()
     assert identity.fingerprint != before
-    assert signer.chain[0].public_key() != identity.certificate.public_key()
+    verify(chain, identity.signer.sign(b"x"))  # whoever had read the chain still signs with its key
+    renewed = identity.signer.chain
+    assert renewed != chain
+    verify(renewed, identity.signer.sign(b"x"))
     assert EdgeIdentity.load(identity.folder).fingerprint == identity.fingerprint
     async with hub.database.writing() as connection:  # so the next request must use the new one
         old = devices.devices
@@ -273,7 +285,7 @@ async def test_new_keys_are_taken_and_old_ones_are_not(hub: SmallHub, client: Hu
     old_statement = hub.keys.signed_key_set()
     (old,) = identity.recipients
     assert not identity.replace_keys(old_statement, CLOCK)
-    KemKeys.generate("29991231T000000Z").save(hub.keys.folder)
+    hub.keys.kem_keys = hub.keys.kem_keys.joined(KemKeys.generate("29991231T000000Z"))
     await renewal.refresh_keys()
     assert [key.kid for key in identity.recipients] == ["29991231T000000Z"]
     assert EdgeIdentity.load(identity.folder).recipients == identity.recipients

@@ -78,18 +78,16 @@ def test_certificates_are_renewed_after_two_thirds_of_their_life(
     keys.maintain()
     third = names(config)
     assert {name for name in third if third[name] != second.get(name)} >= {"server.pem", "receipt.pem"}
-    assert len([name for name in third if name.endswith(".kem.pem")]) == 2
 
 
 def test_the_newest_key_is_published_and_the_old_one_kept(
     config: HubConfig, authority: Authority, clock: HandClock
 ) -> None:
-    keys = HubKeys.prepare(config, authority, clock)
-    (old,) = keys.kem_keys
+    (old,) = HubKeys.prepare(config, authority, clock).kem_keys
     clock.advance(days=200)
-    keys.maintain()
+    assert tuple(HubKeys.prepare(config, authority, clock).kem_keys) == (old,)
     clock.advance(days=170)
-    keys.maintain()
+    keys = HubKeys.prepare(config, authority, clock)
     (published,) = read_key_set(keys.signed_key_set(), keys.trust, clock.now()).keys
     assert published.kid > old
     assert set(keys.kem_keys) == {old, published.kid}
