@@ -34,7 +34,7 @@ def read_der(data: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(data)
     except UNREADABLE as error:
-        raise Malformed(f"not a readable certificate: {error}") from error
+        raise Malformed(f"this is an unreadable certificate: {error}") from error
 
 
 def read_pem(data: bytes, what: str = "this") -> tuple[x509.Certificate, ...]:
