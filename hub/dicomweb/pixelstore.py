@@ -86,7 +86,7 @@ class PixelStore:
             Malformed: it is too large for one piece, or encapsulated.
         """
         with self.reading(row) as read:
-            header = read_header(read, _plain(row["transfer_syntax_uid"]))
+            header = read_header(read, plain_encoding(row["transfer_syntax_uid"]))
             little = transfer.encoding(row["transfer_syntax_uid"]).little
             for bulk in header.bulk:
                 if path == f"{bulk.tag:08X}":
@@ -109,7 +109,7 @@ class PixelStore:
         """
         _, value = self.bulk(row, "00420011")
         with self.reading(row) as read:
-            dataset = read_header(read, _plain(row["transfer_syntax_uid"])).dataset
+            dataset = read_header(read, plain_encoding(row["transfer_syntax_uid"])).dataset
         length = dataset.get("EncapsulatedDocumentLength")
         if isinstance(length, int) and 0 < length <= len(value):
             value = value[:length]
@@ -148,7 +148,7 @@ def image_of(row: Row) -> Image:
     )
 
 
-def _plain(syntax: str) -> str:
+def plain_encoding(syntax: str) -> str:
     """The encoding of what `PixelStore.reading` yields."""
     return transfer.EXPLICIT_LITTLE if transfer.encoding(syntax).deflated else syntax
 

@@ -8,6 +8,7 @@ from hub.archive.archive import Archive
 from hub.dicomweb.answers import Address, Authorize
 from hub.dicomweb.pixelstore import PixelStore
 from hub.dicomweb.routes_query import Searches
+from hub.dicomweb.routes_rendered import Rendering
 from hub.dicomweb.routes_retrieve import Retrieval
 
 
@@ -27,4 +28,5 @@ def routes(
     return [
         *Searches(archive, authorize, address).routes(),
         *Retrieval(archive, authorize, address, pixels).routes(),
+        *Rendering(archive, authorize, address, pixels).routes(),
     ]

@@ -29,6 +29,7 @@ patients = Table(
     Column("birth_date", String(10), nullable=False, default=""),  # DA as sent
     Column("sex", String(16), nullable=False, default=""),
     UniqueConstraint("site", "issuer", "patient_id"),
+    Index("patients_patient_id", "patient_id"),
 )
 
 studies = Table(

@@ -139,6 +139,8 @@ async def compare(session: aiohttp.ClientSession, service: Service, sample: Samp
     assert bytes(split(body.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]).dataset) == sample.data, (
         sample.path
     )
+    async with session.get(f"{where}/thumbnail", params=version) as response:
+        assert response.status in {200, 400, 404, 406}, (sample.path, await response.read())
     try:
         expected = frames_by_pydicom(sample)
     except (AttributeError, ValueError, KeyError, TypeError):
