@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-STATIONS = ("hub.fleet.commands", "hub.access.commands")
+STATIONS = ("hub.custody_commands", "hub.fleet.commands", "hub.access.commands")
 """Modules with ``fill(actions)``, which adds their sub-commands."""
 
 EXAMPLES = """examples:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, insert, select
@@ -19,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway import canonical
 from gateway.clock import Clock, rfc3339
 from gateway.custody import merkle
-from gateway.custody.checkpoint import Checkpoint, NoteSigner, sign_checkpoint
+from gateway.custody.bundle import ProvenEntry
+from gateway.custody.checkpoint import Checkpoint, NoteSigner, open_checkpoint, sign_checkpoint
 from gateway.database import Database
 from gateway.errors import Broken, Refused
 from hub.tables.custody import checkpoints, custody
@@ -32,21 +32,9 @@ CHECKPOINT_PERIOD = 60.0
 """Seconds between signed checkpoints: how much history could be rewritten unseen."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProvenEntry:
-    """One entry of the log and the proof that a checkpoint covers it.
-
-    Attributes:
-        position: from 0.
-        leaf: the canonical JSON.
-        size: entries of the log the proof is for.
-        proof: RFC 9162 §2.1.3 hashes from the leaf to the root.
-    """
-
-    position: int
-    leaf: bytes
-    size: int
-    proof: tuple[bytes, ...]
+def log_name(hub: str) -> str:
+    """The origin of a hub's log, and the name of the key that signs it."""
+    return f"telerad/{hub}"
 
 
 class CustodyLog:
@@ -163,13 +151,16 @@ class CustodyLog:
                 for row in await connection.execute(select(checkpoints.c.size, checkpoints.c.root))
             }
             rows = await connection.stream(
-                select(custody.c.position, custody.c.leaf).order_by(custody.c.position)
+                select(custody.c.position, custody.c.leaf, custody.c.leaf_hash).order_by(custody.c.position)
             )
             async for row in rows:
                 leaf = canonical.load(row.leaf.encode())
                 if row.position != frontier.size or leaf.get("position") != row.position:
                     raise Broken(f"the custody log has a gap at entry {frontier.size}")
-                frontier.append(merkle.leaf_hash(row.leaf.encode()))
+                leaf_hash = merkle.leaf_hash(row.leaf.encode())
+                if leaf_hash.hex() != row.leaf_hash:
+                    raise Broken(f"entry {row.position} of the custody log was changed")
+                frontier.append(leaf_hash)
                 expected = signed.pop(frontier.size, None)
                 if expected is not None and frontier.root().hex() != expected:
                     raise Broken(f"the custody log was changed before entry {frontier.size}")
@@ -205,11 +196,18 @@ class CustodyLog:
                 ProvenEntry(
                     row.position,
                     row.leaf.encode(),
-                    size,
                     tuple(merkle.inclusion_proof(row.position, leaves)),
                 )
                 for row in rows
             ]
+
+    async def prove_newest(self, subject: str) -> tuple[bytes, list[ProvenEntry]] | None:
+        """A checkpoint of now and every entry about `subject`; None if there is no entry or signer."""
+        note = await self.checkpoint()
+        if note is None or self._signer is None:
+            return None
+        entries = await self.prove(subject, open_checkpoint(note, [self._signer.verifier]).size)
+        return (note, entries) if entries else None
 
     async def _leaves(self, size: int) -> list[bytes]:
         async with self._database.reading() as connection:

@@ -1,4 +1,4 @@
-"""``telerad verify``: checks reports, parcels, headers, receipts and checkpoints, offline, by their content.
+"""``telerad verify``: checks reports, parcels, headers, receipts and custody records, offline, by content.
 
 Exit code 0: everything holds; 1: something does not; 2: the question was wrong (no such file, no
 root certificate, not a kind of file this program knows).
@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.custody.checkpoint import NoteVerifier, open_checkpoint
+from gateway.custody.bundle import BUNDLE_LIMIT, open_bundle
+from gateway.custody.checkpoint import Checkpoint, NoteVerifier, open_checkpoint
 from gateway.envelope import trailer
 from gateway.envelope.judge import (
     header_at_its_time,
@@ -39,7 +40,7 @@ PDF_LIMIT = 256 << 20
 EXAMPLES = f"""examples:
   telerad verify --root root.pem report.pdf
   telerad verify --root root.pem spool/*.tge spool/*.head receipts/*
-  telerad verify --log-key 'hub.example+1234abcd+A…' checkpoint.txt
+  telerad verify --log-key 'hub.example+1234abcd+A…' bundle.json
 
 The root certificate is taken from --root, else from the variable {ROOT_VARIABLE}, else from
 {" or ".join(ROOT_NAMES)} beside the file. It must have reached you another way than the file did."""
@@ -55,7 +56,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "--root", type=Path, metavar="CERT", help="PEM file of the root certificates to trust"
     )
     parser.add_argument(
-        "--log-key", metavar="VKEY", help="key of the custody log, for checkpoints (C2SP vkey)"
+        "--log-key", metavar="VKEY", help="key of the custody log, for its bundles and checkpoints"
     )
     parser.add_argument("--json", action="store_true", help="one JSON array for scripts")
     parser.set_defaults(run=run)
@@ -78,6 +79,14 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _json(name: str, verdict: Verdict) -> dict[str, object]:
     return {"file": name, "ok": verdict.ok, "lines": verdict.lines, "facts": dict(verdict.facts)}
+
+
+def _log(state: Checkpoint) -> str:
+    return f"Custody log {state.origin} with {state.size} entries, root {state.root.hex()}."
+
+
+def _state(kind: str, state: Checkpoint) -> dict[str, object]:
+    return {"kind": kind, "origin": state.origin, "size": state.size, "root": state.root.hex()}
 
 
 class Judge:
@@ -123,9 +132,11 @@ class Judge:
             return self._statement(file, read(0, STATEMENT_LIMIT + 1))
         if read(max(size - len(trailer.MAGIC), 0), len(trailer.MAGIC)) == trailer.MAGIC:
             return self._parcel(file, read, size)
+        if start.startswith(b'{"checkpoint":'):
+            return self._bundle(read(0, BUNDLE_LIMIT + 1))
         if b"\n\n\xe2\x80\x94 " in start:
             return self._checkpoint(start)
-        raise UsageError(f"{file} is no PDF, signed record, finished parcel or checkpoint")
+        raise UsageError(f"{file} is no PDF, signed record, finished parcel, custody bundle or checkpoint")
 
     def _pdf(self, file: Path, pdf: bytes) -> Verdict:
         from hub.reports.verify import verify_pdf
@@ -147,19 +158,32 @@ class Judge:
         return judge_parcel(read, size, signed, self._trust(file) if signed else None)
 
     def _checkpoint(self, note: bytes) -> Verdict:
-        if self._log_key is None:
-            raise UsageError("a checkpoint is judged by the custody log's key: give it with --log-key")
-        try:
-            verifier = NoteVerifier.parse(self._log_key)
-        except DataError as error:
-            raise UsageError(f"--log-key: {error}") from error
+        verifier = self._log_verifier()
         try:
             state = open_checkpoint(note, [verifier])
         except DataError as error:
             return refused("checkpoint", error)
-        lines = [f"Custody log {state.origin} with {state.size} entries, root {state.root.hex()}."]
-        facts = {"kind": "checkpoint", "origin": state.origin, "size": state.size, "root": state.root.hex()}
-        return Verdict(ok=True, lines=lines, facts=facts)
+        return Verdict(ok=True, lines=[_log(state)], facts=_state("checkpoint", state))
+
+    def _bundle(self, data: bytes) -> Verdict:
+        verifier = self._log_verifier()
+        try:
+            state, entries = open_bundle(data, [verifier])
+        except DataError as error:
+            return refused("custody-bundle", error)
+        lines = [f"{len(entries)} entries of the custody log, each proven to be in it.", _log(state)]
+        lines += [f"{one['position']}: {one['at']} {one['event']} {one['site']}".rstrip() for one in entries]
+        return Verdict(ok=True, lines=lines, facts=_state("custody-bundle", state) | {"entries": entries})
+
+    def _log_verifier(self) -> NoteVerifier:
+        if self._log_key is None:
+            raise UsageError(
+                "this is judged by the custody log's key (telerad hub custody key): give it with --log-key"
+            )
+        try:
+            return NoteVerifier.parse(self._log_key)
+        except DataError as error:
+            raise UsageError(f"--log-key: {error}") from error
 
     def _trust(self, file: Path) -> Trust:
         named = os.environ.get(ROOT_VARIABLE)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, update
 
 from gateway.custody import merkle
+from gateway.custody.bundle import open_bundle, write_bundle
 from gateway.custody.checkpoint import NoteSigner, open_checkpoint
 from gateway.database import open_database, sqlite_url
-from gateway.errors import Broken, Malformed, Refused
+from gateway.errors import Broken, Malformed, Refused, Unverified
 from hub import custody as module
 from hub.custody import CustodyLog
 from hub.tables import VERSION, metadata
@@ -112,7 +114,28 @@ async def test_entries_about_a_subject_are_proven(database):
     assert [entry.position for entry in entries] == [0, 1, 5, 6]
     for entry in entries:
         leaf = merkle.leaf_hash(entry.leaf)
-        merkle.verify_inclusion(leaf, entry.position, entry.size, entry.proof, state.root)
+        merkle.verify_inclusion(leaf, entry.position, state.size, entry.proof, state.root)
+
+
+async def test_a_bundle_is_checked_offline(database):
+    log = CustodyLog(database, SIGNER, SetClock())
+    await add(log, database, 2, "one")
+    await add(log, database, 3, "two")
+    assert await log.prove_newest("nothing") is None
+    note, entries = await log.prove_newest("two")
+    bundle = write_bundle(note, entries)
+    state, said = open_bundle(bundle, [SIGNER.verifier])
+    assert state.size == 5
+    assert [(leaf["position"], leaf["subject"]) for leaf in said] == [(2, "two"), (3, "two"), (4, "two")]
+    changed = dataclasses.replace(entries[0], leaf=entries[0].leaf.replace(b"stored", b"strayed"))
+    with pytest.raises(Unverified, match="entry 2 is not in the log"):
+        open_bundle(write_bundle(note, [changed]), [SIGNER.verifier])
+    with pytest.raises(Unverified, match="entry 3 is not in the log"):
+        open_bundle(write_bundle(note, [dataclasses.replace(entries[0], position=3)]), [SIGNER.verifier])
+    with pytest.raises(Unverified, match="no key"):
+        open_bundle(bundle, [NoteSigner("other", Ed25519PrivateKey.generate()).verifier])
+    with pytest.raises(Malformed):
+        open_bundle(bundle[:-1], [SIGNER.verifier])
 
 
 async def test_sizes_the_log_never_had_are_refused(database):

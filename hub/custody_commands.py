@@ -1,0 +1,103 @@
+"""``telerad hub custody``: audit the log, tell its key, prove what it says about a thing."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway import config, durable, keyfile
+from gateway.clock import SystemClock
+from gateway.custody.bundle import write_bundle
+from gateway.custody.checkpoint import NoteSigner
+from gateway.database import open_database
+from gateway.errors import UsageError
+from hub.config import HubConfig
+from hub.custody import CustodyLog, log_name
+from hub.tables import VERSION, metadata
+
+EXAMPLES = """examples:
+  telerad hub custody audit -c hub.yaml
+  telerad hub custody key -c hub.yaml
+  telerad hub custody prove -c hub.yaml --subject 9f86d081… -o bundle.json
+  telerad verify --log-key "$(telerad hub custody key -c hub.yaml)" bundle.json
+"""
+
+Actions = Any  # argparse keeps the type of sub-parsers to itself
+Work = Callable[[argparse.Namespace, CustodyLog], Awaitable[int]]
+
+
+def fill(actions: Actions) -> None:
+    """The custody log."""
+    form, summary = argparse.RawDescriptionHelpFormatter, "the custody log: audit it, prove what it says"
+    parser = actions.add_parser(
+        "custody", help=summary, description=summary, epilog=EXAMPLES, formatter_class=form
+    )
+    group = parser.add_subparsers(metavar="ACTION", required=True)
+    audit = _command(group, "audit", "read the whole log and compare every entry and every signed root")
+    audit.add_argument("--json", action="store_true", help="answer as JSON")
+    audit.set_defaults(run=lambda parsed: asyncio.run(_with_log(parsed, _audit)))
+    key = _command(group, "key", "print the key that checkpoints are verified by (C2SP vkey)")
+    key.set_defaults(run=_key)
+    prove = _command(group, "prove", "write every entry about a subject, with proofs, for telerad verify")
+    prove.add_argument("--subject", required=True, help="digest or identifier, as the log names it")
+    prove.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a new file")
+    prove.set_defaults(run=lambda parsed: asyncio.run(_with_log(parsed, _prove)))
+
+
+def _command(group: Actions, name: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = group.add_parser(name, help=summary, description=summary)
+    parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="hub.yaml")
+    return parser
+
+
+def _signer(settings: HubConfig) -> NoteSigner:
+    file = settings.data / "keys" / "checkpoint.key"
+    if not file.exists():
+        raise UsageError(f"{file} is not there: this hub has not run yet")
+    key = keyfile.load(file)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UsageError(f"{file} holds no Ed25519 key")
+    return NoteSigner(log_name(settings.name), key)
+
+
+def _key(parsed: argparse.Namespace) -> int:
+    print(_signer(config.load(parsed.config, HubConfig)).verifier)
+    return 0
+
+
+async def _with_log(parsed: argparse.Namespace, work: Work) -> int:
+    settings = config.load(parsed.config, HubConfig)
+    signer = _signer(settings)
+    database = await open_database(settings.database_url, metadata, version=VERSION)
+    try:
+        return await work(parsed, CustodyLog(database, signer, SystemClock()))
+    finally:
+        await database.close()
+
+
+async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
+    entries = await log.audit()
+    if parsed.json:
+        print(json.dumps({"entries": entries, "whole": True}))
+    else:
+        print(f"{entries} entries, none missing, none changed since it was signed")
+    return 0
+
+
+async def _prove(parsed: argparse.Namespace, log: CustodyLog) -> int:
+    if parsed.output.exists():
+        raise UsageError(f"{parsed.output} exists already")
+    proven = await log.prove_newest(parsed.subject)
+    if proven is None:
+        print(f"the log says nothing about {parsed.subject}")
+        return 1
+    note, entries = proven
+    durable.create(parsed.output, write_bundle(note, entries), mode=0o644)
+    print(f"{len(entries)} entries written to {parsed.output}")
+    return 0
