@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -137,6 +138,14 @@ async def test_a_silent_hub_is_away(client: HubClient) -> None:
 async def test_a_line_cut_half_way_is_away(client: HubClient) -> None:
     with pytest.raises(Unavailable, match="the line to the hub broke"):
         await client.read("GET", "/cut")
+
+
+async def test_tcp_itself_gives_up_on_a_dead_line(client: HubClient) -> None:
+    """While a body is sent, HTTP has no idle timeout; the socket has one (RFC 5482)."""
+    made = client._socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1)))
+    with made:
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 500
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 async def test_no_hub_is_away(identity: EdgeIdentity) -> None:

@@ -241,3 +241,28 @@ def test_a_key_set_names_its_hub_and_no_other_purpose_signs_it(tmp_path: Path) -
         read_key_set(
             sign_key_set("north", publics, hub_signer, now), authority.trust, now + timedelta(days=400)
         )
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "kind", "words"),
+    [
+        (200, b"<html>", Malformed, "is it a telerad hub"),
+        (200, b"[]", Malformed, "no object"),
+        (403, b'{"error": {"message": "used"}}', NotAllowed, "the hub says: used"),
+        (422, b'{"error": {"message": "no"}}', Refused, "the hub says: no"),
+        (503, b"{}", Unavailable, "status 503"),
+    ],
+)
+def test_other_answers_are_told_apart(status: int, data: bytes, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        enrolling._read_answer("https://hub.test", status, data)
+
+
+async def test_a_certificate_for_another_key_is_not_kept(hub: SmallHub, tmp_path: Path) -> None:
+    enrolled = await hub.enrolment.enrol(await hub.token(), csr())
+    answer = {"chain": pem(enrolled.issued.chain).decode(), "key_set": hub.keys.signed_key_set().decode()}
+    with pytest.raises(Unverified, match="for another key"):
+        enrolling._keep(tmp_path / "identity", keyfile.new(), hub.authority.root, "https://h", answer, CLOCK)
+    with pytest.raises(Malformed, match="'chain' in the hub's answer holds no readable certificate"):
+        enrolling._keep(tmp_path / "identity", keyfile.new(), hub.authority.root, "https://h", {}, CLOCK)
+    assert not (tmp_path / "identity").exists()
