@@ -133,6 +133,7 @@ async def stored_instances(
     series_uid: str | None = None,
     sop_instance_uid: str | None = None,
     sha256: str | None = None,
+    every_version: bool = False,
 ) -> list[Found]:
     """What is needed to serve the instances of one study the caller may see: rows without metadata.
 
@@ -142,6 +143,7 @@ async def stored_instances(
         series_uid: only of this series.
         sop_instance_uid: only this instance.
         sha256: this version of it, even if another is current.
+        every_version: also contents that came later under the same UID, behind the current one.
     """
     query = (
         select(*_LIGHT, series.c.series_uid, series.c.modality)
@@ -153,7 +155,12 @@ async def stored_instances(
         query = query.where(series.c.series_uid == series_uid)
     if sop_instance_uid is not None:
         query = query.where(instances.c.sop_instance_uid == sop_instance_uid)
-    query = query.where(instances.c.sha256 == sha256 if sha256 is not None else instances.c.current)
+    if sha256 is not None:
+        query = query.where(instances.c.sha256 == sha256)
+    elif every_version:
+        query = query.order_by(instances.c.current.desc(), instances.c.id)
+    else:
+        query = query.where(instances.c.current)
     return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 

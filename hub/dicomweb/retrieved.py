@@ -40,8 +40,16 @@ class Finder:
     def __init__(self, archive: Archive, authorize: Authorize) -> None:
         self._archive, self._authorize = archive, authorize
 
-    async def find(self, request: web.Request) -> Retrieved:
-        """What the path names. Raises NotFound if there is nothing the caller may see."""
+    async def find(self, request: web.Request, *, every_version: bool = False) -> Retrieved:
+        """What the path names.
+
+        Args:
+            request: whose path it is.
+            every_version: for one instance, all contents that came under its UID, the current one first.
+
+        Raises:
+            NotFound: there is nothing the caller may see.
+        """
         scope = await self._authorize(request)
         path = request.match_info
         async with self._archive.database.reading() as connection:
@@ -54,6 +62,7 @@ class Finder:
                 series_uid=path.get("series"),
                 sop_instance_uid=path.get("instance"),
                 sha256=request.query.get("version") if "instance" in path else None,
+                every_version=every_version and "instance" in path,
             )
         if not rows:
             raise NotFound("the study has no such instance")

@@ -18,6 +18,7 @@ from hub.archive.search import Found
 from hub.archive.store import BlobStore
 from hub.dicomweb import recode
 from hub.dicomweb.accept import (
+    ANY_SYNTAX,
     JSON,
     OCTETS,
     Form,
@@ -88,9 +89,14 @@ class Retrieval:
         ]
 
     async def instances(self, request: web.Request) -> web.StreamResponse:
-        """Part 10 files: the modality's own bytes behind a header, unless another encoding is asked for."""
-        found = await self._finder.find(request)
+        """Part 10 files: the modality's own bytes behind a header, unless another encoding is asked for.
+
+        Who asks for an instance "as it was sent" (``transfer-syntax=*``) gets every content that came under
+        its UID, a part each, the current one first: nothing that was received is hidden.
+        """
         ranges = accepted(request)
+        as_sent = any(one.multipart and one.syntax == ANY_SYNTAX for one in ranges)
+        found = await self._finder.find(request, every_version=as_sent)
         single = len(found.rows) == 1
         forms = [instance_form(ranges, row["transfer_syntax_uid"], single=single) for row in found.rows]
         chosen = [form for form in forms if form is not None]
