@@ -36,7 +36,7 @@ BEARER_PATHS = ("/dicomweb/",)
 RECENT = timedelta(days=30)
 """How long after reporting a case still opens its images; older ones open as priors."""
 
-_SESSION = "telerad.session"
+_SESSION = web.RequestKey("telerad.session", Session)
 
 
 class NotLoggedIn(NotAllowed):
@@ -138,15 +138,19 @@ class Access:
         Raises:
             NotLoggedIn: there is none.
         """
-        known = request.get(_SESSION)
-        if isinstance(known, Session):
-            return known
+        if _SESSION in request:
+            return request[_SESSION]
         token, kind = _credential(request)
         found = await self.sessions.find(token, kind=kind, touch=touch) if token else None
         if found is None:
             raise NotLoggedIn("log in first")
         request[_SESSION] = found
         return found
+
+    async def alive(self, request: web.Request) -> bool:
+        """Whether the session of a long answer is still open; no sign of life."""
+        token, kind = _credential(request)
+        return await self.sessions.find(token, kind=kind, touch=False) is not None
 
     async def account(self, request: web.Request, *, touch: bool = True) -> Account:
         """Who is asking, with every factor the hub asks for.

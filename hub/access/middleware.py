@@ -26,6 +26,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
+BACKGROUND_HEADER = "X-Background"
+"""``1``: the page asks by itself; no sign of life of whoever sits before it."""
 
 log = logger("hub.access")
 
@@ -59,7 +61,8 @@ def guarded(access: Access, policy: Policy, handler: Handler) -> Handler:
 
     async def run(request: web.Request) -> web.StreamResponse:
         if policy.roles is not None:
-            session = await access.session(request, touch=policy.active)
+            touch = policy.active and request.headers.get(BACKGROUND_HEADER) != "1"
+            session = await access.session(request, touch=touch)
             check_csrf(request, session)
             account = session.account if policy.any_factors else await access.account(request)
             if not policy.allows(account.role):
@@ -99,7 +102,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except errors.GatewayError as error:
-        return problem_response(error)
+        response = problem_response(error)
+        if response.status == 401 and request.path.startswith("/dicomweb/"):
+            response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+        return response
     except web.HTTPException as error:
         if error.status < 400 or not request.path.startswith("/api/"):
             raise

@@ -22,11 +22,14 @@ QUERY_LIMIT = 500
 def case_query() -> Select[Any]:
     """Cases with their studies, patients and assignees; the columns `case_json` needs."""
     own = [column.label(f"case_{column.name}") for column in cases.c]
+    holder = users.alias("holder")
+    names = (users.c.display_name.label("assignee_display"), holder.c.display_name.label("holder_display"))
     return (
-        select(*own, studies, patients.c.patient_id, users.c.display_name.label("assignee_display"))
+        select(*own, studies, patients.c.patient_id, *names)
         .join_from(cases, studies, cases.c.study == studies.c.id)
         .join(patients, studies.c.patient == patients.c.id)
         .outerjoin(users, users.c.name == cases.c.assignee)
+        .outerjoin(holder, holder.c.name == cases.c.lease_by)
     )
 
 
@@ -69,13 +72,14 @@ def case_json(row: RowMapping, report: dict[str, Any] | None) -> dict[str, Any]:
 
 def detail_json(row: RowMapping) -> dict[str, Any]:
     """What a “CaseDetail” has of its own row beyond the “Case”."""
-    lease = {"by": row["case_lease_by"], "until": row["case_lease_until"]} if row["case_lease_by"] else None
+    holder = row["case_lease_by"]
+    named = {"by": row["holder_display"] or holder, "name": holder, "until": row["case_lease_until"]}
     return {
         "clinical_question": row["clinical_question"],
         "why": json.loads(row["case_why"]),
         "hold": row["case_hold"],
         "return_reason": row["case_return_reason"],
-        "lease": lease,
+        "lease": named if holder else None,
         "viewer": f"/ohif/viewer?StudyInstanceUIDs={row['study_uid']}",
     }
 

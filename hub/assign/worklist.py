@@ -7,6 +7,7 @@ renews. When it ends, anybody in reach may open the case and goes on with the sa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.database import Database
 from gateway.errors import NotAllowed, NotFound, Refused
 from hub.assign.journal import change, history, note
 from hub.assign.shown import (
+    QUERY_LIMIT,
     case_json,
     case_query,
     detail_json,
@@ -92,6 +94,16 @@ class Worklist:
                 "events": await history(connection, case_id),
                 "reports": [],  # the desk's; the portal puts them in
             }
+
+    async def within_reach(self, viewer: Account, case_ids: Collection[int]) -> frozenset[int]:
+        """Those of `case_ids` that the viewer may see."""
+        if not case_ids:
+            return frozenset()
+        async with self._database.reading() as connection:
+            reach = await reach_of(connection, viewer, self._today())
+            some = cases.c.id.in_(sorted(case_ids)[:QUERY_LIMIT])
+            query = select(cases.c.id).join_from(cases, studies).where(some, reach.clause())
+            return frozenset((await connection.execute(query)).scalars())
 
     async def open(self, viewer: Account, case_id: int) -> dict[str, Any]:
         """Open a case to read it, under a lease; it becomes the viewer's. A reported one is only shown.

@@ -27,10 +27,16 @@ class RuleFaults(ConfigError):
 
 
 class RuleBook:
-    """The rules of one file."""
+    """The rules of one file.
 
-    def __init__(self, rules: Rules, warnings: tuple[Fault, ...] = ()) -> None:
-        self.rules, self.warnings = rules, warnings
+    Args:
+        rules: the tree.
+        warnings: what is probably not meant, and can be used all the same.
+        text: the file as read, to be shown.
+    """
+
+    def __init__(self, rules: Rules, warnings: tuple[Fault, ...] = (), text: str = "") -> None:
+        self.rules, self.warnings, self.text = rules, warnings, text
 
     @classmethod
     def load(cls, file: Path) -> RuleBook:
@@ -52,7 +58,7 @@ class RuleBook:
         reading = read(text, file=file)
         if reading.rules is None:
             raise RuleFaults(file, reading.faults)
-        return cls(reading.rules, reading.notes)
+        return cls(reading.rules, reading.notes, text.decode())
 
     def evaluate(self, study: StudyFacts) -> Decision:
         """What is to happen with a study, and why."""

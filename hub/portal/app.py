@@ -1,0 +1,118 @@
+"""Every route of the portal with its policy, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from hub.access import roles
+from hub.access.access import Access
+from hub.access.middleware import Handler, guarded
+from hub.access.roles import Policy
+from hub.archive.archive import Archive
+from hub.assign.worklist import Worklist
+from hub.portal.events import EventRoutes, Notifier
+from hub.portal.routes_admin import AdminRoutes
+from hub.portal.routes_cases import CaseRoutes
+from hub.portal.routes_reports import ReportRoutes
+from hub.portal.routes_session import SessionRoutes
+from hub.portal.static import STATIC, StaticRoutes
+from hub.reports.desk import Desk
+from hub.rules.book import RuleBook
+
+CASE = r"/api/cases/{id:\d{1,12}}"
+REPORT = r"/api/reports/{id:[0-9a-f]{32}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: who may, what, where, how."""
+
+    policy: Policy
+    method: str
+    path: str
+    handler: Handler
+
+
+def portal_routes(
+    worklist: Worklist,
+    desk: Desk,
+    access: Access,
+    archive: Archive,
+    rules: RuleBook,
+    *,
+    static: Path = STATIC,
+) -> list[web.RouteDef]:
+    """The portal's routes, each behind its policy.
+
+    Args:
+        worklist: the cases.
+        desk: drafts and reports.
+        access: who is asking.
+        archive: its database is looked at for what changed and for what an administrator is shown.
+        rules: in force.
+        static: the built front end and viewer.
+    """
+    notifier = Notifier(archive.database, archive.clock)
+    table = [
+        *_session(SessionRoutes(access)),
+        *_cases(CaseRoutes(access, worklist, desk, archive.clock)),
+        *_reports(ReportRoutes(access, worklist, desk)),
+        Route(roles.WATCH, "GET", "/api/events", EventRoutes(access, worklist, notifier).stream),
+        *_admin(AdminRoutes(archive.database, rules)),
+        *_static(StaticRoutes(static)),
+    ]
+    return [
+        web.route(route.method, route.path, guarded(access, route.policy, route.handler)) for route in table
+    ]
+
+
+def _session(to: SessionRoutes) -> list[Route]:
+    return [
+        Route(roles.SESSION, "GET", "/api/session", to.show),
+        Route(roles.PUBLIC, "POST", "/api/session", to.log_in),
+        Route(roles.SESSION, "DELETE", "/api/session", to.log_out),
+        Route(roles.SESSION, "POST", "/api/session/totp", to.begin_factor),
+        Route(roles.SESSION, "POST", "/api/session/totp/confirm", to.confirm_factor),
+        Route(roles.SESSION, "PUT", "/api/session/language", to.set_language),
+    ]
+
+
+def _cases(to: CaseRoutes) -> list[Route]:
+    return [
+        Route(roles.WORKLIST, "GET", "/api/worklist", to.worklist),
+        Route(roles.WORKLIST, "GET", CASE, to.show),
+        Route(roles.READING, "POST", f"{CASE}/open", to.open),
+        Route(roles.READING, "POST", f"{CASE}/release", to.release),
+        Route(roles.READING, "POST", f"{CASE}/return", to.return_),
+    ]
+
+
+def _reports(to: ReportRoutes) -> list[Route]:
+    return [
+        Route(roles.READING, "GET", f"{CASE}/draft", to.draft),
+        Route(roles.READING, "PUT", f"{CASE}/draft", to.save),
+        Route(roles.SIGNING, "POST", f"{CASE}/sign", to.sign),
+        Route(roles.SIGNING, "POST", f"{CASE}/addendum", to.addendum),
+        Route(roles.REPORTS, "GET", REPORT, to.report),
+        Route(roles.REPORTS, "GET", f"{REPORT}/pdf", to.pdf),
+    ]
+
+
+def _admin(to: AdminRoutes) -> list[Route]:
+    return [
+        Route(roles.RECORDS, "GET", "/api/admin/edges", to.edges),
+        Route(roles.RECORDS, "GET", "/api/admin/quarantine", to.quarantined),
+        Route(roles.RECORDS, "GET", "/api/admin/conflicts", to.conflicts),
+        Route(roles.RECORDS, "GET", "/api/admin/rules", to.rules),
+    ]
+
+
+def _static(to: StaticRoutes) -> list[Route]:
+    return [
+        Route(roles.PUBLIC, "GET", "/ohif", to.viewer_folder),
+        Route(roles.PUBLIC, "GET", "/ohif/{path:.*}", to.viewer),
+        Route(roles.PUBLIC, "GET", "/{path:.*}", to.portal),
+    ]

@@ -1,0 +1,57 @@
+"""Rows and objects as the portal's JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hub.access.sessions import Session
+from hub.rules.nodes import Fault
+
+Row = Mapping[Any, Any]
+
+
+def session(opened: Session, second_factor: str) -> dict[str, Any]:
+    """A session, for the browser that holds it."""
+    account = opened.account
+    return {
+        "user": {
+            "name": account.name,
+            "display_name": account.display_name,
+            "role": account.role.value,
+            "language": account.language,
+            "site": account.site,
+        },
+        "csrf": opened.csrf,
+        "factors": account.factors,
+        "second_factor": second_factor,
+    }
+
+
+def edge(row: Row, status: Any) -> dict[str, Any]:
+    """One edge of the fleet."""
+    names = ("site", "edge", "last_seen", "not_after", "revoked", "revoked_why")
+    return {**{name: row[name] for name in names}, "status": status}
+
+
+def quarantined(row: Row) -> dict[str, Any]:
+    """One thing put aside."""
+    return {name: row[name] for name in ("id", "site", "parcel_id", "reason", "at", "resolved_at")}
+
+
+def conflict(row: Row, versions: Sequence[Row]) -> dict[str, Any]:
+    """One study with conflicting instances."""
+    names = ("sop_instance_uid", "series_uid", "sha256", "size", "current", "received_at")
+    return {
+        "study_uid": row["study_uid"],
+        "site": row["site"],
+        "conflicts": row["conflicts"],
+        "last_at": row["last_at"],
+        "instances": [{name: one[name] for name in names} for one in versions],
+    }
+
+
+def fault(found: Fault) -> dict[str, Any]:
+    """Something noticed in the rules."""
+    severity = "warning" if found.warning else "fault"
+    return {"line": found.line, "message": found.message, "severity": severity}
