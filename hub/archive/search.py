@@ -231,15 +231,19 @@ def _prefixed(table: Any, prefix: str) -> list[ColumnElement[Any]]:
 def _condition(attribute: Attribute, match: Match, level: Level) -> ColumnElement[bool]:
     """One match as SQL; an attribute below the level of the answer asks whether any row below has it."""
     held = _holds(attribute, match)
-    if attribute.level is Level.SERIES and level is Level.STUDY:
-        return exists(select(series.c.id).where(series.c.study == studies.c.id, held))
-    if attribute.level is Level.INSTANCE and level is not Level.INSTANCE:
-        below = select(instances.c.id).where(instances.c.current, held)
-        if level is Level.SERIES:
-            return exists(below.where(instances.c.series == series.c.id))
-        joined = below.join(series, instances.c.series == series.c.id)
-        return exists(joined.where(series.c.study == studies.c.id))
-    return held
+    if level is Level.INSTANCE or attribute.level in {Level.STUDY, level}:
+        return held
+    if attribute.level is Level.SERIES:
+        owner, below = studies.c.id, select(series.c.study).where(held)
+    elif level is Level.SERIES:
+        owner, below = series.c.id, select(instances.c.series).where(instances.c.current, held)
+    else:
+        joined = select(series.c.study).join(instances, instances.c.series == series.c.id)
+        owner, below = studies.c.id, joined.where(instances.c.current, held)
+    if attribute.kind is Kind.UID:  # few rows have it: find them first
+        return owner.in_(below)
+    correlated = {studies.c.id: series.c.study, series.c.id: instances.c.series}[owner]
+    return exists(below.where(correlated == owner))
 
 
 def _holds(attribute: Attribute, match: Match) -> ColumnElement[bool]:

@@ -67,7 +67,7 @@ studies = Table(
     moment("completed_at"),
     UniqueConstraint("site", "study_uid"),
     Index("studies_uid", "study_uid"),
-    Index("studies_date", "study_date"),
+    Index("studies_date", "study_date", "study_time", "id"),  # the order in which they are listed
     Index("studies_patient", "patient"),
     Index("studies_state", "state", "last_at"),
     Index("studies_accession", "accession"),

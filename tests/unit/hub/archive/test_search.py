@@ -131,6 +131,30 @@ async def test_lower_levels_are_in_order_of_numbers(hub: Hub) -> None:
         ] == [3]
 
 
+@pytest.mark.parametrize(
+    ("keyword", "text", "series_uids", "instance_uids"),
+    [
+        ("SeriesInstanceUID", "1.2.3.5", ["1.2.3.5"], ["1.2.3.5.1"]),
+        ("Modality", "SR", ["1.2.3.5"], ["1.2.3.5.1"]),
+        ("SOPInstanceUID", "1.2.3.1.2", ["1.2.3.1"], ["1.2.3.1.2"]),
+        ("InstanceNumber", "2", ["1.2.3.1"], ["1.2.3.1.2"]),
+        ("StudyInstanceUID", "1.2.9", [], []),
+    ],
+)
+async def test_matches_at_lower_levels(
+    hub: Hub, keyword: str, text: str, series_uids: list[str], instance_uids: list[str]
+) -> None:
+    await fill(hub)
+    match = match_of(BY_NAME[keyword], text)
+    assert match is not None
+    wanted = Search({BY_NAME[keyword]: match})
+    async with hub.database.reading() as connection:
+        found = await search.find_series(connection, wanted, ALL)
+        assert [row["series_series_uid"] for row in found] == series_uids
+        found = await search.find_instances(connection, wanted, ALL)
+        assert [row["instance_sop_instance_uid"] for row in found] == instance_uids
+
+
 async def test_newest_study_of_a_shared_uid_unless_the_site_is_named(hub: Hub) -> None:
     await fill(hub)
     async with hub.database.reading() as connection:
