@@ -110,6 +110,13 @@ async def _fill(made: Office) -> None:
         study = (await connection.execute(select(studies.c.id))).scalar_one()
         await connection.execute(
             insert(cases).values(
-                id=1, study=study, state="reading", priority=1, why="[]", assignee="wei", created_at=now
+                id=1,
+                study=study,
+                state="reading",
+                priority=1,
+                why="[]",
+                assignee="wei",
+                created_at=now,
+                settled_at=now,
             )
         )
