@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from hub.archive.jsonmodel import Json, person_name
 from hub.archive.matching import TABLE, Attribute, Level
@@ -41,11 +42,11 @@ def answer(row: Row, level: Level, base: str) -> Json:
 
 def address(row: Row, level: Level, base: str) -> str:
     """Where the object itself is (0008,1190)."""
-    where = f"{base}/studies/{row['study_uid']}"
+    where = f"{base}/studies/{quote(row['study_uid'], safe='')}"
     if level is not Level.STUDY:
-        where += f"/series/{row['series_series_uid']}"
+        where += f"/series/{quote(row['series_series_uid'], safe='')}"
     if level is Level.INSTANCE:
-        where += f"/instances/{row['instance_sop_instance_uid']}"
+        where += f"/instances/{quote(row['instance_sop_instance_uid'], safe='')}"
     return where
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pydicom.dataset import Dataset
+
 from gateway.dicom import transfer
 from gateway.dicom.header import read_header
 from gateway.dicom.transfer import Read
@@ -101,6 +103,11 @@ class PixelStore:
             raise NotFound(f"{path[:80]} is no bulk data")
         return str(element.VR), to_little(element.value, str(element.VR), little_endian=little)
 
+    def header(self, row: Row) -> Dataset:
+        """Everything of an instance before its pixels."""
+        with self.reading(row) as read:
+            return read_header(read, plain_encoding(row["transfer_syntax_uid"])).dataset
+
     def document(self, row: Row) -> tuple[str, bytes]:
         """An encapsulated document (PS3.3 C.24.2): its media type and its bytes.
 
@@ -108,8 +115,7 @@ class PixelStore:
             NotFound: the instance holds none.
         """
         _, value = self.bulk(row, "00420011")
-        with self.reading(row) as read:
-            dataset = read_header(read, plain_encoding(row["transfer_syntax_uid"])).dataset
+        dataset = self.header(row)
         length = dataset.get("EncapsulatedDocumentLength")
         if isinstance(length, int) and 0 < length <= len(value):
             value = value[:length]

@@ -7,6 +7,7 @@ where none is, `Unrenderable` says so.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -180,6 +181,39 @@ def _window(header: Dataset) -> tuple[float, float] | None:
 def _range(values: Array) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     return (low + high) / 2 + 0.5, max(high - low + 1, 2.0)
+
+
+def decodable(row: Mapping[str, Any]) -> bool:
+    """Whether an instance's compressed frames can be given decompressed: grey ones whose decoder is here.
+
+    Colour is not: what its samples mean after decoding would differ from what the metadata says.
+    """
+    rows, columns, bits = row["rows"], row["columns"], row["bits_allocated"]
+    if not rows or not columns or bits not in {8, 16} or row["frame_bits"] != rows * columns * bits:
+        return False
+    try:
+        return bool(get_decoder(str(row["transfer_syntax_uid"])).is_available)
+    except NotImplementedError:
+        return False
+
+
+def grey_octets(frame: bytes, header: Dataset, syntax: str) -> bytes:
+    """One compressed grey frame, decompressed, in little endian.
+
+    Raises:
+        Malformed: it does not decode to what its header says.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = _decoded(frame, header, syntax)
+    except (*FAULTS, NotImplementedError, RuntimeError, OSError, Unrenderable) as error:
+        raise Malformed("the frame cannot be decompressed; ask for transfer-syntax=*") from error
+    size = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
+    octets = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    if len(octets) != size:
+        raise Malformed("the frame decodes to another size than its header says")
+    return octets
 
 
 def view_of(parameters: dict[str, str], *, png: bool, thumbnail: bool) -> View:

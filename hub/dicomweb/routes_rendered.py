@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from gateway import cpu
-from gateway.dicom.header import read_header
 from gateway.errors import NotFound
 from hub.archive.archive import Archive
 from hub.archive.search import Found
@@ -24,7 +23,7 @@ from hub.dicomweb.answers import (
     unchanged,
 )
 from hub.dicomweb.frames import frame_numbers
-from hub.dicomweb.pixelstore import PixelStore, plain_encoding
+from hub.dicomweb.pixelstore import PixelStore
 from hub.dicomweb.render import Unrenderable, View, picture, view_of
 from hub.dicomweb.retrieved import Finder
 
@@ -96,9 +95,7 @@ class Rendering:
     def _draw(self, row: Found, number: int, view: View) -> bytes:
         frame = self._pixels.frame(row, number)
         syntax = str(row["transfer_syntax_uid"])
-        with self._pixels.reading(row) as read:
-            header = read_header(read, plain_encoding(syntax)).dataset
-        return picture(frame, header, syntax, view, compressed=syntax not in PLAIN)
+        return picture(frame, self._pixels.header(row), syntax, view, compressed=syntax not in PLAIN)
 
 
 def middle(rows: Sequence[Found]) -> Found:

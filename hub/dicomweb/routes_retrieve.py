@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import zlib
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -41,6 +42,7 @@ from hub.dicomweb.answers import (
 from hub.dicomweb.frames import frame_numbers
 from hub.dicomweb.multipart import Multipart
 from hub.dicomweb.pixelstore import PixelStore
+from hub.dicomweb.render import decodable, grey_octets
 from hub.dicomweb.retrieved import Finder
 
 PIECE = 1 << 20
@@ -137,7 +139,7 @@ class Retrieval:
             response.headers["Vary"] += ", Accept-Encoding"
             squeeze = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
         await response.prepare(request)
-        base = f"{self._address.of(request)}/studies/{found.study['study_uid']}"
+        base = f"{self._address.of(request)}/studies/{quote(str(found.study['study_uid']), safe='')}"
         async for text in self._metadata(found.rows, base):
             data = await cpu.run(squeeze.compress, text) if squeeze else text
             if data:
@@ -153,7 +155,7 @@ class Retrieval:
         numbers = frame_numbers(request.match_info["frames"], row["frames"])
         single = len(numbers) == 1
         syntax = str(row["transfer_syntax_uid"])
-        form = frame_form(accepted(request), syntax, single=single)
+        form = frame_form(accepted(request), syntax, single=single, decodable=decodable(row))
         if form is None:
             raise not_acceptable(
                 f"these frames are {frame_media_type(syntax)} in transfer syntax {syntax}; "
@@ -162,7 +164,8 @@ class Retrieval:
         etag = entity_tag([str(row["sha256"]), ",".join(map(str, numbers)), form.content_type])
         if unchanged(request, etag):
             return not_modified(etag)
-        first = await cpu.run(self._pixels.frame, row, numbers[0])
+        cut = self._decoded if form.recoded else self._pixels.frame
+        first = await cpu.run(cut, row, numbers[0])
         if single and (not form.multipart or "Range" in request.headers):
             return _ranged(request, first, form, etag)
         multipart = Multipart(form.media_type, secrets.token_hex(16))
@@ -174,11 +177,16 @@ class Retrieval:
             response.content_length = len(head) + len(first) + len(multipart.after) + len(multipart.end)
         await response.prepare(request)
         for place, number in enumerate(numbers):
-            frame = first if place == 0 else await cpu.run(self._pixels.frame, row, number)
+            frame = first if place == 0 else await cpu.run(cut, row, number)
             await response.write(head + frame + multipart.after)
         await response.write(multipart.end)
         await response.write_eof()
         return response
+
+    def _decoded(self, row: Found, number: int) -> bytes:
+        """Blocking: one compressed frame, decompressed. Raises Malformed if it is not as its header says."""
+        frame = self._pixels.frame(row, number)
+        return grey_octets(frame, self._pixels.header(row), str(row["transfer_syntax_uid"]))
 
     async def bulk_data(self, request: web.Request) -> web.StreamResponse:
         """What a BulkDataURI of the metadata names."""
@@ -223,7 +231,9 @@ def _joined(rows: Sequence[Found], packed: Sequence[bytes | None], base: str) ->
     texts: list[bytes] = []
     for row, metadata in zip(rows, packed, strict=True):
         if metadata is not None:
-            place = f"{base}/series/{row['series_uid']}/instances/{row['sop_instance_uid']}/{BULK}"
+            # quoted: a UID may hold anything, and must end neither the address nor the JSON text
+            uids = (quote(str(row[name]), safe="") for name in ("series_uid", "sop_instance_uid"))
+            place = "{}/series/{}/instances/{}/{}".format(base, *uids, BULK)
             texts.append(unpacked(metadata).replace(_MARK, b'"BulkDataURI":"' + place.encode()))
     return b",".join(texts)
 

@@ -19,6 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
 )
+from yarl import URL
 
 from gateway.dicom.part10 import split
 from hub.archive.scope import Scope
@@ -186,7 +187,8 @@ async def test_compressed_frames_go_as_they_are_kept(service: Service) -> None:
     status, _, body = await get(where, "application/dicom; transfer-syntax=1.2.840.10008.1.2.1")
     assert (status, b"transfer-syntax=*" in body) == (406, True)
     status, _, body = await get(f"{where}/frames/1", "application/octet-stream")
-    assert status == 406
+    assert (status, b"cannot be decompressed" in body) == (400, True)
+    assert (await get(f"{where}/frames/1", "image/png"))[0] == 406
     status, _, body = await get(f"{where}/bulkdata/7FE00010", "multipart/related; type=*/*")
     assert (status, body.count(b"image/jp2")) == (200, 5)
 
@@ -292,3 +294,16 @@ async def test_a_study_of_several_instances_as_one_answer(service: Service) -> N
     assert status == 406
     response = await service.call(requests.get, f"{service.url}/studies/1.2.3", timeout=20)
     assert int(response.headers["Content-Length"]) == len(response.content)
+
+
+async def test_uid_that_is_none_breaks_neither_address_nor_json(service: Service) -> None:
+    dataset = ct(SOPInstanceUID='1.2"/../x')
+    await service.hub.archive.ingest([service.hub.instance(dataset)])
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{service.url}/studies/1.2.3/metadata") as response:
+            [metadata] = await response.json(content_type=None)
+        uri = metadata["7FE00010"]["BulkDataURI"]
+        async with session.get(
+            URL(uri, encoded=True), headers={"Accept": "application/octet-stream"}
+        ) as response:
+            assert (response.status, await response.read()) == (200, dataset.PixelData)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
 from tests.doubles.instances import ct
 
@@ -106,3 +106,19 @@ async def test_document_is_given_as_it_is(service: Service) -> None:
     await service.hub.archive.ingest([service.hub.instance(dataset)])
     assert await get(f"{service.url}{WHERE}/rendered", "*/*") == (200, "application/pdf", b"%PDF-1.7 ")
     assert (await get(f"{service.url}{WHERE}/thumbnail"))[0] == 404
+
+
+async def test_grey_is_decompressed_for_who_asks(service: Service) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    target = BytesIO()
+    Image.fromarray(grey).save(target, "JPEG2000", irreversible=False, no_jp2=True)
+    dataset = ct(BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=encapsulate([target.getvalue()]))
+    dataset["PixelData"].is_undefined_length = True
+    dataset["PixelData"].VR = "OB"
+    await service.hub.archive.ingest([service.hub.instance(dataset, JPEG2000Lossless)])
+    status, kind, body = await get(f"{service.url}{WHERE}/frames/1", "application/octet-stream")
+    assert (status, kind, body) == (200, "application/octet-stream", grey.tobytes())
+    [frame] = await service.call(
+        service.client.retrieve_instance_frames, "1.2.3", "1.2.3.1", "1.2.3.1.1", [1]
+    )
+    assert frame == target.getvalue() + b"\0" * (len(target.getvalue()) % 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from typing import Any
@@ -197,3 +198,11 @@ async def test_wrong_size_stops_before_anything_is_kept(hub: Hub) -> None:
         await hub.archive.ingest([item])
     assert not hub.store.has(item.entry.sha256)
     assert await rows(hub, instances) == []
+
+
+async def test_two_at_once_make_one(hub: Hub) -> None:
+    batches = [[hub.instance(ct(n, size=2)) for n in range(20)] for _ in range(3)]
+    answers = await asyncio.gather(*(hub.archive.ingest(batch) for batch in batches))
+    assert sorted(stored.value for answer in answers for stored in answer) == ["new"] * 20 + ["same"] * 40
+    [study] = await rows(hub, studies)
+    assert (study["instance_count"], study["received_count"], study["conflicts"]) == (20, 60, 0)
