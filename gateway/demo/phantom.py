@@ -258,7 +258,7 @@ def _attributes(started: datetime, patient_id: str) -> Dataset:
     dataset.ReferringPhysicianName = "Referrer^Demo"
     dataset.StudyDescription = "CT head without contrast"
     dataset.SeriesDescription = "Head 2.0 mm soft tissue"
-    dataset.ReasonForStudy = "Sudden right-sided weakness and headache since this morning. Haemorrhage?"
+    dataset.ReasonForStudy = "Sudden right-sided weakness and headache. Haemorrhage?"
     dataset.PatientName = "Phantom^Head=幻影^头"
     dataset.PatientID = patient_id
     dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "19580214", "O", "068Y"

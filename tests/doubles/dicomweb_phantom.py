@@ -22,7 +22,6 @@ def instances() -> tuple[Dataset, ...]:
     """A plain head from two ellipsoids and a bleed, made once a process; the header is the demo phantom's."""
     started = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
     template = next(phantom.head_ct(started=started, run="browser"))
-    template.ReasonForStudy = "Haemorrhage?"
     del template.PixelData
     return tuple(_instance(template, index) for index in range(SLICES))
 

@@ -42,7 +42,7 @@ class PortalDouble:
         self.sessions: dict[str, str] = {}
         self.enrolled = True  # second factor
         self.fail_saves = False
-        self._listeners: set[asyncio.Queue[tuple[str, dict[str, Any]]]] = set()
+        self._listeners: set[asyncio.Queue[tuple[str, dict[str, Any]] | None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- session
@@ -119,7 +119,7 @@ class PortalDouble:
             self.leases[4] = {"by": "Dr Kofi Osei", "until": until}
             return problem(409, "refused", "Dr Kofi Osei is reading this study")
         case = self.cases[number]
-        if case["state"] == "assigned":
+        if case["state"] == "offered":
             case["state"] = "reading"
         self.leases[number] = {"by": "Dr Elena Vega", "until": rfc3339(now() + timedelta(minutes=15))}
         return web.json_response(self._detail(number))
@@ -216,17 +216,22 @@ class PortalDouble:
     async def events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
+        queue: asyncio.Queue[tuple[str, dict[str, Any]] | None] = asyncio.Queue()
         self._listeners.add(queue)
         try:
             await response.write(b": hello\n\n")
-            while True:
-                event, data = await queue.get()
+            while (told := await queue.get()) is not None:
+                event, data = told
                 await response.write(f"event: {event}\ndata: {json.dumps(data)}\n\n".encode())
         except ConnectionResetError:
-            return response
+            pass  # the browser went away
         finally:
             self._listeners.discard(queue)
+        return response
+
+    async def hang_up(self, app: web.Application) -> None:
+        for listener in self._listeners:
+            listener.put_nowait(None)
 
     async def admin(self, request: web.Request) -> web.Response:
         if self._session(self._user(request) or "")["user"]["role"] != "admin":
@@ -264,6 +269,7 @@ class PortalDouble:
     def app(self) -> web.Application:
         app = web.Application()
         app.on_response_prepare.append(add_headers)
+        app.on_shutdown.append(self.hang_up)
         case = "/api/cases/{id}"
         app.add_routes(
             [

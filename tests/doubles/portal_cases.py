@@ -22,7 +22,7 @@ ROWS: list[tuple[Any, ...]] = [
         24,
         9,
         21,
-        "assigned",
+        "offered",
     ),
     (
         2,
@@ -38,7 +38,7 @@ ROWS: list[tuple[Any, ...]] = [
         940,
         3,
         57,
-        "arriving",
+        "unassigned",
     ),
     (
         3,
@@ -54,7 +54,7 @@ ROWS: list[tuple[Any, ...]] = [
         2,
         38,
         82,
-        "assigned",
+        "offered",
     ),
     (
         4,
@@ -86,7 +86,7 @@ ROWS: list[tuple[Any, ...]] = [
         1180,
         122,
         418,
-        "assigned",
+        "offered",
     ),
     (
         6,
@@ -118,7 +118,7 @@ ROWS: list[tuple[Any, ...]] = [
         2,
         260,
         -12,
-        "assigned",
+        "offered",
     ),
     (
         8,
@@ -142,8 +142,9 @@ WHY = [
     "group neuro: 3 readers; Dr Vega is licensed for H001 until 2027-06-30 and available",
     "least load: Dr Vega has 2 of 50 units open; Dr Osei has 9; Dr Lin is not on duty until 18:00",
 ]
+QUESTION = "Sudden right-sided weakness and headache since this morning. Haemorrhage?"
 BODY = {
-    "clinical_question": "",
+    "clinical_question": QUESTION,
     "technique": "",
     "comparison": "",
     "findings": "",
@@ -165,7 +166,7 @@ def _case(row: tuple[Any, ...], now: datetime, study_uid: str) -> dict[str, Any]
     number, priority, name, born, sex, modality, part, description, site, count, expected, age, due, state = (
         row
     )
-    mine = state in {"assigned", "reading"} and number not in {4, 7}
+    mine = state in {"offered", "reading"} and number not in {4, 7}
     reader = (
         {"name": "vega", "display_name": "Dr Elena Vega"}
         if mine
@@ -178,10 +179,10 @@ def _case(row: tuple[Any, ...], now: datetime, study_uid: str) -> dict[str, Any]
         "site": site, "modalities": [modality], "body_parts": [part], "description": description,
         "study_date": came.strftime("%Y%m%d"), "study_time": came.strftime("%H%M%S"), "accession": f"A26{number:05}",
         "instances": count, "expected": expected, "series": 3 if count > 10 else 1,
-        "complete": state != "arriving", "completeness": "counted" if expected else "quiet",
+        "complete": (expected or count) <= count, "completeness": "counted" if expected else "quiet",
         "received_at": rfc3339(came), "deadline": None if due is None else rfc3339(now + timedelta(minutes=due)),
         "group": "neuro" if part in {"HEAD", "BRAIN"} else "body",
-        "assignee": None if state in {"arriving", "unassigned"} else reader,
+        "assignee": None if state == "unassigned" else reader,
         "rule": "stat head CT", "conflicts": 1 if number == 5 else 0,
         "report": {"id": "r8", "signed_at": rfc3339(now - timedelta(minutes=48)), "signed_by": "Dr Kofi Osei", "delivery": "acknowledged",
                    "delivered_at": rfc3339(now - timedelta(minutes=47))} if state == "reported" else None,
@@ -192,7 +193,7 @@ def detail(
     case: dict[str, Any], reports: list[dict[str, Any]], lease: dict[str, Any] | None
 ) -> dict[str, Any]:
     return case | {
-        "clinical_question": "Sudden right-sided weakness and headache since this morning. Haemorrhage?",
+        "clinical_question": QUESTION,
         "why": WHY,
         "lease": lease,
         "priors": [

@@ -75,6 +75,12 @@ async function begin(answer: Promise<Session>): Promise<Session> {
   return session;
 }
 
+// Who may not read reports gets a case without them.
+async function whole(answer: Promise<CaseDetail>): Promise<CaseDetail> {
+  const detail = await answer;
+  return { ...detail, reports: detail.reports ?? [] };
+}
+
 const ofCase = (id: number): string => `/api/cases/${id}`;
 
 export const api = {
@@ -87,8 +93,8 @@ export const api = {
   setLanguage: (language: string) => call<void>('PUT', '/api/session/language', { language }),
   worklist: (mine: boolean) =>
     call<{ cases: Case[]; now: string }>('GET', mine ? '/api/worklist?mine=1' : '/api/worklist'),
-  case: (id: number) => call<CaseDetail>('GET', ofCase(id)),
-  open: (id: number) => call<CaseDetail>('POST', `${ofCase(id)}/open`, {}),
+  case: (id: number) => whole(call<CaseDetail>('GET', ofCase(id))),
+  open: (id: number) => whole(call<CaseDetail>('POST', `${ofCase(id)}/open`, {})),
   release: (id: number) => call<void>('POST', `${ofCase(id)}/release`, {}),
   return: (id: number, reason: string) => call<void>('POST', `${ofCase(id)}/return`, { reason }),
   draft: (id: number) => call<Draft>('GET', `${ofCase(id)}/draft`),

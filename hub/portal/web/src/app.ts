@@ -14,7 +14,7 @@ import { parseRoute, type Route } from './route.ts';
 import type { Session } from './types.ts';
 
 const THEME = 'telerad.theme';
-const ADMINISTERS = new Set(['admin', 'lead', 'auditor']);
+const ADMINISTERS = new Set(['admin', 'auditor']);
 
 function setTheme(theme: string): void {
   document.documentElement.dataset['theme'] = theme;
@@ -35,6 +35,9 @@ export class App extends Localised {
         display: grid;
         grid-template-rows: auto minmax(0, 1fr);
         height: 100vh;
+      }
+      main {
+        min-height: 0;
       }
       header {
         display: flex;
@@ -136,7 +139,7 @@ export class App extends Localised {
     if (this.session.second_factor === 'required') {
       return html`<tr-enrol @enrolled=${this.resume}></tr-enrol>`;
     }
-    return html`${this.bar(this.session)}${this.page(this.session)}`;
+    return html`${this.bar(this.session)}<main>${this.page(this.session)}</main>`;
   }
 
   private page(session: Session) {

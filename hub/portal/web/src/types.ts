@@ -61,6 +61,7 @@ export interface Case {
   assignee: Person | null;
   rule: string;
   conflicts: number;
+  late?: number; // instances that came after the case was read
   report: ReportSummary | null;
 }
 
@@ -82,6 +83,8 @@ export interface SeriesFacts {
 export interface CaseDetail extends Case {
   clinical_question: string;
   why: string[];
+  hold?: string | null; // why the rules give it to nobody
+  return_reason?: string | null;
   lease: { by: string; until: string } | null;
   priors: Prior[];
   series_list: SeriesFacts[];

@@ -26,6 +26,9 @@ function cell(value: unknown): string {
   if (typeof value === 'string') {
     return MOMENT.test(value) ? moment(value) : value;
   }
+  if (Array.isArray(value)) {
+    return value.map(cell).join('\n');
+  }
   if (typeof value === 'object') {
     return Object.entries(value).map(([name, part]) => `${name}: ${cell(part)}`).join(' · ');
   }
@@ -77,6 +80,7 @@ export class Admin extends Localised {
         color: var(--quiet);
       }
       td {
+        white-space: pre-wrap;
         overflow-wrap: anywhere;
       }
       pre {

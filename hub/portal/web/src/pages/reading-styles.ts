@@ -47,7 +47,7 @@ export const readingStyles = css`
   tr-viewer {
     grid-area: view;
   }
-  aside {
+  .side {
     grid-area: side;
     display: grid;
     align-content: start;

@@ -223,6 +223,15 @@ export class Reading extends Localised {
 
   private warnings(detail: CaseDetail): string[] {
     const warnings = [];
+    if (detail.hold) {
+      warnings.push(t('warn.hold', { reason: detail.hold }));
+    }
+    if (detail.return_reason) {
+      warnings.push(t('warn.returned', { reason: detail.return_reason }));
+    }
+    if (detail.late) {
+      warnings.push(t('warn.late', { number: detail.late }));
+    }
     if (!detail.complete) {
       warnings.push(t('warn.incomplete', { images: images(detail) }));
     }
@@ -241,7 +250,7 @@ export class Reading extends Localised {
       ${this.banner(detail)}
       <tr-viewer .address=${this.viewer}
         @measured=${(event: CustomEvent<ViewerMeasurement[]>) => (this.measured = event.detail)}></tr-viewer>
-      <aside aria-label=${t('report.report')}>
+      <section class="side" aria-label=${t('report.report')}>
         ${this.refusal ? html`<p class="notice warn" role="alert">${this.refusal}</p>` : nothing}
         ${this.warnings(detail).map((warning) => html`<p class="notice warn">${warning}</p>`)}
         <tr-facts .detail=${detail}
@@ -251,7 +260,7 @@ export class Reading extends Localised {
         ${this.keeper
           ? html`<tr-editor .keeper=${this.keeper} .version=${this.version} .measured=${this.measured}></tr-editor>`
           : nothing}
-      </aside>
+      </section>
       ${this.foot(detail)} ${this.dialogs(detail)}
     `;
   }

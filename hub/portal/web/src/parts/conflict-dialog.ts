@@ -53,7 +53,7 @@ export class ConflictDialog extends Dialog {
     return html`<dialog @cancel=${(event: Event) => event.preventDefault()} aria-labelledby="title">
       <h2 id="title">${t('conflict.title')}</h2>
       <p>${t('conflict.how', { by, at })}</p>
-      ${differing(this.mine, this.other).map(
+      ${(this.theirs ? differing(this.mine, this.other) : []).map(
         (section) => html`<section class="pair">
           <div>
             <h3>${t(`section.${section}`)} — ${t('conflict.mine')}</h3>
