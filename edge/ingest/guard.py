@@ -129,8 +129,10 @@ class GuardedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom ship
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
         dul = self.assoc.dul
-        # Sta13 asks whether anything is left to read before it closes; an event in the queue goes first
-        idle = dul.state_machine.current_state != "Sta13" and dul.event_queue.empty()
+        if dul.state_machine.current_state == "Sta13":  # all is said; the answer false closes the connection
+            self._drain(connection)
+            return False
+        idle = dul.event_queue.empty()
         try:
             readable, _, _ = select.select([connection, self.wakeup], [], [], TURN if idle else 0)
         except (OSError, ValueError):
@@ -139,6 +141,23 @@ class GuardedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom ship
         if self.wakeup in readable:
             self.wakeup.clear()
         return connection in readable
+
+    def _drain(self, connection: socket.socket) -> None:
+        """Drop what came after the end, or closing would reset the connection and lose our last word."""
+        connection.settimeout(0)
+        with contextlib.suppress(OSError):
+            for _ in range(16):
+                if not connection.recv(1 << 16):
+                    break
+        connection.settimeout(PDU_SECONDS)
+
+    def _shutdown_socket(self) -> None:
+        """Close, even if the other end has closed already (the stock method then leaves it open)."""
+        connection = self.socket
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Exactly so many bytes, or fewer if the connection ended. Raises OSError beyond limit or time."""
@@ -188,6 +207,7 @@ class StoreAssociation(Association):  # type: ignore[misc]  # pynetdicom ships n
             if self._started_dul:
                 self.dul.join(1)
             self._wakeup.close()
+            self._client.close()
 
     def _shaken(self) -> bool:
         if not isinstance(self._client, ssl.SSLSocket):

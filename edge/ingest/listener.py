@@ -127,7 +127,8 @@ class DicomListener:
 
     def _requested(self, event: Any) -> None:
         """Admission, then exactly the contexts that were asked for and can be taken."""
-        self._reception.requested(event)
+        if not self._reception.requested(event):
+            return
         asked = event.assoc.requestor.primitive.presentation_context_definition_list
         event.assoc.acceptor.supported_contexts = supported(asked, deflated=self._config.accept_deflated)
 

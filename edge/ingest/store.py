@@ -72,8 +72,8 @@ class Reception:
         self._spool, self._doorkeeper, self._clock, self._closed = spool, doorkeeper, clock, closed
         self.draining = False
 
-    def requested(self, event: Any) -> None:
-        """A-ASSOCIATE-RQ: admit the caller or reject it with its reason."""
+    def requested(self, event: Any) -> bool:
+        """A-ASSOCIATE-RQ: admit the caller or reject it with its reason. Returns whether it was admitted."""
         association: StoreAssociation = event.assoc
         primitive = association.requestor.primitive
         address = association.requestor.address_info.address
@@ -83,8 +83,9 @@ class Reception:
             log.warning("rejected", calling_ae=calling, called_ae=called, address=address, reason=answer.name)
             association.acse.send_reject(REJECTED_PERMANENT, BY_SERVICE_USER, int(answer))
             association.kill()
-            return
+            return False
         association.facts = Visit(answer, called.strip(), address)
+        return True
 
     def echo(self, event: Any) -> int:
         """C-ECHO: success, if only because the caller was admitted."""

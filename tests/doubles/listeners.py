@@ -74,7 +74,8 @@ class ExactSender:
         self.entity = AE(ae_title=calling)
 
         def without_delay(event: Any) -> None:
-            event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.raw = event.assoc.dul.socket.socket
+            self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         options.setdefault("evt_handlers", [(evt.EVT_CONN_OPEN, without_delay)])
         self.association = self.entity.associate(
@@ -106,3 +107,10 @@ class ExactSender:
 
     def release(self) -> None:
         self.association.release()
+        self.close()
+
+    def close(self) -> None:
+        """Whatever became of it, pynetdicom does not always close its socket."""
+        if self.association.is_established:
+            self.association.abort()
+        self.raw.close()

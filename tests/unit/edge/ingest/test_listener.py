@@ -96,7 +96,7 @@ def test_an_aborted_association_tells_it_too_and_an_echo_does_not(tmp_path):
         ExactSender(world.listener.port, [("1.2.840.10008.1.1", LE)]).release()
         sender = ExactSender(world.listener.port, [(CT, LE)])
         sender.send(CT, "1.2.3.4", LE, encode(sample()))
-        sender.association.abort()
+        sender.close()
         until(lambda: world.closed)
         assert [body["ended"] for body in world.closed] == ["aborted"]
 
@@ -109,6 +109,7 @@ def test_strangers_are_rejected_with_the_reason(tmp_path, calling, called, reaso
         assert sender.association.is_rejected
         answer = sender.association.acceptor.primitive
         assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, reason)
+        sender.close()
         assert send_one(world, encode(sample())) == 0
 
 

@@ -1,0 +1,126 @@
+"""Real senders and real files: what is sealed in the spool is what was on the line, byte for byte."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+
+import pytest
+from pydicom import dcmread
+
+from edge.config import Ingest, Sender
+from gateway.dicom import transfer
+from gateway.dicom.header import read_attributes
+from gateway.dicom.part10 import split, wrap
+from tests.doubles.datasets import encode, sample, shared_data, shared_files
+from tests.doubles.listeners import ExactSender, listening
+
+DCMTK = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
+SHARED = pytest.mark.skipif(
+    shared_data() is None, reason="the folder of real files is not beside the checkout"
+)
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+ODD = {
+    "3gb-bulk-data-truncated": 0xB007,  # pixel data claims 3 GB, 98 kB are there
+    "MR_truncated.dcm": 0xB007,  # the end of the pixel data is missing
+    "rtplan_truncated.dcm": 0xB007,  # ends within a sequence
+    "GDCMJ2K_TextGBR.dcm": 0x0000,
+    "ExplVR_BigEndNoMeta.dcm": 0x0000,
+    "ExplVR_LitEndNoMeta.dcm": 0x0000,
+    "MR_small_padded.dcm": 0x0000,
+    "badVR.dcm": 0x0000,  # a single bad value is for the hub's index to tell
+    "SC_rgb_small_odd_big_endian.dcm": 0x0000,
+    "reportsi_with_empty_number_tags.dcm": 0x0000,
+    "UN_sequence.dcm": 0xC000,  # no SOP Instance UID can be read in any of these
+    "empty_charset_LEI.dcm": 0xC000,
+    "meta_missing_tsyntax.dcm": 0xC000,
+    "nested_priv_SQ.dcm": 0xC000,
+    "no_meta.dcm": 0xC000,
+    "no_meta_group_length.dcm": 0xC000,
+    "no_preamble_dicm_in_data": 0xC000,
+    "not-dicom.dcm": 0xC000,
+    "priv_SQ.dcm": 0xC000,
+}
+"""How each file that is broken on purpose is answered. Two hold no dataset at all and cannot be sent."""
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "TCP_NODELAY": "1"}  # without it dcmtk waits for delayed acknowledgements
+
+
+def _parts(path):
+    data = path.read_bytes()
+    parts = split(gzip.decompress(data) if path.suffix == ".gz" else data)
+    return bytes(parts.dataset), parts
+
+
+@DCMTK
+def test_storescu_and_echoscu(tmp_path):
+    files = []
+    for number, syntax in enumerate([transfer.EXPLICIT_LITTLE, transfer.IMPLICIT_LITTLE] * 3):
+        path = tmp_path / f"{number}.dcm"
+        data = encode(sample(os.urandom(1024), instance=f"1.2.3.{number}"), syntax)
+        path.write_bytes(wrap(CT, f"1.2.3.{number}", syntax) + data)
+        files.append(path)
+    config = Ingest(senders=(Sender("SCANNER", "127.0.0.1"),))
+    with listening(tmp_path / "edge", config) as world:
+        port = str(world.listener.port)
+        known = ["-aet", "SCANNER", "-aec", "TELERAD", "127.0.0.1", port]
+        for command in (["echoscu", *known], ["storescu", "-R", *known, *map(str, files)]):
+            subprocess.run(command, check=True, env=_environment(), timeout=30)
+        stranger = subprocess.run(
+            ["storescu", "-aet", "OTHER", "-aec", "TELERAD", "127.0.0.1", port, str(files[0])],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert stranger.returncode != 0
+        assert "Calling AE Title Not Recognized" in stranger.stderr
+        kept = world.instances()
+    assert len(kept) == len(files)
+    for entry, data in kept:
+        source = dcmread(tmp_path / f"{entry.sop_instance_uid.rpartition('.')[2]}.dcm")
+        line = dcmread(io.BytesIO(wrap(CT, entry.sop_instance_uid, entry.transfer_syntax_uid) + data))
+        assert line.PixelData == source.PixelData
+        assert line == source
+        assert hashlib.sha256(data).hexdigest() == entry.sha256
+
+
+@SHARED
+def test_every_real_file_is_kept_byte_for_byte(tmp_path):
+    sent, answers = [], {}
+    with listening(tmp_path, Ingest(open=True, accept_deflated=True)) as world:
+        for number, path in enumerate(shared_files()):
+            data, parts = _parts(path)
+            if not data:
+                continue
+            found, _ = read_attributes(data, parts.transfer_syntax_uid)
+            sop_class = found.get("SOPClassUID") or parts.sop_class_uid or SECONDARY_CAPTURE
+            instance = found.get("SOPInstanceUID") or parts.sop_instance_uid or f"2.25.{number + 1}"
+            sent.append((path, sop_class, instance, parts.transfer_syntax_uid, data))
+        for start in range(0, len(sent), 40):
+            group = sent[start : start + 40]
+            sender = ExactSender(world.listener.port, [(one[1], one[3]) for one in group])
+            for path, *what in group:
+                answers[path] = sender.send(*what)
+            sender.release()
+        kept = {entry.sha256: data for entry, data in world.instances()}
+        flaws = {entry.sha256 for entry, _ in world.instances() if "flaw" in entry.parameters}
+        disk = world.everything_on_disk()
+    assert None not in answers.values()
+    for path, _, _, _, data in sent:
+        digest = hashlib.sha256(data).hexdigest()
+        assert kept.get(digest) == data, path
+        if "odd" in path.parts:
+            assert answers[path] == ODD[path.name], path
+        assert (answers[path] != 0) >= (digest in flaws)
+    assert {path.name for path in answers if "odd" in path.parts} == set(ODD)
+    names = {text for _, _, instance, _, _ in sent if len(text := instance.encode()) > 8}
+    assert not [name for name in names if name in disk]
