@@ -24,7 +24,8 @@ from hub.tables.study import instances, patients, series, studies
 Columns = dict[str, Any]
 
 _PIXEL_VR = {0x7FE00010: "OW", 0x7FE00008: "OF", 0x7FE00009: "OD"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _QUESTION = ("00401002", "00321030", "001021B0", "00081080", "00321060")
 """Where the reason for a study may stand, the most exact first: reason for the requested procedure,
 reason for study, additional patient history, admitting diagnoses, requested procedure."""
@@ -217,7 +218,8 @@ def _fit(columns: Columns, table: Table) -> Columns:
     for name, value in columns.items():
         if isinstance(value, str):
             length = getattr(table.c[name].type, "length", None)
-            fitted[name] = _CONTROL.sub(" ", value)[:length].strip()
+            control = _CONTROL_BUT_LINES if length is None else _CONTROL  # only free text has lines
+            fitted[name] = control.sub(" ", value)[:length].strip()
         else:
             fitted[name] = value
     return fitted

@@ -35,6 +35,9 @@ CACHED = 512
 MAX_BULK = 1 << 30
 """One bulk data value is handed out in one piece up to here."""
 
+DOCUMENTS = frozenset({"application/pdf", "model/stl", "model/obj", "model/mtl"})
+"""Media types of documents that are told as the dataset says; anything a browser might run is octets."""
+
 _EXTENDED_TABLE = 0x7FE00001
 
 Row = Mapping[str, Any]
@@ -119,7 +122,8 @@ class PixelStore:
         length = dataset.get("EncapsulatedDocumentLength")
         if isinstance(length, int) and 0 < length <= len(value):
             value = value[:length]
-        return str(dataset.get("MIMETypeOfEncapsulatedDocument") or "application/octet-stream"), value
+        media_type = str(dataset.get("MIMETypeOfEncapsulatedDocument"))
+        return media_type if media_type in DOCUMENTS else "application/octet-stream", value
 
     def _places_of(self, row: Row, image: Image, read: Read) -> Places:
         sha256 = str(row["sha256"])

@@ -98,13 +98,20 @@ async def test_what_cannot_be_drawn_says_so(service: Service) -> None:
     assert (status, b"cannot be drawn" in body) == (406, True)
 
 
-async def test_document_is_given_as_it_is(service: Service) -> None:
-    dataset = ct(EncapsulatedDocument=b"%PDF-1.7 ", MIMETypeOfEncapsulatedDocument="application/pdf")
+@pytest.mark.parametrize(
+    ("declared", "given"),
+    [
+        ("application/pdf", "application/pdf"),
+        ("text/html", "application/octet-stream"),
+        ("a\nb", "application/octet-stream"),
+    ],
+)
+async def test_document_is_given_as_it_is(service: Service, declared: str, given: str) -> None:
+    dataset = ct(EncapsulatedDocument=b"%PDF-1.7 \0", MIMETypeOfEncapsulatedDocument=declared)
     dataset.EncapsulatedDocumentLength = 9
-    dataset.EncapsulatedDocument += b"\0"
     del dataset.PixelData
     await service.hub.archive.ingest([service.hub.instance(dataset)])
-    assert await get(f"{service.url}{WHERE}/rendered", "*/*") == (200, "application/pdf", b"%PDF-1.7 ")
+    assert await get(f"{service.url}{WHERE}/rendered", "*/*") == (200, given, b"%PDF-1.7 ")
     assert (await get(f"{service.url}{WHERE}/thumbnail"))[0] == 404
 
 

@@ -206,3 +206,11 @@ async def test_two_at_once_make_one(hub: Hub) -> None:
     assert sorted(stored.value for answer in answers for stored in answer) == ["new"] * 20 + ["same"] * 40
     [study] = await rows(hub, studies)
     assert (study["instance_count"], study["received_count"], study["conflicts"]) == (20, 60, 0)
+
+
+async def test_no_line_break_gets_into_an_identifier(hub: Hub) -> None:
+    data = encode(ct())
+    made = entry(data, ct(), transfer_syntax_uid="1.2.840.10008.1.2.1\r\nX-Forged: 1", calling_ae="A\nB")
+    await hub.archive.ingest([hub.incoming(data, made)])
+    [instance] = await rows(hub, instances)
+    assert not set("\r\n") & set(instance["transfer_syntax_uid"] + instance["calling_ae"])
