@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -36,6 +37,11 @@ BEARER_PATHS = ("/dicomweb/",)
 RECENT = timedelta(days=30)
 """How long after reporting a case still opens its images; older ones open as priors."""
 
+MOST_STUDIES = 30_000
+"""Studies in one scope, the newest ones; a statement can bind 32 766 values (SQLite)."""
+
+_STUDY_PATH = re.compile(r"/dicomweb/studies/([0-9.]{1,64})(?:/|$)")
+_UID = re.compile(r"[0-9.]{1,64}")
 _SESSION = web.RequestKey("telerad.session", Session)
 
 
@@ -177,10 +183,12 @@ class Access:
         """Which studies' images this request may see; for DICOMweb. Raises as `account`."""
         account = await self.account(request)
         async with self._database.reading() as connection:
-            return await self.scope_of(connection, account)
+            return await self.scope_of(connection, account, study_uid=_study_asked_for(request))
 
-    async def scope_of(self, connection: AsyncConnection, account: Account) -> Scope:
-        """Which studies' images `account` may see."""
+    async def scope_of(
+        self, connection: AsyncConnection, account: Account, *, study_uid: str | None = None
+    ) -> Scope:
+        """Which studies' images `account` may see; of `study_uid` alone, if that is all that matters."""
         if account.role not in PIXELS:
             return NOTHING
         if account.role is Role.SERVICE:
@@ -193,11 +201,23 @@ class Access:
         own = select(studies.c.patient).join_from(cases, studies).where(reach.clause(), recent)
         # the patient's other studies are the priors; a patient belongs to one site, so the licence holds
         query = select(studies.c.id).where(studies.c.patient.in_(own))
+        if study_uid is not None:
+            query = query.where(studies.c.study_uid == study_uid)
+        query = query.order_by(studies.c.id.desc()).limit(MOST_STUDIES)
         return Scope(studies=frozenset((await connection.execute(query)).scalars()))
 
     async def _note(self, event: str, name: str, **detail: Any) -> None:
         async with self._database.writing() as connection:
             await self._custody.append(connection, event, subject=subject_of("user", name), detail=detail)
+
+
+def _study_asked_for(request: web.Request) -> str | None:
+    """The one study a DICOMweb request is about, if it names one: the scope need hold no other."""
+    named = _STUDY_PATH.match(request.path)
+    if named:
+        return named[1]
+    asked = request.query.getall("StudyInstanceUID", [])
+    return asked[0] if len(asked) == 1 and _UID.fullmatch(asked[0]) else None  # no list, no wildcard
 
 
 def _credential(request: web.Request) -> tuple[str, str]:

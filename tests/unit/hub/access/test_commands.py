@@ -1,0 +1,204 @@
+"""The command line, as an administrator types it, on a real authority and a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.x509.oid import NameOID
+
+from certs.authority import Authority
+from gateway import cli
+from gateway.clock import SystemClock
+from gateway.database import open_database, sqlite_url
+from gateway.errors import NotAllowed
+from gateway.trust import Purpose
+from hub.access.access import Access
+from hub.access.passwords import Passwords
+from hub.access.signing import SigningKey
+from hub.tables import VERSION, metadata
+from tests.doubles.people import CHEAP
+from tests.doubles.record import MemoryRecord
+
+PASSWORD = "a good long password"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    Authority.create(tmp_path / "pki", SystemClock(), "Test")
+    (tmp_path / "hub.yaml").write_text("data: data\npki: pki\nrules: rules.yaml\n")
+    (tmp_path / "rules.yaml").write_text("rules: []\ndefault: {group: neuro}\n")
+    for module in ("hub.access.commands", "hub.access.access"):
+        monkeypatch.setattr(f"{module}.Passwords", lambda: Passwords(CHEAP))
+    return tmp_path
+
+
+class Telerad:
+    def __init__(self, folder: Path, capsys: Any, monkeypatch: Any) -> None:
+        self.folder, self.capsys, self.monkeypatch = folder, capsys, monkeypatch
+
+    def __call__(self, *words: str, stdin: str = "") -> tuple[int, str]:
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        code = cli.main([*words, "-c", str(self.folder / "hub.yaml")])
+        told = self.capsys.readouterr()
+        return code, told.out if code == 0 else told.err
+
+    def json(self, *words: str, stdin: str = "") -> Any:
+        code, told = self(*words, "--json", stdin=stdin)
+        assert code == 0, told
+        return json.loads(told)
+
+
+@pytest.fixture
+def telerad(folder: Path, capsys, monkeypatch) -> Telerad:
+    return Telerad(folder, capsys, monkeypatch)
+
+
+def on_hub(folder: Path, work: Any) -> Any:
+    async def run() -> Any:
+        database = await open_database(sqlite_url(folder / "data" / "hub.db"), metadata, version=VERSION)
+        try:
+            return await work(Access(database, MemoryRecord(), SystemClock(), passwords=Passwords(CHEAP)))
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def create_reader(telerad: Telerad, secrets: str = f"{PASSWORD}\n") -> None:
+    words = ["--name", "dr.li", "--display", "李伟医生", "--email", "li@example.org", "--role", "reader"]
+    reading = ["--language", "zh", "--group", "neuro", "--group", "chest", "--site", "H001:2027-06-30"]
+    made = telerad.json("hub", "user", "create", *words, *reading, "--password-stdin", stdin=secrets)
+    assert made == {"name": "dr.li", "role": "reader"}
+
+
+def test_a_new_reader_can_log_in_and_sign(telerad: Telerad, folder: Path) -> None:
+    create_reader(telerad)
+
+    async def look(access: Access) -> SigningKey:
+        account = (await access.login("dr.li", PASSWORD, None, address="")).session.account
+        assert (account.display_name, account.language) == ("李伟医生", "zh")
+        return await access.signing_keys.unlock("dr.li", PASSWORD)
+
+    key = on_hub(folder, look)
+    trust = Authority.open(folder / "pki", SystemClock()).trust
+    identity = trust.identify(key.chain, Purpose.PERSON, SystemClock().now())
+    assert identity.name == "李伟医生"
+    (name,) = key.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert name.value == "李伟医生"
+    assert telerad.json("hub", "reader", "list")["readers"] == [
+        {
+            "name": "dr.li",
+            "display_name": "李伟医生",
+            "available": True,
+            "capacity": 50,
+            "groups": ["chest", "neuro"],
+            "sites": [{"site": "H001", "licensed_until": "2027-06-30"}],
+        }
+    ]
+
+
+def test_nobody_else_on_the_machine_reads_the_accounts(telerad: Telerad, folder: Path) -> None:
+    create_reader(telerad)
+    assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o700
+
+
+def test_the_second_line_is_a_passphrase_of_its_own(telerad: Telerad, folder: Path) -> None:
+    create_reader(telerad, f"{PASSWORD}\nanother phrase\n")
+
+    async def unlock(access: Access) -> None:
+        await access.signing_keys.unlock("dr.li", "another phrase")
+        with pytest.raises(NotAllowed):
+            await access.signing_keys.unlock("dr.li", PASSWORD)
+
+    on_hub(folder, unlock)
+    telerad.json("hub", "user", "passphrase", "--name", "dr.li", "--password-stdin", stdin="third phrase\n")
+    on_hub(folder, lambda access: access.signing_keys.unlock("dr.li", "third phrase"))
+
+
+def test_an_account_is_barred_let_in_and_given_another_password(telerad: Telerad, folder: Path) -> None:
+    create_reader(telerad)
+
+    def login(password: str) -> Any:
+        return on_hub(folder, lambda access: access.login("dr.li", password, None, address=""))
+
+    telerad.json("hub", "user", "disable", "--name", "dr.li")
+    with pytest.raises(NotAllowed):
+        login(PASSWORD)
+    telerad.json("hub", "user", "enable", "--name", "dr.li")
+    login(PASSWORD)
+    secret = "quite another one\n"
+    telerad.json("hub", "user", "password", "--name", "dr.li", "--password-stdin", stdin=secret)
+    with pytest.raises(NotAllowed):
+        login(PASSWORD)
+    login("quite another one")
+    (user,) = telerad.json("hub", "user", "list")["users"]
+    assert (user["disabled"], user["second_factor"]) == (False, False)
+    assert not {"password", "totp_secret"} & user.keys()
+
+
+def test_a_reader_changes(telerad: Telerad) -> None:
+    create_reader(telerad)
+    telerad.json("hub", "reader", "set", "--name", "dr.li", "--group", "general", "--capacity", "3")
+    telerad.json("hub", "reader", "away", "--name", "dr.li")
+    (reader,) = telerad.json("hub", "reader", "list")["readers"]
+    assert (reader["groups"], reader["capacity"], reader["available"]) == (["general"], 3, False)
+    assert reader["sites"], "what was not named stays"
+    telerad.json("hub", "reader", "back", "--name", "dr.li")
+    assert telerad.json("hub", "reader", "list")["readers"][0]["available"] is True
+
+
+def test_a_token_is_new_every_time_and_belongs_to_a_service(telerad: Telerad, folder: Path) -> None:
+    first = telerad.json("hub", "bearer", "create")
+    second = telerad.json("hub", "bearer", "create", "--days", "1")
+    assert first["name"] == second["name"] == "dicomweb"
+    assert first["token"] != second["token"]
+    session = on_hub(folder, lambda access: access.sessions.find(first["token"], kind="bearer"))
+    assert session.account.role == "service"
+    create_reader(telerad)
+    code, told = telerad("hub", "bearer", "create", "--name", "dr.li")
+    assert code == 2
+    assert "is a person" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "code", "said"),
+    [
+        (("hub", "user", "disable", "--name", "nobody"), "", 1, "no account 'nobody'"),
+        (("hub", "reader", "away", "--name", "nobody"), "", 1, "no reader 'nobody'"),
+        (("hub", "user", "password", "--name", "nobody", "--password-stdin"), "", 2, "no password"),
+        (("hub", "user", "password", "--name", "nobody"), "", 2, "--password-stdin"),
+        (("hub", "user", "create", "--name", "x", "--display", "X", "--role", "site", "--password-stdin"),
+         "long enough password\n", 2, "exactly one --site"),
+        (("hub", "user", "create", "--name", "x", "--display", "X", "--role", "reader", "--password-stdin"),
+         "long enough password\n", 1, "e-mail"),
+        (("hub", "user", "create", "--name", "x", "--display", "X", "--role", "auditor", "--password-stdin"),
+         "short one\n", 1, "at least 15 characters"),
+        (("hub", "user", "create", "--name", "x", "--display", "X", "--role", "reader", "--email", "a@b",
+          "--site", "H001:soon", "--password-stdin"), "long enough password\n", 2, "YYYY-MM-DD"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said(
+    telerad: Telerad, words: tuple[str, ...], stdin: str, code: int, said: str
+) -> None:
+    found, told = telerad(*words, stdin=stdin)
+    assert (found, said in told) == (code, True), told
+
+
+def test_rules_are_checked_against_the_readers_there_are(telerad: Telerad, folder: Path) -> None:
+    rules = str(folder / "rules.yaml")
+    code, told = telerad("rules", "check", rules)
+    assert (code, "group neuro has no reader" in told) == (0, True)
+    create_reader(telerad)
+    code, told = telerad("rules", "check", rules)
+    assert (code, "no reader" in told) == (0, False)
+    (folder / "rules.yaml").write_text("rules: [{name: x}]\n")
+    code, told = telerad("rules", "check", rules)
+    assert code == 1
+    code, told = telerad("rules", "explain", rules)
+    assert (code, "default is missing" in told) == (2, True)
