@@ -282,12 +282,15 @@ class Sender:
         if chunks != self.have.size:
             return self._step(Event.REFUSED, Hold(f"the hub counts {chunks} chunks, not {self.have.size}"))
         self.have = ChunkSet.without(chunks, message.missing)
+        for carried in self._carried.values():
+            carried.difference_update([index for index in carried if index in self.have])
         return self._step(Event.HAVE_SOME)
 
     def _heard_all(self, chunks: int) -> tuple[Action, ...]:
         if chunks != self.have.size:
             return self._step(Event.REFUSED, Hold(f"the hub counts {chunks} chunks, not {self.have.size}"))
         self.have = ChunkSet.full(chunks)
+        self._carried.clear()
         return self._step(Event.HAVE_ALL, Arrived())
 
     def _heard_refusal(self, code: int, words: str) -> tuple[Action, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
@@ -24,6 +24,7 @@ from hub.archive.archive import Archive
 from hub.archive.store import BlobStore
 from hub.custody import CustodyLog
 from hub.intake.intake import Intake
+from hub.intake.routes import line_routes
 from hub.tables.arrival import arrivals
 from tests.doubles.parcels import Parcel, seal
 from tests.doubles.small_hub import SmallHub, small_hub
@@ -39,6 +40,16 @@ class LineHub:
     intake: Intake
     archive: Archive
     task: asyncio.Task[None] | None = None
+    busy: set[asyncio.Task] = field(default_factory=set)
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, messages, site):
+        """The desk of the intake that runs now, so that a restarted one serves the same port."""
+        await self.up.wait()
+        task = asyncio.create_task(self.intake._desk.take(messages, site))
+        self.busy.add(task)
+        task.add_done_callback(self.busy.discard)
+        return await task
 
     async def rows(self) -> dict[str, str]:
         """Parcel → state, as recorded."""
@@ -47,13 +58,17 @@ class LineHub:
             return {row.parcel_id: row.state for row in found}
 
     async def restart(self, *, reserve: int = 0) -> None:
-        """As after a crash: nothing in memory is kept."""
+        """Nothing in memory is kept. Batches under way end first: no two processes write one folder."""
+        self.up.clear()
         await self.stop()
+        while self.busy:
+            await asyncio.wait(self.busy)
         self.intake = make_intake(self.small, self.archive, reserve=reserve)
         await self.intake.recover()
         self.start()
 
     def start(self) -> None:
+        self.up.set()
         self.task = asyncio.create_task(self.intake.run())
 
     async def stop(self) -> None:
@@ -86,14 +101,7 @@ async def line_hub(folder: Path, *, reserve: int = 0) -> AsyncIterator[LineHub]:
         custody = CustodyLog(small.database, None, CLOCK)
         archive = Archive(small.database, BlobStore(small.config.data / "blobs"), custody, CLOCK)
         made.append(LineHub(small, make_intake(small, archive, reserve=reserve), archive))
-        # late, so that a restarted intake serves the same port
-        from hub.intake import routes as line
-
-        class Current:
-            async def take(self, messages, site):
-                return await made[0].intake._desk.take(messages, site)
-
-        return line.line_routes(Current(), lambda: made[0].intake._draining)
+        return line_routes(made[0], lambda: made[0].intake._draining)
 
     async with small_hub(folder, routes):
         hub = made[0]

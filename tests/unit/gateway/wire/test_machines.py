@@ -75,6 +75,16 @@ def test_two_exchanges_share_the_chunks_and_a_cut_gives_them_back() -> None:
     assert one.handle(sender.Take(4, 9)) == (sender.SendChunk(1), sender.SendChunk(2))
 
 
+def test_what_the_hub_has_is_in_flight_no_more() -> None:
+    one = fresh(4)
+    one.handle(sender.Take(1, 4))
+    assert one.unsent == 0
+    one.handle(sender.Heard(1, Have(P, 4, (Range(3, 1),))))
+    assert one.unsent == 0
+    one.handle(sender.Heard(1, Have(P, 4, (Range(2, 2),))))  # an older word: 2 is sent once more
+    assert one.handle(sender.Take(1, 9)) == (sender.SendChunk(2),)
+
+
 def test_an_announcement_never_answered_is_doubtful() -> None:
     one = fresh()
     one.handle(sender.Take(1, 1))
