@@ -82,9 +82,8 @@ _UNREADABLE = (
     OSError,
 )
 
-logging.getLogger("pyhanko").setLevel(
-    logging.CRITICAL
-)  # it logs what it also returns, with names from the file
+for _name in ("pyhanko", "pyhanko_certvalidator"):  # they log what they return, with names from the file
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)

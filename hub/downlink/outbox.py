@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import cpu
@@ -31,6 +31,7 @@ from gateway.trust import Identity, Purpose, Signer, Trust
 from hub.archive.store import BlobStore
 from hub.downlink.states import OPEN, Event, State, step
 from hub.record import Record
+from hub.tables.fleet import devices
 from hub.tables.report import deliveries, delivery_outcomes, reports
 from hub.tables.study import instances, series, studies
 
@@ -61,8 +62,12 @@ class Outbox:
         self._database, self._store, self._signer = database, store, signer
         self._trust, self._custody, self._clock = trust, custody, clock
 
-    async def waiting(self, site: str, *, everything: bool = False) -> list[dict[str, Any]]:
-        """The site's deliveries that it has not taken over; or, for an edge that starts, all not ended."""
+    async def waiting(self, caller: Identity, *, everything: bool = False) -> list[dict[str, Any]]:
+        """What the caller's site has not taken over; or, for an edge that starts, all that has not ended.
+
+        Of several edges at a site the first to fetch a delivery keeps it.
+        """
+        now = rfc3339(self._clock.now())
         wanted = [state.value for state in (set(State) - {State.ACKNOWLEDGED} if everything else OPEN)]
         query = (
             select(
@@ -72,7 +77,7 @@ class Outbox:
                 deliveries.c.queued_at,
                 deliveries.c.acknowledgement,
             )
-            .where(deliveries.c.site == site, deliveries.c.state.in_(wanted))
+            .where(_belongs_to(caller, now), deliveries.c.state.in_(wanted))
             .order_by(deliveries.c.queued_at, deliveries.c.id)
         )
         async with self._database.reading() as connection:
@@ -88,19 +93,20 @@ class Outbox:
             for row in rows
         ]
 
-    async def package(self, site: str, delivery: str) -> bytes:
-        """The package of a delivery. Raises NotFound if it is not this site's."""
+    async def package(self, caller: Identity, delivery: str) -> bytes:
+        """The package of a delivery. Raises NotFound if it is not the caller's."""
+        now = rfc3339(self._clock.now())
         async with self._database.reading() as connection:
-            row = await _delivery(connection, site, delivery)
+            row = await _delivery(connection, caller, delivery, now)
             files = await _files(connection, row)
         signer = self._signer()
         package = await cpu.run(self._pack, row, files, signer)
         async with self._database.writing() as connection:
-            row = await _delivery(connection, site, delivery)
+            row = await _delivery(connection, caller, delivery, now)
+            site = row["site"]
             state = step(State(row["state"]), Event.FETCH)
-            if state.value != row["state"]:
-                now = rfc3339(self._clock.now())
-                values = {"state": state.value, "fetched_at": now}
+            if (state.value, caller.edge) != (row["state"], row["edge"]):
+                values = {"state": state.value, "fetched_at": now, "edge": caller.edge}
                 await connection.execute(update(deliveries).where(deliveries.c.id == delivery).values(values))
                 await self._custody.append(
                     connection,
@@ -121,15 +127,16 @@ class Outbox:
             NotFound: no such delivery of this site.
             Refused: it cannot follow what was said before.
         """
-        now = self._clock.now()
-        payload, signer = verify(statement, ACKNOWLEDGEMENT_KIND, self._trust, Purpose.DEVICE, now)
+        at = self._clock.now()
+        now = rfc3339(at)
+        payload, signer = verify(statement, ACKNOWLEDGEMENT_KIND, self._trust, Purpose.DEVICE, at)
         said = Acknowledgement.from_bytes(payload)
-        if signer.site is None or signer.site != caller.site or said.site != caller.site:
-            raise NotAllowed("this acknowledgement is signed by another site than the one that brings it")
+        if signer.name != caller.name or said.site != caller.site:
+            raise NotAllowed("this acknowledgement is signed by another edge than the one that brings it")
         if said.delivery_id != delivery:
             raise NotAllowed("this acknowledgement is for another delivery")
         async with self._database.writing() as connection:
-            row = await _delivery(connection, signer.site, delivery)
+            row = await _delivery(connection, caller, delivery, now)
             if said.report_id != row["report"]:
                 raise NotAllowed("this acknowledgement is for another report")
             if said.revision <= self._revision(row):
@@ -198,7 +205,19 @@ class Outbox:
         return pack(sign(MANIFEST_KIND, manifest.to_bytes(), signer), data)
 
 
-async def _delivery(connection: AsyncConnection, site: str, delivery: str) -> RowMapping:
+def _belongs_to(caller: Identity, now: str) -> ColumnElement[bool]:
+    """Of the caller's site, and not kept by another edge there that may still come back."""
+    other_lives = exists().where(
+        devices.c.site == deliveries.c.site,
+        devices.c.edge == deliveries.c.edge,
+        devices.c.revoked.is_(False),
+        devices.c.not_after > now,
+    )
+    free = or_(deliveries.c.edge.is_(None), deliveries.c.edge == caller.edge, not_(other_lives))
+    return and_(deliveries.c.site == caller.site, free)
+
+
+async def _delivery(connection: AsyncConnection, caller: Identity, delivery: str, now: str) -> RowMapping:
     query = (
         select(
             deliveries,
@@ -208,11 +227,11 @@ async def _delivery(connection: AsyncConnection, site: str, delivery: str) -> Ro
             reports.c.pdf_uid,
         )
         .join(reports, deliveries.c.report == reports.c.id)
-        .where(deliveries.c.id == delivery, deliveries.c.site == site)
+        .where(deliveries.c.id == delivery, _belongs_to(caller, now))
     )
     row = (await connection.execute(query)).mappings().first()
     if row is None:
-        raise NotFound(f"there is no delivery {delivery[:32]} for {site}")
+        raise NotFound(f"there is no delivery {delivery[:32]} for {caller.site}")
     return row
 
 

@@ -16,7 +16,6 @@ from aiohttp import web
 
 from gateway.clock import Clock
 from gateway.errors import Malformed, NotAllowed
-from gateway.model import SiteId
 from gateway.report.delivery import MEDIA_TYPE, opaque_id
 from gateway.trust import Identity
 from hub.downlink.outbox import Outbox
@@ -32,20 +31,20 @@ def downlink_routes(outbox: Outbox, clock: Clock) -> list[web.RouteDef]:
     """The routes, for the line application."""
 
     async def waiting(request: web.Request) -> web.Response:
-        site, everything = _site(request), request.query.get("everything") == "1"
+        caller, everything = _edge(request), request.query.get("everything") == "1"
         until = clock.monotonic() + _wait(request.query.get("wait", "0"))
         while True:
-            found = await outbox.waiting(site, everything=everything)
+            found = await outbox.waiting(caller, everything=everything)
             if found or clock.monotonic() >= until:
                 return web.json_response({"deliveries": found})
             await asyncio.sleep(LOOK_SECONDS)
 
     async def fetch(request: web.Request) -> web.Response:
-        package = await outbox.package(_site(request), opaque_id(request.match_info["id"]))
+        package = await outbox.package(_edge(request), opaque_id(request.match_info["id"]))
         return web.Response(body=package, content_type=MEDIA_TYPE)
 
     async def acknowledge(request: web.Request) -> web.Response:
-        identity: Identity = request["identity"]
+        identity = _edge(request)
         statement = await request.content.read(MAX_STATEMENT + 1)
         while len(statement) <= MAX_STATEMENT and not request.content.at_eof():
             statement += await request.content.read(MAX_STATEMENT + 1 - len(statement))
@@ -61,11 +60,11 @@ def downlink_routes(outbox: Outbox, clock: Clock) -> list[web.RouteDef]:
     ]
 
 
-def _site(request: web.Request) -> SiteId:
+def _edge(request: web.Request) -> Identity:
     identity: Identity = request["identity"]
     if identity.site is None:
         raise NotAllowed(f"{identity.name} is not an edge: its certificate names no site")
-    return identity.site
+    return identity
 
 
 def _wait(text: str) -> float:

@@ -41,6 +41,7 @@ deliveries = Table(
     Column("id", String(32), primary_key=True),
     Column("report", ForeignKey("reports.id"), nullable=False),
     Column("site", String(32), nullable=False),
+    Column("edge", String(64)),  # of the site, which has taken it over by fetching it
     word("state", nullable=False),  # hub/downlink/states.py
     moment("queued_at", nullable=False),
     moment("fetched_at"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
 from edge.config import Downlink as Settings
 from edge.downlink.deliver import Delivery
@@ -25,7 +25,9 @@ from gateway.config import Seconds
 from gateway.envelope.signature import sign
 from gateway.errors import NotAllowed, NotFound, Refused, Unavailable, Unverified
 from gateway.report.delivery import ACKNOWLEDGEMENT_KIND, Acknowledgement, Outcome
+from gateway.trust import Identity
 from hub.downlink.outbox import Outbox
+from hub.tables.fleet import devices
 from hub.tables.report import deliveries
 from tests.doubles.delivery import HttpHub, SmallIdentity, device_identity, http_hub, hub_signer, ris
 from tests.doubles.desk import CLOCK, PASSPHRASE, WEI, Office, office
@@ -243,9 +245,9 @@ async def test_the_hub_being_away_only_delays(scene: Scene) -> None:
 
 async def test_an_acknowledgement_counts_only_from_the_right_edge_in_the_right_order(scene: Scene) -> None:
     report = await scene.sign()
-    (row,) = await scene.outbox.waiting("H001")
-    await scene.outbox.package("H001", row["id"])
     device, other = scene.identity.signer, authority().device("H002")
+    (row,) = await scene.outbox.waiting(device_identity(device))
+    await scene.outbox.package(device_identity(device), row["id"])
     at = "2026-11-22T15:00:00.000000Z"
     outcome = Outcome("folder", "folder", "delivered", "", at)
     said = Acknowledgement(
@@ -277,8 +279,8 @@ async def test_an_acknowledgement_counts_only_from_the_right_edge_in_the_right_o
     with pytest.raises(Unverified):
         await tell(said, signer=hub_signer())
     with pytest.raises(NotFound):
-        await scene.outbox.package("H002", row["id"])
-    assert await scene.outbox.waiting("H002") == []
+        await scene.outbox.package(device_identity(other), row["id"])
+    assert await scene.outbox.waiting(device_identity(other)) == []
     await tell(said)
     await tell(replace(said, revision=1, state="refused"))
     assert (await scene.report(report["id"]))["state"] == "delivered"
@@ -288,6 +290,30 @@ async def test_an_acknowledgement_counts_only_from_the_right_edge_in_the_right_o
     async with scene.office.database.reading() as connection:
         kept = (await connection.execute(select(deliveries.c.state))).scalar_one()
     assert kept == "acknowledged"
+
+
+async def enrolled(scene: Scene, who: Identity) -> None:
+    row = {"fingerprint": "f" * 64, "site": who.site, "edge": who.edge, "serial": "1", "certificate": b""}
+    times = {"issued_at": "2026-01-01T00:00:00.000000Z", "not_after": "2999-01-01T00:00:00.000000Z"}
+    async with scene.office.database.writing() as connection:
+        await connection.execute(insert(devices).values(**row, **times))
+
+
+async def test_of_two_edges_at_a_site_the_first_to_fetch_keeps_a_report(scene: Scene) -> None:
+    await scene.sign()
+    first, second = (device_identity(authority().device("H001", edge)) for edge in ("1", "2"))
+    await enrolled(scene, first)
+    (row,) = await scene.outbox.waiting(first)
+    assert await scene.outbox.waiting(second) == [row]
+    assert await scene.outbox.package(first, row["id"])
+    assert await scene.outbox.waiting(second, everything=True) == []
+    with pytest.raises(NotFound):
+        await scene.outbox.package(second, row["id"])
+    assert await scene.outbox.package(first, row["id"])
+    async with scene.office.database.writing() as connection:
+        await connection.execute(update(devices).values(revoked=True))
+    assert len(await scene.outbox.waiting(second, everything=True)) == 1
+    assert await scene.outbox.package(second, row["id"])
 
 
 def test_entries_begin_where_the_hub_stopped_counting() -> None:
