@@ -10,7 +10,7 @@ from gateway import cpu
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.dicom.header import read_header
-from gateway.envelope.layout import Notice
+from gateway.envelope.layout import InstanceEntry, Notice
 from gateway.log import logger
 from hub.archive import notes as study_notes
 from hub.archive.facts import Facts, describe
@@ -90,6 +90,14 @@ class Archive:
         with self.store.open(entry.sha256) as blob:
             handle = blob.fileno()
             header = read_header(
-                lambda offset, size: read_at(handle, offset, size), entry.transfer_syntax_uid
+                lambda offset, size: read_at(handle, offset, size),
+                entry.transfer_syntax_uid,
+                default_charset=_charset(entry),
             )
         return describe(entry, header)
+
+
+def _charset(entry: InstanceEntry) -> str | None:
+    """What the edge knows its sender to mean where a dataset declares no character set."""
+    told = entry.parameters.get("charset")
+    return told if isinstance(told, str) else None

@@ -214,3 +214,12 @@ async def test_no_line_break_gets_into_an_identifier(hub: Hub) -> None:
     await hub.archive.ingest([hub.incoming(data, made)])
     [instance] = await rows(hub, instances)
     assert not set("\r\n") & set(instance["transfer_syntax_uid"] + instance["calling_ae"])
+
+
+async def test_a_name_without_character_set_is_read_as_the_edge_knows_its_sender_to_mean(hub: Hub) -> None:
+    dataset = ct(PatientName="Wang^????")
+    data = encode(dataset).replace(b"Wang^????", b"Wang^" + "王东".encode("gb18030"))
+    told = entry(data, dataset, parameters={"charset": "GB18030"})
+    assert await hub.archive.ingest([hub.incoming(data, told)]) == [Stored.NEW]
+    [patient] = await rows(hub, patients)
+    assert patient["name"] == "Wang^王东"
