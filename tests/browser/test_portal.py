@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from copy import deepcopy
 from typing import Any
 
 import pytest
-from PIL import Image
-from playwright.async_api import FrameLocator, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.browser.conftest import AXE, Desk
+from tests.browser.looking import image_shown
 from tests.doubles.portal_api import CODE, PASSPHRASE, PASSWORD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,23 +31,6 @@ async def sign(page: Page, passphrase: str = PASSPHRASE) -> None:
     await page.get_by_role("button", name="Sign…").click()
     await page.get_by_label("Signing passphrase").fill(passphrase)
     await page.get_by_role("button", name="Sign as Dr Elena Vega").click()
-
-
-async def greys(viewer: FrameLocator) -> int:
-    """How many grey levels the image shows: one or two as long as nothing is drawn."""
-    canvas = viewer.locator("canvas.cornerstone-canvas, .cornerstone-viewport-element canvas").first
-    image = Image.open(io.BytesIO(await canvas.screenshot())).convert("L")
-    return len(image.getcolors(256) or ())
-
-
-async def image_shown(page: Page) -> FrameLocator:
-    viewer = page.frame_locator("iframe[title='Images']")
-    await viewer.locator("canvas").first.wait_for(timeout=30_000)
-    for _ in range(100):
-        if await greys(viewer) >= 20:
-            return viewer
-        await page.wait_for_timeout(300)
-    pytest.fail("the viewer shows no image")
 
 
 async def test_logging_in_takes_password_and_code(desk: Desk) -> None:
