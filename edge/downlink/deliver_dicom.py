@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from edge.downlink.verify import TRANSFER_SYNTAX, DicomObject, Verified
 from gateway import cpu
 from gateway.dicom.part10 import wrap
-from gateway.errors import Refused, Unavailable
+from gateway.errors import Refused, Unavailable, UsageError
 
 CONNECT_SECONDS = 15
 ANSWER_SECONDS = 60
@@ -33,11 +33,22 @@ class DicomDelivery:
         port: of the PACS.
         called: its AE title.
         calling: ours.
+
+    Raises:
+        UsageError: an AE title is none.
     """
 
     kind = "dicom"
 
     def __init__(self, name: str, host: str, port: int, called: str, calling: str) -> None:
+        for title in (called, calling):
+            if (
+                not title.isascii()
+                or not title.isprintable()
+                or not 1 <= len(title.strip()) <= 16
+                or "\\" in title
+            ):
+                raise UsageError(f"an AE title has 1 to 16 ASCII characters (PS3.5 §6.2), unlike {title!r}")
         self.name, self._host, self._port = name, host, port
         self._called, self._calling = called, calling
 
@@ -59,7 +70,12 @@ class DicomDelivery:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
         for made in objects:
             entity.add_requested_context(made.sop_class_uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        association = entity.associate(self._host, self._port, ae_title=self._called)
+        try:
+            association = entity.associate(self._host, self._port, ae_title=self._called)
+        except OSError as error:  # a name that cannot be resolved; other faults of the line come as a state
+            raise Unavailable(
+                f"{self._called} at {self._host}:{self._port}: {error.strerror or error}"
+            ) from error
         if not association.is_established:
             raise self._absent(association)
         try:

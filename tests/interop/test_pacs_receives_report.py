@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from edge.downlink.deliver_dicom import DicomDelivery
-from gateway.errors import Refused, Unavailable
+from gateway.errors import Refused, Unavailable, UsageError
 from tests.doubles.delivery import verified
 
 
@@ -83,6 +83,15 @@ async def test_a_pacs_that_is_away_or_refuses() -> None:
         assert "stored (0xB000)" in await pacs.deliver(found)
     finally:
         server.shutdown()
+
+
+async def test_a_name_nobody_knows_is_tried_again_and_a_wrong_title_is_told_at_start() -> None:
+    pacs = DicomDelivery("pacs", "no-such-host.invalid", 104, "PACS", "TELERAD")
+    with pytest.raises(Unavailable, match="PACS at no-such-host"):
+        await pacs.deliver(await verified())
+    for title in ("", " ", "X" * 17, "检查", "a\\b", "a\n"):
+        with pytest.raises(UsageError):
+            DicomDelivery("pacs", "localhost", 104, title, "TELERAD")
 
 
 async def test_a_pacs_that_takes_pdf_alone_or_nothing() -> None:
