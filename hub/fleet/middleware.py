@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.clock import Clock
 from gateway.database import Database
@@ -117,7 +118,7 @@ class Door:
             await devices.seen(connection, identity.site or "", identity.edge or "", self._clock.now())
 
 
-def device_middleware(door: Door) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def device_middleware(door: Door) -> Middleware:
     """`door` as aiohttp middleware for the line application."""
 
     @web.middleware

@@ -1,0 +1,210 @@
+"""Builds the hub from its stations and runs it: the only place that knows them all.
+
+Two ports: the line, for edges with certificates; the web, for people, DICOMweb and enrolment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from certs.authority import Authority, Issuer
+from gateway import config, supervise
+from gateway.clock import Clock, SystemClock
+from gateway.database import Database, open_database
+from gateway.errors import UsageError
+from gateway.exclusive import folder_held
+from gateway.log import logger
+from gateway.trust import FileSigner, Signer
+from hub.access.access import Access
+from hub.access.headers import add_headers
+from hub.access.middleware import problems, same_origin
+from hub.archive.archive import Archive
+from hub.archive.settle import Patience, Settler
+from hub.archive.store import BlobStore
+from hub.assign.dispatcher import Dispatcher
+from hub.assign.worklist import Worklist
+from hub.config import HubConfig
+from hub.custody import CustodyLog
+from hub.dicomweb.routes import routes as dicomweb_routes
+from hub.downlink.outbox import Outbox
+from hub.downlink.routes import downlink_routes
+from hub.fleet.enrolment import Enrolment
+from hub.fleet.middleware import Door, device_middleware
+from hub.fleet.routes import fleet_line_routes, fleet_web_routes
+from hub.identity import HubKeys
+from hub.intake.intake import Intake
+from hub.portal.app import portal_routes
+from hub.reports.desk import Desk
+from hub.reports.press import Press
+from hub.reports.signature import TrustMaterial
+from hub.reports.timestamp import TimestampAuthority
+from hub.rules.book import RuleBook
+from hub.tables import VERSION, metadata
+
+HANDSHAKE_SECONDS = 10.0
+"""A client silent for so long in its TLS handshake is let go."""
+
+MAX_BODY = 4 << 20
+"""Bytes of a request that is read whole; streams have limits of their own."""
+
+log = logger("hub")
+
+
+def run(file: Path) -> int:
+    """``telerad hub run``: run until told to stop. Returns the exit code.
+
+    Raises:
+        UsageError: the configuration, rules or certificates are wrong, or a hub runs here already.
+    """
+    settings = config.load(file, HubConfig)
+    with folder_held(settings.data):
+        asyncio.run(_serve(settings))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The stations that others are built on."""
+
+    settings: HubConfig
+    clock: Clock
+    database: Database
+    keys: HubKeys
+    custody: CustodyLog
+    archive: Archive
+    access: Access
+    worklist: Worklist
+
+
+async def _serve(settings: HubConfig) -> None:
+    clock = SystemClock()
+    rules = RuleBook.load(settings.rules)
+    database = await open_database(settings.database_url, metadata, version=VERSION)
+    try:
+        hub = await asyncio.to_thread(_build, settings, clock, database)
+        await _run(hub, rules)
+    finally:
+        await database.close()
+
+
+def _build(settings: HubConfig, clock: Clock, database: Database) -> Hub:
+    authority = Authority.open(settings.pki, clock)
+    keys = HubKeys.prepare(settings, authority, clock)
+    custody = CustodyLog(database, keys.checkpoint_signer, clock)
+    access = Access(
+        database,
+        custody,
+        clock,
+        require_second_factor=settings.access.require_second_factor,
+        idle=settings.access.idle,
+        absolute=settings.access.absolute,
+        issuer=settings.name,
+    )
+    archive = Archive(database, BlobStore(settings.data / "archive"), custody, clock)
+    worklist = Worklist(database, custody, clock)
+    return Hub(settings, clock, database, keys, custody, archive, access, worklist)
+
+
+async def _run(hub: Hub, rules: RuleBook) -> None:
+    settings, database, custody, clock = hub.settings, hub.database, hub.custody, hub.clock
+    intake = Intake(
+        database,
+        settings.data,
+        hub.archive,
+        hub.keys.trust,
+        hub.keys.kem_keys,
+        hub.keys.receipt_signer,
+        custody,
+        clock,
+        settings.storage.reserve,
+    )
+    await intake.recover()
+    enrolment = Enrolment(database, hub.keys.authority, custody, clock)
+    outbox = Outbox(
+        database, hub.archive.store, lambda: hub.keys.receipt_signer, hub.keys.trust, custody, clock
+    )
+    door = Door(database, hub.keys.trust, clock)
+    line = web.Application(middlewares=[device_middleware(door)], client_max_size=MAX_BODY)
+    line.add_routes(intake.route_table())
+    line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))
+    line.add_routes(downlink_routes(outbox, clock))
+    patience = Patience(settings.settle.after_association, settings.settle.quiet)
+    async with (
+        _listening(line, settings.line.host, settings.line.port, hub.keys.line_context()),
+        _listening(_web(hub, enrolment, rules), settings.web.host, settings.web.port, hub.keys.web_context()),
+    ):
+        log.info("hub runs", web=settings.web.url, line=settings.line.url)
+        await supervise.run(
+            {
+                "intake": intake.run,
+                "settle": Settler(database, custody, clock, patience).run,
+                "dispatch": Dispatcher(database, rules, custody, clock).run,
+                "fleet": door.run,
+                "keys": hub.keys.run,
+                "checkpoints": custody.run,
+            }
+        )
+        await intake.drain()
+
+
+def _web(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Application:
+    app = web.Application(middlewares=[problems, same_origin], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(add_headers)
+    app.router.add_get("/healthz", _healthy)
+    app.add_routes(fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock))
+    app.add_routes(dicomweb_routes(hub.archive, hub.access.scope, public=hub.settings.web.url))
+    app.add_routes(portal_routes(hub.worklist, _desk(hub), hub.access, hub.archive, rules))
+    return app
+
+
+async def _healthy(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+def _desk(hub: Hub) -> Desk:
+    authority, keys = hub.keys.authority, hub.keys
+    timestamps = TimestampAuthority(keys.timestamp_key, keys.timestamp_chain, hub.clock)
+
+    def revocation_lists() -> Sequence[bytes]:
+        return [authority.crl(issuer) for issuer in (Issuer.ROOT, Issuer.PEOPLE, Issuer.TIMESTAMP)]
+
+    material = TrustMaterial((keys.root,), timestamps, revocation_lists)
+
+    async def unlock(user: str, passphrase: str) -> Signer:
+        key = await hub.access.signing_keys.unlock(user, passphrase)
+        return FileSigner(key.private_key, key.chain)
+
+    press = Press(material, hub.settings.name, hub.clock)
+    return Desk(hub.database, hub.archive, hub.worklist, hub.custody, press, unlock, hub.clock)
+
+
+@asynccontextmanager
+async def _listening(
+    app: web.Application, host: str, port: int, context: ssl.SSLContext
+) -> AsyncIterator[None]:
+    """Serve `app` over TLS while the block runs.
+
+    Raises:
+        UsageError: the address cannot be had.
+    """
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    assert runner.server is not None  # noqa: S101  # set up the line before
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            runner.server, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS, backlog=512
+        )
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        server.close()
+        await runner.cleanup()
