@@ -133,7 +133,8 @@ class Demo:
             sent = self._send(number, site, samples)
             claims.append(proof.answered(sent, site))
             if self.options.check:
-                claims += asyncio.run(self._prove(number, site, samples, main_study))
+                taken = [answer.sample for answer in sent if answer.taken]
+                claims += asyncio.run(self._prove(number, site, taken, main_study))
         if self.options.check:
             self._table(claims)
         return all(claim.holds for claim in claims)

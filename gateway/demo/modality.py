@@ -43,6 +43,11 @@ class Answer:
     sample: Sample
     status: int | None  # DICOM status; None if the syntax or class was not accepted
 
+    @property
+    def taken(self) -> bool:
+        """Whether the edge keeps it: success, or a warning (PS3.7 §C: 0x0000, 0xBxxx)."""
+        return self.status is not None and (self.status == 0 or self.status >> 12 == 0xB)
+
 
 def read_sample(path: Path) -> Sample:
     """What a Part 10 file holds, and the digest of its dataset.

@@ -78,33 +78,36 @@ def volume(seed: int = 7) -> Iterator[Plane]:
     random = np.random.default_rng(seed)
     axis = ((np.arange(SIZE) - (SIZE - 1) / 2) * PIXEL_MM).astype(np.float32)
     x, y = np.meshgrid(axis, axis)
+    angle = np.arctan2(y, x)
     texture = _smooth(random.standard_normal((SIZE, SIZE)).astype(np.float32), 9.0)
+    noise = 3.2 * _smooth(random.standard_normal((SIZE, SIZE)).astype(np.float32), 0.9)  # a soft kernel's
     for index in range(SLICES):
         z = (index - SLICES * 0.56) * SLICE_MM
-        yield _slice(x, y, z, texture) + _noise(random)
+        shift = tuple(int(pixels) for pixels in random.integers(0, SIZE, 2))
+        yield _slice(x, y, z, angle, texture) + np.roll(noise, shift, (0, 1))
 
 
-def _slice(x: Plane, y: Plane, z: float, texture: Plane) -> Plane:
+def _slice(x: Plane, y: Plane, z: float, angle: Plane, texture: Plane) -> Plane:
     image = np.full_like(x, -1000.0)
-    folds = _folds(x, y, z)
+    folds = _folds(x, y, z, angle)
     _paint(image, _head(x, y, z, 0.0), 42.0)  # skin
     _paint(image, _head(x, y, z, 2.0), -85.0)  # fat
     _paint(image, _face(x, y, z), 48.0)  # muscle
-    outer, inner = _skull(x, y, z, 6.5), _skull(x, y, z, 13.0)
-    _paint(image, outer, 1350.0)
-    _paint(image, _skull(x, y, z, 8.3), 620.0 + 160.0 * texture)  # diploë
-    _paint(image, _skull(x, y, z, 11.2), 1250.0)
+    inner = _skull(x, y, z, 13.0, angle)
+    _paint(image, _skull(x, y, z, 6.5, angle), 1350.0)
+    _paint(image, _skull(x, y, z, 8.3, angle), 620.0 + 160.0 * texture)  # diploë
+    _paint(image, _skull(x, y, z, 11.2, angle), 1250.0)
     _paint(image, inner, 9.0)  # cerebrospinal fluid
-    _paint(image, np.minimum(inner, _skull(x, y, z, 15.0) + folds), 38.0 + 1.5 * texture)  # cortex
-    white = np.minimum(_skull(x, y, z, 20.5) + 1.5 * folds, np.abs(x) - 2.5)
+    _paint(image, np.minimum(inner, _skull(x, y, z, 15.0, angle) + folds), 38.0 + 1.5 * texture)  # cortex
+    white = np.minimum(_skull(x, y, z, 20.5, angle) + 1.5 * folds, np.abs(x) - 2.5)
     _paint(image, white, 27.0 + 1.2 * texture)
     if z > -12:
         _paint(image, np.minimum(inner, 0.9 - np.abs(x)), 58.0)  # falx
     for blob in _INSIDE:
-        _paint(image, np.minimum(inner, _ellipsoid(x, y, z, blob)), blob.hu)
+        _paint_blob(image, x, y, z, blob, within=inner)
     _bones(image, x, y, z)
     for blob in _OUTSIDE:
-        _paint(image, _ellipsoid(x, y, z, blob), blob.hu)
+        _paint_blob(image, x, y, z, blob)
     _paint(image, _headrest(x, y), 60.0)
     return image
 
@@ -119,9 +122,9 @@ def _head(x: Plane, y: Plane, z: float, depth: float) -> Plane:
     return np.maximum(np.maximum(np.minimum(upper, lower + 6), lower), nose)
 
 
-def _skull(x: Plane, y: Plane, z: float, depth: float) -> Plane:
+def _skull(x: Plane, y: Plane, z: float, depth: float, angle: Plane) -> Plane:
     """Signed distance to the surface `depth` mm under the skin of the skull cap, which ends below."""
-    wobble = 1.2 * np.cos(3 * np.arctan2(y, x)) + 0.8 * np.cos(7 * np.arctan2(y, x) + z / 30)
+    wobble = 1.2 * np.cos(3 * angle) + 0.8 * np.cos(7 * angle + z / 30)
     cap = _distance(x, y, z, (78 - depth, 98 - depth, 88 - depth)) + wobble
     floor = np.float32(z + 44 - depth * 0.6) + np.clip(-(y + 20) * 0.28, -14, 16)
     return np.asarray(np.minimum(cap, floor + np.where(y > 0, 6.0, -12.0)), dtype=np.float32)
@@ -136,16 +139,17 @@ def _face(x: Plane, y: Plane, z: float) -> Plane:
 def _bones(image: Plane, x: Plane, y: Plane, z: float) -> None:
     """Facial bones, jaw, teeth and the first vertebrae, below the skull cap."""
     for side in (1.0, -1.0):
-        orbit = Blob(900, (32 * side, -62, -18), (18, 19, 17))
-        shell = np.minimum(_ellipsoid(x, y, z, orbit), 2.2 - _ellipsoid(x, y, z, orbit))
-        _paint(image, np.minimum(shell, -y - 48), 850.0)
-        _paint(image, _ellipsoid(x, y, z, Blob(-60, (32 * side, -60, -18), (15, 16, 14))), -70.0)
-        _paint(image, _ellipsoid(x, y, z, Blob(0, (52 * side, -46, -34), (7, 20, 6), 24 * side)), 900.0)
-        petrous = Blob(0, (40 * side, 14, -38), (24, 9, 9), 32 * side)
-        _paint(image, _ellipsoid(x, y, z, petrous), 1100.0)
-        _paint(image, _ellipsoid(x, y, z, Blob(0, (52 * side, 22, -44), (8, 10, 11))), -500.0)  # mastoid
-        ramus = Blob(0, (48 * side, -22, -66), (4.5, 15, 34))
-        _paint(image, _ellipsoid(x, y, z, ramus), 950.0)
+        if abs(z + 18) < 18:
+            orbit = _ellipsoid(x, y, z, Blob(0, (32 * side, -62, -18), (18, 19, 17)))
+            _paint(image, np.minimum(np.minimum(orbit, 2.2 - orbit), -y - 48), 850.0)
+        for blob in (
+            Blob(-70, (32 * side, -60, -18), (15, 16, 14)),  # fat of the orbit
+            Blob(900, (52 * side, -46, -34), (7, 20, 6), 24 * side),  # cheekbone
+            Blob(1100, (40 * side, 14, -38), (24, 9, 9), 32 * side),  # petrous bone
+            Blob(-500, (52 * side, 22, -44), (8, 10, 11)),  # mastoid cells
+            Blob(950, (48 * side, -22, -66), (4.5, 15, 34)),  # ramus of the jaw
+        ):
+            _paint_blob(image, x, y, z, blob)
     if z < -62:
         arch = np.hypot(x, (y + 36) * 0.95) - 44
         _paint(image, np.minimum(5.0 - np.abs(arch), -y - 30), 1000.0)
@@ -153,13 +157,10 @@ def _bones(image: Plane, x: Plane, y: Plane, z: float) -> None:
         teeth = 4.0 - np.abs(np.hypot(x, (y + 40) * 0.9) - 40)
         gaps = np.cos(np.arctan2(y + 40, x) * 22)
         _paint(image, np.minimum(np.minimum(teeth, -y - 44), gaps * 3 + 1.6), 1900.0)
-    ring = np.minimum(
-        _ellipsoid(x, y, z, Blob(0, (0, 26, -78), (26, 22, 26))),
-        -_ellipsoid(x, y, z, Blob(0, (0, 30, -78), (12, 10, 60))),
-    )
     if z < -52:
-        _paint(image, ring, 800.0)
-        _paint(image, _ellipsoid(x, y, z, Blob(0, (0, 30, -78), (10, 8, 60))), 30.0)  # cord
+        _paint_blob(image, x, y, z, Blob(800, (0, 26, -78), (26, 22, 26)))  # first vertebra
+        _paint_blob(image, x, y, z, Blob(8, (0, 30, -78), (12, 10, 60)))  # its canal
+        _paint_blob(image, x, y, z, Blob(32, (0, 30, -78), (7, 6, 60)))  # cord
 
 
 def _headrest(x: Plane, y: Plane) -> Plane:
@@ -167,9 +168,8 @@ def _headrest(x: Plane, y: Plane) -> Plane:
     return np.asarray(arc, dtype=np.float32)
 
 
-def _folds(x: Plane, y: Plane, z: float) -> Plane:
+def _folds(x: Plane, y: Plane, z: float, angle: Plane) -> Plane:
     """Gyri and sulci: waves along the cortex that reach a few millimetres deep."""
-    angle = np.arctan2(y, x)
     waves = (
         np.sin(19 * angle + z / 5.0) + np.sin(31 * angle - z / 3.5 + 2.0) + np.sin(x / 5.1) * np.cos(y / 6.3)
     )
@@ -195,9 +195,18 @@ def _paint(image: Plane, inside: Plane, hu: float | Plane) -> None:
     image += cover * (hu - image)
 
 
-def _noise(random: np.random.Generator) -> Plane:
-    """Quantum noise as a soft reconstruction kernel leaves it."""
-    return 3.2 * _smooth(random.standard_normal((SIZE, SIZE)).astype(np.float32), 0.9)
+def _paint_blob(image: Plane, x: Plane, y: Plane, z: float, blob: Blob, within: Plane | None = None) -> None:
+    """Paint an ellipsoid, looking only at the window it can reach."""
+    if abs(z - blob.centre[2]) > blob.radius[2] + 1:
+        return
+    reach = max(blob.radius[:2]) + 2
+    edges = [
+        (SIZE - 1) / 2 + (centre + side * reach) / PIXEL_MM for centre in blob.centre[:2] for side in (-1, 1)
+    ]
+    left, right, top, bottom = (int(np.clip(edge, 0, SIZE)) for edge in edges)
+    window = (slice(top, bottom), slice(left, right))
+    inside = _ellipsoid(x[window], y[window], z, blob)
+    _paint(image[window], inside if within is None else np.minimum(within[window], inside), blob.hu)
 
 
 def _smooth(plane: Plane, pixels: float) -> Plane:
@@ -258,7 +267,7 @@ def _attributes(started: datetime, patient_id: str) -> Dataset:
     dataset.ReferringPhysicianName = "Referrer^Demo"
     dataset.StudyDescription = "CT head without contrast"
     dataset.SeriesDescription = "Head 2.0 mm soft tissue"
-    dataset.ReasonForStudy = "Sudden right-sided weakness and headache. Haemorrhage?"
+    dataset.ReasonForStudy = "Sudden right-sided weakness, headache. Haemorrhage?"
     dataset.PatientName = "Phantom^Head=幻影^头"
     dataset.PatientID = patient_id
     dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "19580214", "O", "068Y"
