@@ -17,7 +17,7 @@ from aiohttp.typedefs import Middleware
 
 from gateway.clock import Clock
 from gateway.database import Database
-from gateway.errors import DataError, NotAllowed, PeerError, ResourceError, Unverified
+from gateway.errors import DataError, NotAllowed, PeerError, ResourceError, Unavailable, Unverified
 from gateway.log import logger
 from gateway.tls import peer_identity
 from gateway.trust import Identity, Trust, fingerprint
@@ -86,7 +86,8 @@ class Door:
             response.force_close()
             return response
         self._hand_on(request, identity)
-        assert request.transport is not None  # noqa: S101  # `admit` has looked at it
+        if request.transport is None:  # it hung up while it was being admitted: nobody hears the answer
+            return refusal(Unavailable("the connection was closed"))
         inside = (fingerprint(identity.certificate), request.transport)
         self._inside[inside] += 1
         try:
