@@ -22,8 +22,10 @@ from hub.access.access import Access
 from hub.access.passwords import Passwords
 from hub.access.signing import SigningKey
 from hub.tables import VERSION, metadata
+from tests.doubles.clock import SetClock
 from tests.doubles.people import CHEAP
 from tests.doubles.record import MemoryRecord
+from tests.doubles.studies import Studies
 
 PASSWORD = "a good long password"
 
@@ -202,3 +204,26 @@ def test_rules_are_checked_against_the_readers_there_are(telerad: Telerad, folde
     assert code == 1
     code, told = telerad("rules", "explain", rules)
     assert (code, "default is missing" in told) == (2, True)
+
+
+def test_a_study_of_the_hub_is_explained(telerad: Telerad, folder: Path) -> None:
+    create_reader(telerad)
+
+    async def add() -> None:
+        database = await open_database(sqlite_url(folder / "data" / "hub.db"), metadata, version=VERSION)
+        await Studies(database, SetClock()).add(description="CT Kopf")
+        await database.close()
+
+    asyncio.run(add())
+    text = "rules: [{name: head, when: {description: kopf, sending_ae: CT1}, then: {group: neuro}}]\n"
+    (folder / "rules.yaml").write_text(text + "default: {group: neuro}\n")
+    answer = telerad.json("rules", "explain", str(folder / "rules.yaml"), "--study", "1.2.3.1")
+    assert answer["decision"]["rule"] == "head"
+    assert answer["decision"]["why"] == [
+        "rule head (rules.yaml:1) matched: description contains kopf (it is CT Kopf); sending ae is CT1"
+    ]
+    code, told = telerad("rules", "explain", str(folder / "rules.yaml"), "--study", "9.9")
+    assert (code, "no study 9.9" in told) == (2, True)
+    code, told = telerad("rules", "explain", str(folder / "rules.yaml"), "--fact", "modality")
+    assert (code, "NAME=VALUE" in told) == (2, True)
+    assert telerad.json("rules", "check", str(folder / "rules.yaml"))[0]["rules"] == ["head"]
