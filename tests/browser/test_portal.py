@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import AXE, Desk
 from tests.browser.looking import image_shown
+from tests.doubles.dicomweb_phantom import SIZE, SPACING_MM
 from tests.doubles.portal_api import CODE, PASSPHRASE, PASSWORD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -249,6 +250,27 @@ async def test_the_viewer_keeps_its_size_while_the_report_grows(desk: Desk) -> N
     await write(desk.page, "\n".join(f"line {number}" for number in range(120)))
     await expect(status(desk.page)).to_have_text(SAVED)
     assert await frame.bounding_box() == before
+
+
+async def test_a_measurement_enters_the_report_as_it_is_stored(desk: Desk) -> None:
+    page, mouse = desk.page, desk.page.mouse
+    await desk.log_in()
+    await desk.open_case(1)
+    viewer = await image_shown(page)
+    await viewer.locator("[data-cy='MeasurementTools-split-button-primary']").click()
+    box = await viewer.locator("canvas").first.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    await mouse.move(x - 60, y)
+    await mouse.down()
+    await mouse.move(x + 60, y, steps=12)
+    await mouse.up()
+    await page.get_by_role("button", name="Insert 1 measurement").click()
+    text = await page.get_by_label("Findings", exact=True).input_value()
+    measured = re.fullmatch(r"- Length: ([\d.]+) mm", text)
+    assert measured, text
+    shown = SIZE * SPACING_MM / min(box["height"], box["width"])  # millimetres a pixel of the screen
+    assert float(measured[1]) == pytest.approx(120 * shown, rel=0.02)
 
 
 async def test_an_administrator_sees_edges_and_faults(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from gateway.demo import phantom
 
-SLICES, SIZE, STEP_MM = 24, 256, 6.0
+SLICES, SIZE, STEP_MM, SPACING_MM = 24, 256, 6.0, 0.9
 
 
 @cache
@@ -39,7 +39,7 @@ def _instance(template: Dataset, index: int) -> Dataset:
     plane[(x - 0.25) ** 2 + (y + 0.1) ** 2 + z**2 < 0.03] = 1092
     dataset.PixelData = plane.astype("<u2").tobytes()
     dataset.Rows = dataset.Columns = SIZE
-    dataset.PixelSpacing = [0.9, 0.9]
+    dataset.PixelSpacing = [SPACING_MM, SPACING_MM]
     dataset.ImagePositionPatient = [-115, -115, index * STEP_MM]
     dataset.SliceThickness = dataset.SpacingBetweenSlices = str(STEP_MM)
     return dataset

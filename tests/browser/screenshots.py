@@ -1,0 +1,94 @@
+"""Pictures of the portal for the README, from a running demo.
+
+`python -m tests.browser.screenshots DEMO_FOLDER OUT_FOLDER` logs in as the demo's first reader and takes
+`worklist.jpg`, `reading.jpg` and `mpr.jpg`. Without a demo (`-` as the folder) it shows the tests' double.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.async_api import Page, async_playwright
+
+from tests.browser.looking import image_shown
+from tests.doubles import portal_api
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+SIZE = {"width": 1600, "height": 900}
+QUALITY = 82
+
+
+async def take(page: Page, into: Path, name: str) -> None:
+    await page.screenshot(path=into / f"{name}.jpg", type="jpeg", quality=QUALITY)
+
+
+async def log_in(page: Page, url: str, name: str, password: str) -> None:
+    await page.goto(url)
+    await page.get_by_label("User name").fill(name)
+    await page.get_by_label("Password").fill(password)
+    await page.keyboard.press("Enter")
+    code, rows = page.get_by_label("Six-digit code"), page.locator("tr-worklist")
+    await code.or_(rows).first.wait_for()
+    if await code.count():
+        await code.fill(portal_api.CODE)
+        await page.keyboard.press("Enter")
+    await rows.wait_for()
+
+
+async def pictures(page: Page, into: Path) -> None:
+    await page.get_by_role("button", name="Both").click()
+    await page.locator("tbody tr").first.wait_for()
+    await page.wait_for_timeout(500)
+    await take(page, into, "worklist")
+    row = page.locator("tbody tr", has_text="head").first
+    await row.click()
+    viewer = await image_shown(page)
+    await page.wait_for_timeout(5000)  # the rest of the series
+    box = await viewer.locator("canvas").first.bounding_box()
+    if box:
+        await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for _ in range(40):
+            await page.mouse.wheel(0, 100)
+            await page.wait_for_timeout(40)
+    await page.wait_for_timeout(1000)
+    await take(page, into, "reading")
+    await viewer.locator("[data-cy='layout-button']").click()
+    await viewer.get_by_text("MPR", exact=True).click()
+    await page.wait_for_timeout(8000)
+    await take(page, into, "mpr")
+
+
+async def main(demo: str, into: Path) -> None:
+    into.mkdir(parents=True, exist_ok=True)
+    runner = None
+    if demo == "-":
+        runner, _, url = await portal_api.serve()
+        name, password = "vega", portal_api.PASSWORD
+    else:
+        facts = json.loads((Path(demo) / "demo.json").read_text("utf-8"))
+        user = next(user for user in facts["users"] if user["role"] == "reader")
+        url, name, password = facts["hub"]["url"], user["name"], user["password"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        # The demo's certificate comes from its own private authority.
+        context = await browser.new_context(viewport=SIZE, ignore_https_errors=True, locale="en-GB")
+        page = await context.new_page()
+        await log_in(page, url, name, password)
+        await pictures(page, into)
+        await browser.close()
+    if runner:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
