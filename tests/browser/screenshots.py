@@ -1,6 +1,6 @@
 """Pictures of the portal for the README, from a running demo.
 
-`python -m tests.browser.screenshots DEMO_FOLDER OUT_FOLDER` logs in as the demo's first reader and takes
+`python -m tests.browser.screenshots DEMO_FOLDER OUT_FOLDER` logs in as the demo's lead reader and takes
 `worklist.jpg`, `reading.jpg` and `mpr.jpg`. Without a demo (`-` as the folder) it shows the tests' double.
 """
 
@@ -50,7 +50,7 @@ async def pictures(page: Page, into: Path) -> None:
     await page.locator("tbody tr").first.wait_for()
     await page.wait_for_timeout(500)
     await take(page, into, "worklist")
-    row = page.locator("tbody tr", has_text="head").first
+    row = page.locator("tbody tr", has_text="Phantom").first
     await row.click()
     viewer = await image_shown(page)
     await page.wait_for_timeout(5000)  # the rest of the series
@@ -76,7 +76,7 @@ async def main(demo: str, into: Path) -> None:
         name, password = "vega", portal_api.PASSWORD
     else:
         facts = json.loads((Path(demo) / "demo.json").read_text("utf-8"))
-        user = next(user for user in facts["users"] if user["role"] == "reader")
+        user = next(user for user in facts["users"] if user["role"] == "lead")  # sees every case
         url, name, password = facts["hub"]["url"], user["name"], user["password"]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)

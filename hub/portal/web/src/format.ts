@@ -12,7 +12,7 @@ export function personName(value: string, language: string): string {
 }
 
 function digits(date: string | null): string {
-  return (date ?? '').replaceAll('-', '').slice(0, 8);
+  return (date ?? '').slice(0, 10).replace(/\D/g, ''); // ACR-NEMA wrote 1997.04.24
 }
 
 /** A DICOM date (`20260105`) or an ISO one as `2026-01-05`. */

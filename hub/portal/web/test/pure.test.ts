@@ -25,6 +25,7 @@ test('ages are in the unit that matters', () => {
 test('days and spans', () => {
   assert.equal(day('20260105'), '2026-01-05');
   assert.equal(day('2026-01-05'), '2026-01-05');
+  assert.equal(day('1997.04.24'), '1997-04-24');
   assert.equal(day(null), '—');
   assert.equal(span(38 * 60_000), '38 min');
   assert.equal(span(-125 * 60_000), '2:05 h');

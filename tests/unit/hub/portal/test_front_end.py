@@ -30,6 +30,7 @@ OPEN_SETS = (
     "report",
     "admin",
     "age",
+    "images",
 )
 
 

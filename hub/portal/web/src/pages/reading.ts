@@ -12,6 +12,7 @@ import { images } from '../parts/case-row.ts';
 import '../parts/conflict-dialog.ts';
 import type { ConflictDialog } from '../parts/conflict-dialog.ts';
 import '../parts/editor.ts';
+import { modalityChip } from '../parts/modality.ts';
 import { sexAndAge } from '../parts/patient.ts';
 import '../parts/prior-dialog.ts';
 import type { PriorReportDialog } from '../parts/prior-dialog.ts';
@@ -271,9 +272,9 @@ export class Reading extends Localised {
       <a class="back" href="#/" aria-label=${t('back')}>←</a>
       ${priorityChip(detail.priority)}
       <h1>${personName(detail.patient.name, language())}</h1>
-      <span class="numbers">${sexAndAge(detail)} · ${detail.patient.id} · ${day(detail.patient.birth_date)}</span>
-      <span class="study"><span class="chip accent">${detail.modalities.join(' ')}</span> ${detail.description}</span>
-      <span class="quiet numbers">${detail.site} · ${day(detail.study_date)} · ${detail.accession}</span>
+      <span class="numbers">${[sexAndAge(detail), detail.patient.id, detail.patient.birth_date ? day(detail.patient.birth_date) : ''].filter(Boolean).join(' · ')}</span>
+      <span class="study">${modalityChip(detail.modalities)} ${detail.description}</span>
+      <span class="quiet numbers">${[detail.site, day(detail.study_date), detail.accession].filter(Boolean).join(' · ')}</span>
       <span class="end numbers">
         ${detail.lease && detail.lease.by !== this.user.name && detail.lease.by !== this.user.display_name
           ? html`<span class="chip urgent">${t('lease', { by: detail.lease.by, until: clock(detail.lease.until) })}</span>`

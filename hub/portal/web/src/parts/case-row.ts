@@ -3,6 +3,7 @@ import { css, html, nothing } from 'lit';
 import { clock, day, personName, span } from '../format.ts';
 import { language, t, word } from '../i18n.ts';
 import type { Case } from '../types.ts';
+import { modalityChip } from './modality.ts';
 import { sexAndAge } from './patient.ts';
 import { priorityChip } from './priority.ts';
 
@@ -95,7 +96,7 @@ export function images(item: Case): string {
   const known = item.expected !== null && item.expected > item.instances;
   return known
     ? t('images.of', { have: item.instances, expected: item.expected ?? 0 })
-    : t('images.count', { have: item.instances });
+    : t(item.instances === 1 ? 'images.one' : 'images.count', { have: item.instances });
 }
 
 export function caseRow(item: Case, now: number, chosen: boolean, actions: RowActions) {
@@ -108,9 +109,9 @@ export function caseRow(item: Case, now: number, chosen: boolean, actions: RowAc
     @focus=${actions.focus}
   >
     <td>${priorityChip(item.priority)}</td>
-    <td><strong>${personName(patient.name, language())}</strong><span class="quiet numbers">${sexAndAge(item)} · ${patient.id}</span></td>
+    <td><strong>${personName(patient.name, language())}</strong><span class="quiet numbers">${[sexAndAge(item), patient.id].filter(Boolean).join(' · ')}</span></td>
     <td>
-      <span class="chip accent">${item.modalities.join(' ')}</span> ${item.description || '—'}
+      ${modalityChip(item.modalities)} ${item.description || '—'}
       <span class="quiet numbers">${[item.body_parts.join(' '), day(item.study_date), item.accession].filter(Boolean).join(' · ')}</span>
     </td>
     <td>${item.site}</td>

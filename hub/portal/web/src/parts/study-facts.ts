@@ -5,6 +5,7 @@ import { day } from '../format.ts';
 import { Localised, t } from '../i18n.ts';
 import type { CaseDetail, Prior } from '../types.ts';
 import { images } from './case-row.ts';
+import { modalityChip } from './modality.ts';
 import { shared } from './styles.ts';
 
 @customElement('tr-facts')
@@ -83,7 +84,7 @@ export class StudyFacts extends Localised {
         <ul>
           ${series.map(
             (item) => html`<li>
-              <span class="chip accent">${item.modality}</span> ${item.description || '—'}
+              ${modalityChip([item.modality])} ${item.description || '—'}
               <span class="quiet numbers">${item.instances}</span>
             </li>`,
           )}
@@ -106,7 +107,7 @@ export class StudyFacts extends Localised {
     const when = day(prior.study_date);
     return html`<li class="prior">
       <span class="numbers">${when}</span>
-      <span class="chip accent">${prior.modalities.join(' ')}</span>
+      <span>${modalityChip(prior.modalities)}</span>
       <span>${prior.description || '—'}</span>
       ${prior.report_id
         ? html`<button type="button" aria-label="${t('prior.report')} ${when}" @click=${() => this.tell('read-prior', prior.report_id ?? '')}>${t('prior.report')}</button>`
