@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,11 +30,11 @@ from gateway.envelope.receipt import OpenedReceipt
 from gateway.envelope.signature import STATEMENT_LIMIT
 from gateway.envelope.unseal import OpenedHeader
 from gateway.errors import DataError, UsageError
-from gateway.trust import Trust, read_certificates
+from gateway.trust import Trust, read_certificates, spki_pin
 from gateway.verdict import Verdict
 
 ROOT_VARIABLE = "TELERAD_ROOT"
-ROOT_NAMES = ("root.pem", "root.crt")
+ROOT_NAMES = ("root.pem", "root.crt", "pki/root.pem")
 HEAD_SUFFIX = ".head"
 PDF_LIMIT = 256 << 20
 
@@ -43,7 +44,8 @@ EXAMPLES = f"""examples:
   telerad verify --log-key 'hub.example+1234abcd+A…' bundle.json
 
 The root certificate is taken from --root, else from the variable {ROOT_VARIABLE}, else from
-{" or ".join(ROOT_NAMES)} beside the file. It must have reached you another way than the file did."""
+{" or ".join(ROOT_NAMES)} in the file's folder or one above it; which one is then told with its
+pin. It must have reached you another way than the file did: compare the pin."""
 
 
 def fill(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +101,7 @@ class Judge:
 
     def __init__(self, root: Path | None, log_key: str | None = None) -> None:
         self._root, self._log_key = root, log_key
+        self._told: set[Path] = set()
         self._headers: list[OpenedHeader] = []
         self._receipts: list[OpenedReceipt] = []
 
@@ -186,17 +189,28 @@ class Judge:
             raise UsageError(f"--log-key: {error}") from error
 
     def _trust(self, file: Path) -> Trust:
-        named = os.environ.get(ROOT_VARIABLE)
-        beside = [file.resolve().parent / name for name in ROOT_NAMES]
-        root = self._root or (Path(named) if named else next((one for one in beside if one.exists()), None))
-        if root is None:
-            raise UsageError(
-                f"there is no root certificate to judge {file} by: name one with --root CERT or the variable"
-                f" {ROOT_VARIABLE}, or put {ROOT_NAMES[0]} beside it."
-            )
+        variable = os.environ.get(ROOT_VARIABLE)
+        named = self._root or (Path(variable) if variable else None)
+        root = named or self._near(file)
         try:
-            return Trust(read_certificates(root))
+            roots = read_certificates(root)
         except OSError as error:
             raise UsageError(f"the root certificate {root} cannot be read: {error.strerror}") from error
         except DataError as error:
             raise UsageError(str(error)) from error
+        if named is None and root not in self._told:
+            self._told.add(root)
+            pins = " ".join(spki_pin(one) for one in roots)
+            print(f"telerad: judged by {root}, pin {pins}; is it yours?", file=sys.stderr)
+        return Trust(roots)
+
+    def _near(self, file: Path) -> Path:
+        """A root certificate in the file's folder or one above it."""
+        for folder in file.resolve().parents:
+            for name in ROOT_NAMES:
+                if (folder / name).is_file():
+                    return folder / name
+        raise UsageError(
+            f"there is no root certificate to judge {file} by: name one with --root CERT or the variable"
+            f" {ROOT_VARIABLE}, or put {ROOT_NAMES[0]} beside it."
+        )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -49,6 +52,20 @@ class Answer:
         return self.status is not None and (self.status == 0 or self.status >> 12 == 0xB)
 
 
+@contextmanager
+def _odd_files_are_meant() -> Iterator[None]:
+    """Keep pydicom's remarks on odd files to itself: they are sent as they are, and judged by the edge."""
+    remarks = logging.getLogger("pydicom")
+    level = remarks.level
+    remarks.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        remarks.setLevel(level)
+
+
 def read_sample(path: Path) -> Sample:
     """What a Part 10 file holds, and the digest of its dataset.
 
@@ -76,11 +93,12 @@ def read_sample(path: Path) -> Sample:
 def read_samples(files: Sequence[Path]) -> tuple[list[Sample], list[str]]:
     """Samples, and why each other file is not one."""
     samples, passed_over = [], []
-    for file in files:
-        try:
-            samples.append(read_sample(file))
-        except Malformed as error:
-            passed_over.append(str(error))
+    with _odd_files_are_meant():
+        for file in files:
+            try:
+                samples.append(read_sample(file))
+            except Malformed as error:
+                passed_over.append(str(error))
     return samples, passed_over
 
 
@@ -113,10 +131,11 @@ def send(
         if not association.is_established:
             raise Unavailable(f"the edge at {host}:{port} did not accept the association")
         try:
-            for number, sample in enumerate(group):
-                answer = Answer(sample, _store(association, sample, number))
-                answers.append(answer)
-                sent(answer)
+            with _odd_files_are_meant():
+                for number, sample in enumerate(group):
+                    answer = Answer(sample, _store(association, sample, number))
+                    answers.append(answer)
+                    sent(answer)
         finally:
             association.release()
     return answers
