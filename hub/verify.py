@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -205,8 +206,10 @@ class Judge:
         return Trust(roots)
 
     def _near(self, file: Path) -> Path:
-        """A root certificate in the file's folder or one above it."""
+        """A root certificate in the file's folder or one above it, short of folders anybody may write to."""
         for folder in file.resolve().parents:
+            if folder.stat().st_mode & stat.S_IWOTH:
+                break
             for name in ROOT_NAMES:
                 if (folder / name).is_file():
                     return folder / name
