@@ -1,7 +1,7 @@
 """Pictures of the portal for the README, from a running demo.
 
 `python -m tests.browser.screenshots DEMO_FOLDER OUT_FOLDER` logs in as the demo's lead reader and takes
-`worklist.jpg`, `reading.jpg` and `mpr.jpg`. Without a demo (`-` as the folder) it shows the tests' double.
+`worklist.jpg`, `reading.jpg` and `mpr.jpg`; it leaves a draft in the case it opens. Without a demo (`-` as the folder) it shows the tests' double.
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ ARGUMENTS = [
 ]
 SIZE = {"width": 1600, "height": 900}
 QUALITY = 82
+DRAFT = {
+    "Technique": "Non-contrast axial CT, 2 mm, soft tissue kernel.",
+    "Findings": (
+        "Hyperdense focus in the left basal ganglia, 34 × 22 × 24 mm, with a thin rim of oedema. "
+        "No midline shift, no extension into the ventricles.\nNo fracture. Sinuses and mastoids clear."
+    ),
+    "Impression": "Acute haemorrhage of the left basal ganglia.",
+}
 
 
 async def take(page: Page, into: Path, name: str) -> None:
@@ -60,7 +68,10 @@ async def pictures(page: Page, into: Path) -> None:
         for _ in range(40):
             await page.mouse.wheel(0, 100)
             await page.wait_for_timeout(40)
-    await page.wait_for_timeout(1000)
+    for field, text in DRAFT.items():
+        if await page.get_by_label(field, exact=True).count():
+            await page.get_by_label(field, exact=True).fill(text)
+    await page.wait_for_timeout(1500)
     await take(page, into, "reading")
     await viewer.locator("[data-cy='layout-button']").click()
     await viewer.get_by_text("MPR", exact=True).click()
