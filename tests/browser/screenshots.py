@@ -1,7 +1,8 @@
 """Pictures of the portal for the README, from a running demo.
 
-`python -m tests.browser.screenshots DEMO_FOLDER OUT_FOLDER` logs in as the demo's lead reader and takes
-`worklist.jpg`, `reading.jpg` and `mpr.jpg`; it leaves a draft in the case it opens. Without a demo (`-` as the folder) it shows the tests' double.
+`python -m tests.browser.screenshots OUT_FOLDER [DEMO_FOLDER]` logs in as the demo's lead reader and takes
+`worklist.jpg`, `reading.jpg` and `mpr.jpg`; it leaves a draft in the case it opens. Without a demo it shows
+the double of the tests.
 """
 
 from __future__ import annotations
@@ -79,14 +80,14 @@ async def pictures(page: Page, into: Path) -> None:
     await take(page, into, "mpr")
 
 
-async def main(demo: str, into: Path) -> None:
+async def main(into: Path, demo: Path | None) -> None:
     into.mkdir(parents=True, exist_ok=True)
     runner = None
-    if demo == "-":
+    if demo is None:
         runner, _, url = await portal_api.serve()
         name, password = "vega", portal_api.PASSWORD
     else:
-        facts = json.loads((Path(demo) / "demo.json").read_text("utf-8"))
+        facts = json.loads((demo / "demo.json").read_text("utf-8"))
         user = next(user for user in facts["users"] if user["role"] == "lead")  # sees every case
         url, name, password = facts["hub"]["url"], user["name"], user["password"]
     async with async_playwright() as playwright:
@@ -102,4 +103,4 @@ async def main(demo: str, into: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None))
