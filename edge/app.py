@@ -18,6 +18,7 @@ from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
 from edge.pack import Packer
+from edge.proxy import Proxy
 from edge.renewal import Renewal
 from edge.spool.spool import Spool
 from edge.uplink.worker import Uplink
@@ -53,7 +54,8 @@ async def _serve(settings: EdgeConfig) -> None:
         reserve=settings.spool.reserve,
         clock=clock,
     )
-    client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout)
+    proxy = Proxy.configured(settings.uplink)
+    client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy)
     try:
         await _run(settings, identity, spool, client, clock)
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.config import EdgeConfig
 from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
+from edge.proxy import Proxy
 from gateway import config, doctor
 from gateway.clock import SystemClock
 from gateway.doctor import Finding, Level
@@ -29,14 +30,14 @@ def checks(file: Path) -> Iterator[Finding]:
         return
     yield Finding("identity", Level.GOOD, f"edge {identity.edge} of site {identity.site}")
     yield doctor.certificate("certificate", identity.certificate, SystemClock().now())
-    hub, offset = asyncio.run(ask(identity))
+    hub, offset = asyncio.run(ask(identity, Proxy.configured(settings.uplink)))
     yield hub
     yield doctor.clock(offset)
 
 
-async def ask(identity: EdgeIdentity) -> tuple[Finding, timedelta | None]:
+async def ask(identity: EdgeIdentity, proxy: Proxy | None = None) -> tuple[Finding, timedelta | None]:
     """Whether the hub lets us in, in its words if not; and its clock minus ours."""
-    async with HubClient(identity, SystemClock(), idle_timeout=HUB_SECONDS) as client:
+    async with HubClient(identity, SystemClock(), idle_timeout=HUB_SECONDS, proxy=proxy) as client:
         try:
             await client.read("GET", "/v1/keys")
             found = Finding("hub", Level.GOOD, f"{identity.line_url} answers and lets this edge in")

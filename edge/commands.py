@@ -11,6 +11,7 @@ from pathlib import Path
 from edge.config import EdgeConfig
 from edge.enroll import Invitation, enroll
 from edge.identity import FOLDER, EdgeIdentity
+from edge.proxy import Proxy
 from gateway import config
 from gateway.clock import SystemClock, rfc3339
 from gateway.errors import UsageError
@@ -60,6 +61,10 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer as JSON")
 
 
+def _proxy(parsed: argparse.Namespace) -> Proxy | None:
+    return None if parsed.config is None else Proxy.configured(config.load(parsed.config, EdgeConfig).uplink)
+
+
 def _data(parsed: argparse.Namespace) -> Path:
     data: Path = parsed.data or config.load(parsed.config, EdgeConfig).data
     return data
@@ -72,7 +77,8 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _enroll(parsed: argparse.Namespace) -> int:
     invitation = Invitation(parsed.hub, parsed.token, parsed.pin)
-    identity = asyncio.run(enroll(invitation, _data(parsed), SystemClock(), again=parsed.again))
+    clock, proxy = SystemClock(), _proxy(parsed)
+    identity = asyncio.run(enroll(invitation, _data(parsed), clock, again=parsed.again, proxy=proxy))
     _tell(parsed, identity)
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.config import Bytes, Seconds
 
@@ -58,6 +59,23 @@ class Uplink:
     idle_timeout: Seconds = Seconds(60)
     retry_first: Seconds = Seconds(1)
     retry_cap: Seconds = Seconds(60)
+    proxy: str | None = None  # http://host:port or http://user:password@host:port; by HTTP CONNECT
+    proxy_credentials: Path | None = None  # a file with one line user:password, instead of in the URL
+
+    def __post_init__(self) -> None:
+        """A proxy must be one that can be asked, and its password stand in one place."""
+        if self.proxy is None:
+            return
+        wanted = "proxy must be like http://proxy.example:3128"
+        try:
+            parts = urlsplit(self.proxy)
+            known = parts.scheme == "http" and parts.hostname and parts.port and parts.path in ("", "/")
+        except ValueError as error:
+            raise ValueError(f"{wanted}: {error}") from error
+        if not known:
+            raise ValueError(wanted)
+        if parts.username is not None and self.proxy_credentials is not None:
+            raise ValueError("the proxy's password stands in proxy and in proxy_credentials; keep one")
 
 
 class DestinationKind(Enum):

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from edge.identity import FOLDER, Addresses, EdgeIdentity, device_pem, stored_hub, stored_key_set
+from edge.proxy import Proxy
 from gateway import durable, keyfile, tls
 from gateway.certificate import read_pem
 from gateway.clock import Clock, rfc3339
@@ -67,7 +68,9 @@ class Invitation:
             raise UsageError("the pin must be sha256: and 64 hexadecimal digits")
 
 
-async def enroll(invitation: Invitation, data: Path, clock: Clock, *, again: bool = False) -> EdgeIdentity:
+async def enroll(
+    invitation: Invitation, data: Path, clock: Clock, *, again: bool = False, proxy: Proxy | None = None
+) -> EdgeIdentity:
     """Enrol this edge and return its identity.
 
     Args:
@@ -75,6 +78,7 @@ async def enroll(invitation: Invitation, data: Path, clock: Clock, *, again: boo
         data: the edge's data folder.
         clock: the edge's.
         again: an identity that is there already is kept aside instead of being an error.
+        proxy: to go through; None: straight to the hub.
 
     Raises:
         UsageError: this edge is enrolled already.
@@ -86,23 +90,23 @@ async def enroll(invitation: Invitation, data: Path, clock: Clock, *, again: boo
     if target.exists() and not again:
         raise UsageError(f"this edge is enrolled already ({target}); with --again it enrols anew")
     durable.make_folder(data)
-    root = await fetch_root(invitation)
+    root = await fetch_root(invitation, proxy)
     key = _pending_key(data / "enrolment.key")
     body = {"token": invitation.token, "csr": _request(key).public_bytes(Encoding.PEM).decode()}
-    answer = await _ask(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body)
+    answer = await _ask(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body, proxy)
     _keep(target, key, root, invitation.hub, answer, clock)
     durable.remove(data / "enrolment.key")
     return EdgeIdentity.load(target)
 
 
-async def fetch_root(invitation: Invitation) -> x509.Certificate:
+async def fetch_root(invitation: Invitation, proxy: Proxy | None = None) -> x509.Certificate:
     """The hub's root, known to be the right one by its pin.
 
     Raises:
         Unverified: it is another.
         Unavailable: the hub cannot be reached.
     """
-    answer = await _ask(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None)
+    answer = await _ask(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None, proxy)
     root = _certificates(answer, "root")[0]
     found, wanted = spki_pin(root), invitation.pin.lower()
     if not hmac.compare_digest(found.removeprefix("sha256:"), wanted.removeprefix("sha256:")):
@@ -163,13 +167,21 @@ def _certificates(answer: dict[str, Any], name: str) -> tuple[x509.Certificate, 
 
 
 async def _ask(
-    hub: str, method: str, path: str, context: ssl.SSLContext, body: dict[str, str] | None
+    hub: str,
+    method: str,
+    path: str,
+    context: ssl.SSLContext,
+    body: dict[str, str] | None,
+    proxy: Proxy | None,
 ) -> dict[str, Any]:
     url = hub.rstrip("/") + path
+    through: dict[str, Any] = {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
     try:
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.request(method, url, json=body, ssl=context, allow_redirects=False) as response,
+            session.request(
+                method, url, json=body, ssl=context, allow_redirects=False, **through
+            ) as response,
         ):
             data = await response.content.read(MAX_ANSWER)
             while len(data) < MAX_ANSWER and (more := await response.content.read(MAX_ANSWER - len(data))):
@@ -177,6 +189,9 @@ async def _ask(
             status = response.status
     except aiohttp.ClientConnectorCertificateError as error:
         raise Unverified(f"the hub at {hub} does not prove its name: {error.certificate_error}") from error
+    except aiohttp.ClientHttpProxyError as error:
+        assert proxy is not None  # noqa: S101  # who else would have answered CONNECT
+        raise Unavailable(proxy.words(error.status, hub)) from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unavailable(f"the hub at {hub} cannot be reached: {error or type(error).__name__}") from error
     return _read_answer(hub, status, data)

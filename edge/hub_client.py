@@ -18,7 +18,8 @@ from typing import Any, Self
 import aiohttp
 
 from edge.identity import EdgeIdentity
-from gateway import tls
+from edge.proxy import Proxy
+from gateway import sockets, tls
 from gateway.clock import Clock
 from gateway.errors import Malformed, NotAllowed, NotFound, Refused, Stale, Unavailable, Unverified
 from gateway.log import logger
@@ -40,13 +41,22 @@ class HubClient:
         identity: who we are, and where the hub is.
         clock: this machine's.
         idle_timeout: seconds without a byte, either way, after which the line counts as broken.
+        proxy: to go through; None: straight to the hub.
 
     Attributes:
         clock_offset: the hub's clock minus ours, as of the last answer; None before the first.
     """
 
-    def __init__(self, identity: EdgeIdentity, clock: Clock, *, idle_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        identity: EdgeIdentity,
+        clock: Clock,
+        *,
+        idle_timeout: float = 60.0,
+        proxy: Proxy | None = None,
+    ) -> None:
         self.identity = identity
+        self._proxy = proxy
         self.clock_offset: timedelta | None = None
         self._clock = clock
         self._idle = idle_timeout
@@ -105,6 +115,7 @@ class HubClient:
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
+                **_through(self._proxy),
             ) as response:
                 self._note_clock(response)
                 if response.status not in accept and not 200 <= response.status < 300:
@@ -113,7 +124,9 @@ class HubClient:
         except aiohttp.ClientConnectorCertificateError as error:
             raise Unverified(f"{self.identity.line_url} does not prove to be the hub: {error}") from error
         except aiohttp.ClientConnectorError as error:
-            raise Unavailable(f"the hub cannot be reached: {error}") from error
+            raise Unavailable(f"{self._first_step(error)} cannot be reached: {error}") from error
+        except aiohttp.ClientHttpProxyError as error:
+            raise Unavailable(self._proxy_refused(error)) from error
         except aiohttp.ClientError as error:
             raise await self._closed(error) from error
 
@@ -156,6 +169,7 @@ class HubClient:
                     url,
                     params={"fingerprint": self.identity.fingerprint},
                     ssl=tls.web_client_context(self.identity.roots),
+                    **_through(self._proxy),
                 ) as response,
             ):
                 answer = await response.json()
@@ -209,7 +223,17 @@ class HubClient:
         ):
             if hasattr(socket, name):
                 made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        sockets.for_long_lines(made)
         return made
+
+    def _first_step(self, error: aiohttp.ClientConnectorError) -> str:
+        """Who could not be reached."""
+        through = self._proxy is not None and isinstance(error, aiohttp.ClientProxyConnectionError)
+        return f"the proxy {self._proxy.url}" if self._proxy is not None and through else "the hub"
+
+    def _proxy_refused(self, error: aiohttp.ClientHttpProxyError) -> str:
+        assert self._proxy is not None  # noqa: S101  # who else would have answered CONNECT
+        return self._proxy.words(error.status, self.identity.line_url)
 
     def _note_clock(self, response: aiohttp.ClientResponse) -> None:
         try:
@@ -244,6 +268,11 @@ async def _refusal(response: aiohttp.ClientResponse) -> Exception:
         return Unavailable(message, retry_after=_seconds(response.headers.get("Retry-After")))
     kinds: dict[int, type[Refused]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: Stale}
     return kinds.get(response.status, Refused)(message)
+
+
+def _through(proxy: Proxy | None) -> dict[str, Any]:
+    """The part of a request's options that leads it through the proxy."""
+    return {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
 
 
 def _seconds(text: str | None) -> float | None:

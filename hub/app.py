@@ -6,6 +6,8 @@ Two ports: the line, for edges with certificates; the web, for people, DICOMweb 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +17,7 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, Issuer
-from gateway import config, supervise
+from gateway import config, sockets, supervise
 from gateway.clock import Clock, SystemClock
 from gateway.database import Database, open_database
 from gateway.errors import UsageError
@@ -203,6 +205,9 @@ async def _listening(
         )
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    for listening in server.sockets:  # a view of the listening socket; what it accepts inherits
+        with socket.socket(fileno=os.dup(listening.fileno())) as known:
+            sockets.for_long_lines(known)
     try:
         yield
     finally:

@@ -1,0 +1,49 @@
+"""Sockets for long lines: what the kernel offers is used, what it does not offer is no error."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway import sockets
+
+OFFERED = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+
+
+def test_a_socket_and_what_it_accepts() -> None:
+    bbr = OFFERED.exists() and "bbr" in OFFERED.read_text().split()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        before = sockets.congestion_of(listening)
+        sockets.for_long_lines(listening)
+        with socket.create_connection(listening.getsockname()) as there, listening.accept()[0] as here:
+            assert sockets.congestion_of(here) == ("bbr" if bbr else before)
+            assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == sockets.UNSENT_LOW
+            there.sendall(b"x")
+            assert here.recv(1) == b"x"
+
+
+def test_what_the_kernel_does_not_offer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "CONGESTION", b"nothing")
+    with socket.socket() as made:
+        before = sockets.congestion_of(made)
+        sockets.for_long_lines(made)
+        assert sockets.congestion_of(made) == before
+
+
+@pytest.mark.parametrize(
+    ("most", "grown", "fixed"),
+    [("212992", "4096 16384 4194304", False), ("4194304", "4096 16384 4194304", True), (None, "", False)],
+)
+def test_a_fixed_buffer_only_where_it_is_the_larger_one(
+    most: str | None, grown: str, fixed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if most is not None:
+        (tmp_path / "core").mkdir()
+        (tmp_path / "ipv4").mkdir()
+        (tmp_path / "core/wmem_max").write_text(most)
+        (tmp_path / "ipv4/tcp_wmem").write_text(grown)
+    monkeypatch.setattr(sockets, "_NET", tmp_path)
+    assert sockets._fixed_beats_growing.__wrapped__() is fixed
