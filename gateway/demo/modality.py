@@ -148,7 +148,10 @@ def _store(association: Association, sample: Sample, number: int) -> int | None:
         for context in association.accepted_contexts
     ):
         return None
-    status = association.send_c_store(sample.path, msg_id=number % 65535 + 1)
+    try:
+        status = association.send_c_store(sample.path, msg_id=number % 65535 + 1)
+    except RuntimeError as error:  # it ended since the last answer
+        raise Unavailable("the edge closed the association between two C-STOREs") from error
     if not status:
         raise Unavailable("the edge closed the association in the middle of a C-STORE")
     return int(status.Status)
