@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from gateway.codec import way as ways
+from gateway.codec.plan import Plan
+from gateway.codec.segmented import SegmentCoder, SegmentDecoder
+from gateway.codec.way import IMAGE_CODECS, JPEG_CODEC, Way
 from gateway.codec.zstd import ZstdCoder, ZstdDecoder
 from gateway.errors import Malformed
 
@@ -70,21 +74,30 @@ class RawDecoder:
             raise Malformed(f"the instance is {self._left} bytes shorter than declared")
 
 
-_CODERS: Mapping[str, Callable[[Sink], Coder]] = {"raw": RawCoder, "zstd": ZstdCoder}
-_DECODERS: Mapping[str, Callable[[Sink, int, Parameters], Decoder]] = {
-    "raw": lambda sink, length, _: RawDecoder(sink, length),
-    "zstd": lambda sink, length, _: ZstdDecoder(sink, length),
-}
-
-NAMES = frozenset(_CODERS)
+SEGMENTED = IMAGE_CODECS | {JPEG_CODEC}
+NAMES = frozenset({"raw", "zstd"} | SEGMENTED)
 """Every codec this program can write and read."""
 
 
-def coder(name: str, sink: Sink) -> Coder:
-    """A fresh coder. Raises Malformed if there is no codec of that name."""
-    if name not in _CODERS:
-        raise Malformed(f"there is no codec {name!r}; known are {', '.join(sorted(NAMES))}")
-    return _CODERS[name](sink)
+def coder(way: Way | str, sink: Sink, plan: Plan | None = None) -> Coder:
+    """A fresh coder.
+
+    Args:
+        way: the codec and its level, or its name alone (``zstd``, ``jxl``, ``jxl-1``, …).
+        sink: takes coded bytes.
+        plan: where the instance's pixels lie; image codecs carry everything by zstd without it.
+
+    Raises:
+        Malformed: there is no codec of that name.
+    """
+    if isinstance(way, str):
+        way = ways.parse(way)
+    if way.codec == "raw":
+        return RawCoder(sink)
+    if way.codec == "zstd":
+        return ZstdCoder(sink, level=way.level)
+    _known(way.codec)
+    return SegmentCoder(sink, way, plan)
 
 
 def decoder(name: str, sink: Sink, length: int, parameters: Parameters) -> Decoder:
@@ -93,6 +106,14 @@ def decoder(name: str, sink: Sink, length: int, parameters: Parameters) -> Decod
     Raises:
         Malformed: there is no codec of that name.
     """
-    if name not in _DECODERS:
+    _known(name)
+    if name == "raw":
+        return RawDecoder(sink, length)
+    if name == "zstd":
+        return ZstdDecoder(sink, length)
+    return SegmentDecoder(sink, length, name)
+
+
+def _known(name: str) -> None:
+    if name not in NAMES:
         raise Malformed(f"there is no codec {name!r}; known are {', '.join(sorted(NAMES))}")
-    return _DECODERS[name](sink, length, parameters)

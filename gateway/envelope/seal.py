@@ -15,6 +15,7 @@ from types import MappingProxyType
 import zstandard
 
 from gateway import codec as codecs
+from gateway.codec import way as ways
 from gateway.envelope.cipher import Context, ParcelCipher
 from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice
 from gateway.envelope.kem import DEFAULT_SUITE, KemPublic, known_suite
@@ -77,9 +78,11 @@ class _ChunkSealer:
 class InstanceWriter:
     """One instance on its way into a parcel. Made by `BodySealer.begin`; ended by `finish` or `abandon`."""
 
-    def __init__(self, sealer: BodySealer, chunks: _ChunkSealer, codec: str) -> None:
-        self._sealer, self._chunks, self._codec = sealer, chunks, codec
-        self._coder = codecs.coder(codec, chunks.write)
+    def __init__(
+        self, sealer: BodySealer, chunks: _ChunkSealer, way: codecs.Way, plan: codecs.Plan | None
+    ) -> None:
+        self._sealer, self._chunks, self._codec = sealer, chunks, way.codec
+        self._coder = codecs.coder(way, chunks.write, plan)
         self._offset = chunks.plain_size
         self._digest = hashlib.sha256()
         self.length = 0
@@ -171,11 +174,15 @@ class BodySealer:
         """The instances finished so far."""
         return tuple(self._entries)
 
-    def begin(self, codec: str) -> InstanceWriter:
-        """Start an instance; the one before must have been ended. Raises Malformed for an unknown codec."""
+    def begin(self, codec: codecs.Way | str, plan: codecs.Plan | None = None) -> InstanceWriter:
+        """Start an instance; the one before must have been ended. Raises Malformed for an unknown codec.
+
+        `plan` tells an image codec where the pixels lie (`gateway.codec.plan`).
+        """
         if self._finished or self._writer is not None:
             raise ValueError("the parcel is finished, or another instance is still open")
-        self._writer = InstanceWriter(self, self._chunks, codec)
+        way = ways.parse(codec) if isinstance(codec, str) else codec
+        self._writer = InstanceWriter(self, self._chunks, way, plan)
         return self._writer
 
     def ended(self, writer: InstanceWriter, entry: InstanceEntry | None) -> None:
@@ -190,8 +197,9 @@ class BodySealer:
         self,
         facts: InstanceFacts,
         data: Iterable[Buffer],
-        codec: str,
+        codec: codecs.Way | str,
         *,
+        plan: codecs.Plan | None = None,
         remarks: Mapping[str, str] = MappingProxyType({}),
     ) -> InstanceEntry:
         """Code and seal one whole instance.
@@ -199,13 +207,14 @@ class BodySealer:
         Args:
             facts: what is known besides its bytes.
             data: the dataset bytes, in pieces of any size.
-            codec: ``raw`` or ``zstd``.
+            codec: ``raw``, ``zstd`` or any other of `gateway.codec.way`.
+            plan: where the pixels lie, for image codecs.
             remarks: as `InstanceWriter.finish` takes them.
 
         Returns:
             The entry, with digest, length and place.
         """
-        writer = self.begin(codec)
+        writer = self.begin(codec, plan)
         for piece in data:
             writer.write(piece)
         return writer.finish(facts, remarks)
