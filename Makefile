@@ -54,8 +54,10 @@ lock: $(VENV)/.python
 	$(LOCK) --all-build-deps --output-file requirements.lock pyproject.toml
 	$(LOCK) --all-build-deps --extra test --output-file requirements-dev.lock pyproject.toml
 
+# The README's pictures, from a demo that runs: make demo ARGS=--headless & make screenshots
+DEMO ?= demo-data
 screenshots: $(VENV)/.tested
-	$(BIN)/python -m tests.browser.screenshots docs
+	$(BIN)/python -m tests.browser.screenshots docs $(DEMO)
 
 clean:
 	rm -rf $(VENV) hub/portal/static hub/portal/web/node_modules hub/portal/web/dist

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from pydicom import dcmwrite
 from rich.console import Console
@@ -61,7 +63,12 @@ def run(options: argparse.Namespace) -> int:
     base = base or laid.free_base(options.hub_host, DEFAULT_PORT_BASE, options.sites)
     addresses = Addresses(options.hub_host, options.edge_host, base)
     demo = Demo(Layout(folder, laid.site_names(options.sites), addresses), options)
+    signal.signal(signal.SIGTERM, _end)  # so that the hub and the edges are stopped as by Ctrl-C
     return demo.run()
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _remembered_base(folder: Path) -> int | None:
