@@ -53,6 +53,9 @@ from hub.tables import VERSION, metadata
 HANDSHAKE_SECONDS = 10.0
 """A client silent for so long in its TLS handshake is let go."""
 
+DRAIN_SECONDS = 1.0
+"""How long requests under way may go on at the end; event streams never end by themselves."""
+
 MAX_BODY = 4 << 20
 """Bytes of a request that is read whole; streams have limits of their own."""
 
@@ -196,7 +199,7 @@ async def _listening(
     Raises:
         UsageError: the address cannot be had.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     assert runner.server is not None  # noqa: S101  # set up the line before
     try:
