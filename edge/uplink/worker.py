@@ -16,6 +16,7 @@ from edge.spool.item import LinkState, SpoolItem
 from edge.spool.spool import Spool
 from edge.spool.states import UNSENT, Event
 from edge.uplink.board import Board
+from edge.uplink.handed import accept_receipt
 from edge.uplink.pacing import Gate, Meter, exchange_bytes
 from edge.uplink.parcel import Parcel
 from edge.uplink.receipts import check_receipt
@@ -121,6 +122,17 @@ class Uplink:
             group.create_task(self._ask_for_ever())
             for _ in range(self._streams):
                 group.create_task(self._send_for_ever())
+
+    async def handed(self, parcel: ParcelId, receipt: bytes) -> None:
+        """A receipt that came another way than the line. Raises DataError if it does not hold."""
+        known = self._board.parcels.get(parcel)
+        if known is None:
+            await accept_receipt(self._spool, parcel, receipt, self._trust, self._now())
+            return
+        async with known.lock:
+            await cpu.run(check_receipt, receipt, known, self._trust, self._now())
+            await self._do(known, sender.Heard(0, Receipt(parcel, receipt)))
+        self._bell.ring()
 
     # -- what there is to do ------------------------------------------------------------------------
 

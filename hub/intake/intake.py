@@ -19,7 +19,7 @@ from hub.intake.desk import Desk
 from hub.intake.journal import Journal
 from hub.intake.partials import Partials
 from hub.intake.quarantine import Quarantine
-from hub.intake.routes import line_routes
+from hub.intake.routes import line_routes, local_routes
 from hub.intake.states import State
 from hub.record import Record
 
@@ -86,6 +86,10 @@ class Intake:
     def route_table(self) -> list[web.RouteDef]:
         """The same, to be mounted by others."""
         return line_routes(self._desk, lambda: self._draining)
+
+    def local_route_table(self) -> list[web.RouteDef]:
+        """The same for whoever may speak for any site: the hub's own commands."""
+        return local_routes(self._desk, lambda: self._draining)
 
     async def recover(self) -> None:
         """At start, before the first request: go on with every arrival from where it was recorded."""
