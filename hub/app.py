@@ -167,6 +167,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
         await supervise.run(
             {
                 "intake": intake.run,
+                "chains": intake.watch,
                 "settle": Settler(database, custody, clock, patience).run,
                 "dispatch": Dispatcher(database, rules, custody, clock).run,
                 "fleet": door.run,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping, insert, select, update
@@ -41,6 +41,7 @@ class Announcement:
     signed: bytes
     header: Header
     digest: Sha256
+    edge: str  # of its site, as the certificate that signed it says
 
     @property
     def facts(self) -> Facts:
@@ -54,11 +55,20 @@ def facts_of(header: Header, digest: Sha256) -> Facts:
     return Facts(header.parcel_id, digest, header.chunks, size, header.sealed_size)
 
 
-class Journal:
-    """Reads and writes `arrivals`."""
+Noted = Callable[[AsyncConnection, Sequence[Announcement]], Awaitable[None]]
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database, self._clock = database, clock
+
+class Journal:
+    """Reads and writes `arrivals`.
+
+    Args:
+        database: holds it.
+        clock: for the time of changes.
+        noted: told of new parcels, inside the transaction that records them.
+    """
+
+    def __init__(self, database: Database, clock: Clock, noted: Noted) -> None:
+        self.database, self._clock, self._noted = database, clock, noted
 
     async def find(self, parcel: ParcelId) -> Entry | None:
         """One parcel's row."""
@@ -88,6 +98,7 @@ class Journal:
         async with self.database.writing() as connection:
             if new:
                 await connection.execute(insert(arrivals), [_row(one, state, now) for one, state in new])
+                await self._noted(connection, [one for one, _ in new])
             for parcel in whole:
                 await self.change(connection, parcel, State.RECEIVING, Event.COMPLETED)
 
