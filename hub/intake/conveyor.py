@@ -44,6 +44,8 @@ MAX_PARCELS = 64
 """Parcels that share one transaction."""
 MAX_BYTES = 64 << 20
 """Sealed bytes after which a batch is closed; one parcel may be larger."""
+ABREAST = 2
+"""Batches under way: one is opened while another is stored."""
 FULL_SECONDS = 5.0
 """Pause when the disk is full."""
 
@@ -109,6 +111,8 @@ class Conveyor:
         self._custody, self._clock = custody, clock
         self._waiting: deque[ParcelId] = deque()
         self._some = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._storing = asyncio.Lock()
 
     def put(self, parcel: ParcelId) -> None:
         """A parcel has become whole."""
@@ -117,25 +121,34 @@ class Conveyor:
 
     async def run(self) -> None:
         """Carry for ever. A service: ends only by cancellation, or with the error that stops the hub."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(ABREAST):
+                group.create_task(self._carry_for_ever())
+
+    async def _carry_for_ever(self) -> None:
         while True:
             await self._some.wait()
-            await self.convey(await self._next())
+            if batch := await self._next():
+                await self.convey(batch)
 
     async def drain(self) -> None:
         """Carry all that waits now."""
         while self._waiting:
-            await self.convey(await self._next())
+            if batch := await self._next():
+                await self.convey(batch)
 
     async def _next(self) -> list[Arrival]:
+        """As many as may share a transaction; none if another has just taken all."""
         batch: list[Arrival] = []
         size = 0
-        while self._waiting and len(batch) < MAX_PARCELS and size < MAX_BYTES:
-            arrival = await self._arrivals.find(self._waiting.popleft())
-            if arrival.header is not None:
-                batch.append(arrival)
-                size += arrival.header.sealed_size
-        if not self._waiting:
-            self._some.clear()
+        async with self._taking:
+            while self._waiting and len(batch) < MAX_PARCELS and size < MAX_BYTES:
+                arrival = await self._arrivals.find(self._waiting.popleft())
+                if arrival.header is not None:
+                    batch.append(arrival)
+                    size += arrival.header.sealed_size
+            if not self._waiting:
+                self._some.clear()
         return batch
 
     async def convey(self, batch: Sequence[Arrival]) -> None:
@@ -143,7 +156,8 @@ class Conveyor:
         try:
             found = await asyncio.gather(*(cpu.run(self._open, arrival) for arrival in batch))
             opened = [one for one in found if isinstance(one, Opened)]
-            receipts = await self._store(opened) if opened else {}
+            async with self._storing:  # two at once would only wait for each other in the database
+                receipts = await self._store(opened) if opened else {}
         except StorageFull as error:
             log.warning("waiting for room", why=str(error), parcels=len(batch))
             await asyncio.sleep(FULL_SECONDS)

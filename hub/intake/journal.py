@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping, insert, select, update
@@ -16,6 +16,9 @@ from gateway.model import ParcelId, Sha256
 from gateway.wire.receiver import Facts
 from hub.intake.states import Event, State, follow
 from hub.tables.arrival import arrivals
+
+PER_QUERY = 500
+"""Bound parameters of one statement are limited (SQLite of old: 999)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +73,17 @@ class Journal:
     def __init__(self, database: Database, clock: Clock, noted: Noted) -> None:
         self.database, self._clock, self._noted = database, clock, noted
 
-    async def find(self, parcel: ParcelId) -> Entry | None:
-        """One parcel's row."""
+    async def find_all(self, parcels: Collection[ParcelId]) -> dict[ParcelId, Entry]:
+        """The rows of those of these parcels that have one, read in as few steps as may be."""
+        found: dict[ParcelId, Entry] = {}
+        wanted = sorted(parcels)
         async with self.database.reading() as connection:
-            row = (
-                await connection.execute(select(arrivals).where(arrivals.c.parcel_id == parcel))
-            ).mappings()
-            found = row.first()
-        return None if found is None else _entry(found)
+            for at in range(0, len(wanted), PER_QUERY):
+                query = select(arrivals).where(arrivals.c.parcel_id.in_(wanted[at : at + PER_QUERY]))
+                for row in (await connection.execute(query)).mappings():
+                    entry = _entry(row)
+                    found[entry.parcel] = entry
+        return found
 
     async def unfinished(self) -> list[Entry]:
         """Every parcel that is neither indexed nor quarantined, in the order of its announcement."""
