@@ -215,7 +215,8 @@ class Uplink:
         while (parcel := self._choose(number)) is not None:
             async with parcel.lock:
                 frames = await self._frames_of(number, parcel)
-            if number in self._own and parcel.sender.state is sender.State.ANNOUNCED and parcel.sender.unsent:
+            announced = parcel.sender.state is sender.State.ANNOUNCED and parcel.sender.unsent
+            if frames and announced and number in self._own:
                 self._own[number].append(parcel)  # until the hub knows it, no other exchange may
             elif frames:
                 self._board.offer(
