@@ -28,6 +28,7 @@ from gateway.errors import DataError, StorageFull, Unverified
 from gateway.log import logger
 from gateway.model import ParcelId
 from gateway.trust import Signer
+from gateway.wire.chunks import ChunkSet
 from gateway.wire.messages import Code
 from gateway.wire.receiver import Failed, Lost, Stored
 from hub.archive.archive import Archive
@@ -235,11 +236,14 @@ class Conveyor:
         log.error("chunks can no longer be read back", parcel=parcel, chunks=len(indexes))
         facts, have = arrival.receiver.facts, arrival.receiver.have
         async with self._arrivals.holding([parcel]):
-            arrival.handle(Lost(indexes))
             if facts is not None and have is not None:
-                await cpu.run(self._partials.forget, facts, have)
+                left = ChunkSet(have.size, have.to_bytes())
+                for index in indexes:
+                    left.discard(index)
+                await cpu.run(self._partials.forget, facts, left)
             async with self._journal.database.writing() as connection:
                 await self._journal.change(connection, parcel, State.WHOLE, Event.LOST)
+            arrival.handle(Lost(indexes))  # the edge is told what has been recorded
 
     async def _put_aside(self, arrival: Arrival, failed: Failed) -> None:
         parcel, header, signed = arrival.receiver.parcel, arrival.header, arrival.signed
