@@ -99,12 +99,16 @@ class HubClient:
             Unverified: whoever answers does not prove to be the hub.
         """
         session = await self._open()
-        quiet = self._idle if idle_timeout is None else idle_timeout
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=quiet)
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=CONNECT_SECONDS,
+            sock_read=self._idle if idle_timeout is None else idle_timeout,
+        )
+        url = self.identity.line_url + path
         try:
             async with session.request(
                 method,
-                self.identity.line_url + path,
+                url,
                 data=data,
                 json=json_body,
                 params=params,
