@@ -55,7 +55,7 @@ def _image(run: str, number: int, *, implicit: bool) -> Dataset:
     return dataset
 
 
-def _generated(folder: Path, run: str, count: int = 12) -> list[Path]:
+def generated(folder: Path, run: str, count: int = 12) -> list[Path]:
     folder.mkdir()
     files = []
     for number in range(1, count + 1):
@@ -65,7 +65,7 @@ def _generated(folder: Path, run: str, count: int = 12) -> list[Path]:
     return files
 
 
-def _client(stack: Stack) -> DICOMwebClient:
+def client_of(stack: Stack) -> DICOMwebClient:
     session = create_session()
     session.verify = stack.hub["ca"]
     session.trust_env = False  # a CA bundle named by the environment would win over ours
@@ -107,21 +107,21 @@ def _send(stack: Stack, samples: list[modality.Sample]) -> list[modality.Answer]
 
 
 def test_pynetdicom_to_dicomweb_byte_for_byte(stack: Stack, tmp_path: Path) -> None:
-    samples, _ = modality.read_samples(_generated(tmp_path / "g", "pynetdicom"))
+    samples, _ = modality.read_samples(generated(tmp_path / "g", "pynetdicom"))
     assert [answer.status for answer in _send(stack, samples)] == [0x0000] * 12
-    held = _wait_for(_client(stack), samples)
+    held = _wait_for(client_of(stack), samples)
     assert {uid: {s.sha256} for s in samples if (uid := s.sop_instance_uid)} == held, stack.logs()
 
 
 def test_the_same_instance_twice_is_one_and_other_bytes_are_both_kept(stack: Stack, tmp_path: Path) -> None:
-    first, _ = modality.read_samples(_generated(tmp_path / "a", "conflict", 1))
+    first, _ = modality.read_samples(generated(tmp_path / "a", "conflict", 1))
     changed = dcmread(first[0].path)
     changed.PatientComments = "other bytes under the same UID"
     changed.save_as(tmp_path / "changed.dcm")
     second = modality.read_sample(tmp_path / "changed.dcm")
     for sample in (first[0], first[0], second):
         assert [answer.status for answer in _send(stack, [sample])] == [0x0000]
-    client = _client(stack)
+    client = client_of(stack)
     until = time.monotonic() + ARRIVAL_SECONDS
     while time.monotonic() < until:
         rows = client.search_for_instances(search_filters={"SOPInstanceUID": second.sop_instance_uid})
@@ -176,7 +176,7 @@ def _bit_preserving_storescp(folder: Path) -> Iterator[int]:
 
 @pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
 def test_storescu_to_dicomweb_byte_for_byte(stack: Stack, tmp_path: Path) -> None:
-    files = _generated(tmp_path / "g", "dcmtk")
+    files = generated(tmp_path / "g", "dcmtk")
     scu = ["storescu", "-R", "-aec", stack.edge["ae_title"]]
     environment = {**os.environ, "TCP_NODELAY": "1"}
     with _bit_preserving_storescp(tmp_path / "line") as port:
@@ -185,7 +185,7 @@ def test_storescu_to_dicomweb_byte_for_byte(stack: Stack, tmp_path: Path) -> Non
     subprocess.run([*scu, *address, *map(str, files)], check=True, env=environment)
     on_the_line, passed_over = modality.read_samples(sorted((tmp_path / "line").iterdir()))
     assert (len(on_the_line), passed_over) == (len(files), [])
-    held = _wait_for(_client(stack), on_the_line)
+    held = _wait_for(client_of(stack), on_the_line)
     assert all(s.sha256 in held[s.sop_instance_uid] for s in on_the_line), stack.logs()
 
 
@@ -202,6 +202,6 @@ def test_every_real_file_comes_back_byte_for_byte(stack: Stack) -> None:
     taken = [answer.sample for answer in answers if answer.taken]
     declined = [(a.status, a.sample.transfer_syntax_uid) for a in answers if not a.taken]
     assert set(declined) <= {(None, DeflatedExplicitVRLittleEndian)}  # off by default, told at negotiation
-    held = _wait_for(_client(stack), taken)
+    held = _wait_for(client_of(stack), taken)
     lost = [sample.path.name for sample in taken if sample.sha256 not in held[sample.sop_instance_uid]]
     assert lost == [], stack.logs()
