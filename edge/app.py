@@ -21,6 +21,7 @@ from edge.pack import Packer
 from edge.proxy import Proxy
 from edge.renewal import Renewal
 from edge.spool.spool import Spool
+from edge.uplink.handed import HandedIn
 from edge.uplink.worker import Uplink
 from gateway import config, supervise
 from gateway.clock import Clock, SystemClock
@@ -79,6 +80,7 @@ async def _run(
                 {
                     "pack": Packer(spool, identity.site, lambda: identity.signer, clock).run,
                     "uplink": uplink.run,
+                    "handed": HandedIn(settings.data, uplink.handed).run,
                     "downlink": downlink.run,
                     "renewal": Renewal(client, clock).run,
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,

@@ -16,6 +16,9 @@ from gateway import config
 from gateway.clock import SystemClock, rfc3339
 from gateway.errors import UsageError
 
+STATIONS = ("edge.disk_commands",)
+"""Modules with ``fill(actions)``, which adds their sub-commands."""
+
 EXAMPLES = """examples:
   telerad edge enroll -c edge.yaml --hub https://hub.example.org:8443 --token T --pin sha256:…
   telerad edge run -c edge.yaml
@@ -40,6 +43,8 @@ def fill(parser: argparse.ArgumentParser) -> None:
     shown = _action(actions, "show", "who this edge is, and until when")
     _add_place(shown)
     shown.set_defaults(run=_show)
+    for station in STATIONS:
+        import_module(station).fill(actions)
 
 
 def _action(

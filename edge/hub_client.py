@@ -99,16 +99,12 @@ class HubClient:
             Unverified: whoever answers does not prove to be the hub.
         """
         session = await self._open()
-        timeout = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=CONNECT_SECONDS,
-            sock_read=self._idle if idle_timeout is None else idle_timeout,
-        )
-        url = self.identity.line_url + path
+        quiet = self._idle if idle_timeout is None else idle_timeout
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=quiet)
         try:
             async with session.request(
                 method,
-                url,
+                self.identity.line_url + path,
                 data=data,
                 json=json_body,
                 params=params,

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -233,6 +234,7 @@ def _fitting(uri: str, form: re.Pattern[str]) -> str:
     return uri
 
 
+@lru_cache(maxsize=256)
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)

@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from hub.fleet.middleware import Door, device_middleware
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.identity import HubKeys
 from hub.intake.intake import Intake
+from hub.local import Aside, Judge, serving
 from hub.portal.app import portal_routes
 from hub.reports.desk import Desk
 from hub.reports.press import Press
@@ -52,6 +53,9 @@ from hub.tables import VERSION, metadata
 
 HANDSHAKE_SECONDS = 10.0
 """A client silent for so long in its TLS handshake is let go."""
+
+DRAIN_SECONDS = 1.0
+"""How long requests under way may go on at the end; event streams never end by themselves."""
 
 MAX_BODY = 4 << 20
 """Bytes of a request that is read whole; streams have limits of their own."""
@@ -86,14 +90,40 @@ class Hub:
 
 
 async def _serve(settings: HubConfig) -> None:
-    clock = SystemClock()
     rules = RuleBook.load(settings.rules)
+    async with opened(settings) as hub:
+        await _run(hub, rules)
+
+
+@asynccontextmanager
+async def opened(settings: HubConfig) -> AsyncIterator[Hub]:
+    """The hub's parts, for whoever holds its data folder."""
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
-        hub = await asyncio.to_thread(_build, settings, clock, database)
-        await _run(hub, rules)
+        yield await asyncio.to_thread(_build, settings, SystemClock(), database)
     finally:
         await database.close()
+
+
+def intake_of(hub: Hub) -> Intake:
+    """The station that takes parcels in; `recover` it before its first use."""
+    return Intake(
+        hub.database,
+        hub.settings.data,
+        hub.archive,
+        hub.keys.trust,
+        hub.keys.kem_keys,
+        hub.keys.receipt_signer,
+        hub.custody,
+        hub.clock,
+        hub.settings.storage.reserve,
+    )
+
+
+def local_door(hub: Hub, intake: Intake) -> AbstractAsyncContextManager[None]:
+    """Where this machine's own commands bring parcels in."""
+    aside = Aside(hub.database, hub.settings.data, hub.custody, hub.clock)
+    return serving(hub.settings.data, intake, Judge(hub.database, hub.keys.trust, hub.clock), aside)
 
 
 def _build(settings: HubConfig, clock: Clock, database: Database) -> Hub:
@@ -116,17 +146,7 @@ def _build(settings: HubConfig, clock: Clock, database: Database) -> Hub:
 
 async def _run(hub: Hub, rules: RuleBook) -> None:
     settings, database, custody, clock = hub.settings, hub.database, hub.custody, hub.clock
-    intake = Intake(
-        database,
-        settings.data,
-        hub.archive,
-        hub.keys.trust,
-        hub.keys.kem_keys,
-        hub.keys.receipt_signer,
-        custody,
-        clock,
-        settings.storage.reserve,
-    )
+    intake = intake_of(hub)
     await intake.recover()
     enrolment = Enrolment(database, hub.keys.authority, custody, clock)
     outbox = Outbox(
@@ -141,11 +161,13 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     async with (
         _listening(line, settings.line.host, settings.line.port, hub.keys.line_context()),
         _listening(_web(hub, enrolment, rules), settings.web.host, settings.web.port, hub.keys.web_context()),
+        local_door(hub, intake),
     ):
         log.info("hub runs", web=settings.web.url, line=settings.line.url)
         await supervise.run(
             {
                 "intake": intake.run,
+                "chains": intake.watch,
                 "settle": Settler(database, custody, clock, patience).run,
                 "dispatch": Dispatcher(database, rules, custody, clock).run,
                 "fleet": door.run,
@@ -196,7 +218,7 @@ async def _listening(
     Raises:
         UsageError: the address cannot be had.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     assert runner.server is not None  # noqa: S101  # set up the line before
     try:

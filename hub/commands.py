@@ -6,13 +6,14 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-STATIONS = ("hub.custody_commands", "hub.fleet.commands", "hub.access.commands")
+STATIONS = ("hub.custody_commands", "hub.fleet.commands", "hub.access.commands", "hub.disk_commands")
 """Modules with ``fill(actions)``, which adds their sub-commands."""
 
 EXAMPLES = """examples:
   telerad hub run -c hub.yaml
   telerad hub token create -c hub.yaml --site H001
   telerad hub edge list -c hub.yaml
+  telerad hub import -c hub.yaml /media/usb
 """
 
 

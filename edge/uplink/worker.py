@@ -16,6 +16,7 @@ from edge.spool.item import LinkState, SpoolItem
 from edge.spool.spool import Spool
 from edge.spool.states import UNSENT, Event
 from edge.uplink.board import Board
+from edge.uplink.handed import accept_receipt
 from edge.uplink.pacing import Gate, Meter, exchange_bytes
 from edge.uplink.parcel import Parcel
 from edge.uplink.receipts import check_receipt
@@ -122,6 +123,17 @@ class Uplink:
             for _ in range(self._streams):
                 group.create_task(self._send_for_ever())
 
+    async def handed(self, parcel: ParcelId, receipt: bytes) -> None:
+        """A receipt that came another way than the line. Raises DataError if it does not hold."""
+        known = self._board.parcels.get(parcel)
+        if known is None:
+            await accept_receipt(self._spool, parcel, receipt, self._trust, self._now())
+            return
+        async with known.lock:
+            await cpu.run(check_receipt, receipt, known, self._trust, self._now())
+            await self._do(known, sender.Heard(0, Receipt(parcel, receipt)))
+        self._bell.ring()
+
     # -- what there is to do ------------------------------------------------------------------------
 
     async def _look(self) -> None:
@@ -203,7 +215,8 @@ class Uplink:
         while (parcel := self._choose(number)) is not None:
             async with parcel.lock:
                 frames = await self._frames_of(number, parcel)
-            if number in self._own and parcel.sender.state is sender.State.ANNOUNCED and parcel.sender.unsent:
+            announced = parcel.sender.state is sender.State.ANNOUNCED and parcel.sender.unsent
+            if frames and announced and number in self._own:
                 self._own[number].append(parcel)  # until the hub knows it, no other exchange may
             elif frames:
                 self._board.offer(

@@ -5,7 +5,7 @@ is fed the original bytes and writes coded bytes to a sink, and a `Decoder` that
 bounded by the length the envelope declares. Both are fed piece by piece, so that an instance of
 any size passes through a fixed amount of memory.
 
-`plan` finds the pixels of an instance for the image codecs; `choose` picks the codec that ends soonest.
+`plan` finds the pixels of an instance for the image codecs; `chooser` picks the way that ends soonest.
 """
 
 from gateway.codec.plan import Plan, plan

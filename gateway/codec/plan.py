@@ -91,7 +91,7 @@ def plan(read: Read, transfer_syntax_uid: str) -> Plan:
     """
     encoding = transfer.encoding(transfer_syntax_uid)
     if encoding.deflated:
-        return Plan()
+        return Plan(kind="deflated")
     walk = Walk(read, encoding, _WANTED)
     found = {element.tag: element for element in walk.elements()}
     pixel = found.get(PIXEL_DATA)
@@ -100,9 +100,9 @@ def plan(read: Read, transfer_syntax_uid: str) -> Plan:
         return Plan(kind=facts.kind)
     if pixel.length is None:
         fragments = _jpegs(read, pixel.offset) if transfer_syntax_uid in JPEG_SYNTAXES else ()
-        return Plan(kind=facts.kind, fragments=fragments)
+        return Plan(kind=f"{facts.kind}/compressed", fragments=fragments)
     if transfer.compressed(transfer_syntax_uid):
-        return Plan(kind=facts.kind)
+        return Plan(kind=f"{facts.kind}/compressed")
     big = not walk.little or transfer_syntax_uid == transfer.GE_PRIVATE_IMPLICIT
     return _native(facts, pixel.offset, pixel.length, big=big)
 
@@ -111,7 +111,7 @@ class _Facts:
     """The Image Pixel module (PS3.3 C.7.6.3), as far as it is there."""
 
     def __init__(self, found: dict[int, Element], little: bool) -> None:
-        self._found, self._order = found, "little" if little else "big"
+        self._found, self._little = found, little
         self.modality = self._text(_MODALITY)
         self.photometric = self._text(_PHOTOMETRIC)
         self.samples, self.planar = self._number(_SAMPLES) or 1, self._number(_PLANAR) == 1
@@ -124,7 +124,7 @@ class _Facts:
         return (element.value or b"") if element else b""
 
     def _number(self, tag: int) -> int:
-        return int.from_bytes(self._value(tag)[:2], "little" if self._order == "little" else "big")
+        return int.from_bytes(self._value(tag)[:2], "little" if self._little else "big")
 
     def _text(self, tag: int) -> str:
         return self._value(tag)[:16].decode("ascii", "replace").strip(" \0")

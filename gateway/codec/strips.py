@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.codec import codestream
 from gateway.codec.segment import STRIP_SIZE, Strip
 from gateway.codec.way import Way
 from gateway.errors import Malformed
@@ -83,8 +84,9 @@ def encode(data: memoryview, form: Form, way: Way) -> bytes:
 def decode(content: bytes, plain: int, codec: str) -> bytes:
     """Exactly `plain` original bytes of a pixel segment.
 
-    The codecs are handed the array to fill: a codestream that declares another image is refused by its
-    header, before anything is allocated for it.
+    A codestream that declares another image is refused by its header, before anything is allocated for it.
+    Damage behind that header may go unseen here (imagecodecs
+    drops some of OpenJPH's errors): the digest of the whole instance is what proves the bytes.
 
     Raises:
         Malformed: it is not what `encode` wrote.
@@ -92,9 +94,11 @@ def decode(content: bytes, plain: int, codec: str) -> bytes:
     strip = Strip.from_bytes(content[:STRIP_SIZE])
     if strip.size != plain:
         raise Malformed(f"a pixel segment of {plain} bytes says it has {strip.size}")
+    stream = content[STRIP_SIZE:]
+    codestream.check(codec, stream, strip)
     pixels = np.zeros(_shape(strip), _CODED[strip.coded_width])
     try:
-        _DECODERS[codec](content[STRIP_SIZE:], pixels)
+        _DECODERS[codec](stream, pixels)
     except CODEC_ERRORS as error:
         raise Malformed(f"a {codec} codestream cannot be read: {error}") from error
     if strip.planar:

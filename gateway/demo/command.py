@@ -26,7 +26,7 @@ from gateway.demo.layout import Addresses, Layout
 from gateway.demo.modality import Answer, Sample
 from gateway.demo.portal import trusting
 from gateway.demo.processes import Processes, answers
-from gateway.errors import Broken, UsageError
+from gateway.errors import UsageError
 
 DEFAULT_PORT_BASE = 18440
 
@@ -63,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
     base = base or laid.free_base(options.hub_host, DEFAULT_PORT_BASE, options.sites)
     addresses = Addresses(options.hub_host, options.edge_host, base)
     demo = Demo(Layout(folder, laid.site_names(options.sites), addresses), options)
-    signal.signal(signal.SIGTERM, _end)  # so that the hub and the edges are stopped as by Ctrl-C
+    # A shell starts a background job deaf to SIGINT; any of these stops hub and edges in order.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     return demo.run()
 
 
@@ -91,6 +93,7 @@ class Demo:
         """Prepare, start, send, prove; stay if asked to."""
         with ExitStack() as stack:
             stack.callback(self.processes.stop)
+            laid.expect_free(self.layout)
             self._prepare()
             if self.options.prepare:
                 self.processes.stop()
@@ -230,12 +233,22 @@ class Demo:
         if not self.options.headless:
             webbrowser.open(self.layout.addresses.hub_url)
         try:
-            while (name := self.processes.failed()) is None:
+            while True:
+                for name in self.processes.ended():
+                    self._tell_end(name)
                 time.sleep(0.5)
         except KeyboardInterrupt:
             self.screen.print("stopping …")
-            return
-        raise Broken(f"{name} ended by itself:\n{self.processes.tail(name)}")
+
+    def _tell_end(self, name: str) -> None:
+        """A process may be stopped alone; the others go on."""
+        what = f"hub run -c {self.layout.hub_config}"
+        if name != "hub":
+            what = f"edge run -c {self.layout.edge_config(name)}"
+        self.screen.print(
+            f"{name} has ended; the rest goes on. Its log ends:\n{self.processes.tail(name, 3)}"
+        )
+        self.screen.print(f"Start it again alone: telerad {what}", soft_wrap=True)
 
     @contextmanager
     def _step(self, words: str) -> Iterator[None]:

@@ -136,6 +136,28 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
+def expect_free(layout: Layout) -> None:
+    """Look at every port before the first process is started.
+
+    Raises:
+        UsageError: one is taken, or cannot be.
+    """
+    at = layout.addresses
+    wanted = [(at.hub_host, at.port_base + offset) for offset in range(2)]
+    for number in range(1, len(layout.sites) + 1):
+        wanted += [(at.edge_host, at.edge_port(number, offset)) for offset in range(4)]
+    if at.port_base < 1 or wanted[-1][1] > 65535:
+        raise UsageError(
+            f"--port-base {at.port_base}: ports go from 1 to 65535, {PORT_STEP} for each process"
+        )
+    taken = [f"{host}:{port}" for host, port in wanted if not _is_free(host, port)]
+    if taken:
+        raise UsageError(
+            f"{', '.join(taken)} cannot be listened on: another program is there (a demo that still runs?), "
+            "or it is no address of this machine; stop that program, or choose another --dir and --port-base"
+        )
+
+
 def write_hub(layout: Layout) -> dict[str, str]:
     """Certificates, configuration, rules and accounts of the hub. Returns the passwords by user name."""
     durable.make_folder(layout.folder)
@@ -143,14 +165,27 @@ def write_hub(layout: Layout) -> dict[str, str]:
         telerad("certs", "init", "--dir", layout.folder / "pki", "--organisation", "Telerad demo")
     _write_once(layout.folder / "rules.yaml", RULES)
     _write_once(layout.hub_config, _hub_yaml(layout))
-    if layout.secrets_file.exists():
-        known: dict[str, str] = json.loads(layout.secrets_file.read_text())
-        return known
-    passwords = {person.name: f"demo-{secrets.token_hex(8)}" for person in PEOPLE}
+    _expect_addresses(layout.hub_config, layout.addresses.hub_url)
+    # The passwords come first, so that a run cut short leaves no account whose password nobody knows.
+    if not layout.secrets_file.exists():
+        fresh = {person.name: f"demo-{secrets.token_hex(8)}" for person in PEOPLE}
+        durable.create(layout.secrets_file, json.dumps(fresh, indent=2).encode())
+    passwords: dict[str, str] = json.loads(layout.secrets_file.read_text())
+    accounts = json.loads(telerad("hub", "user", "list", "-c", layout.hub_config, "--json"))
+    there = {account["name"] for account in accounts["users"]}
     for person in PEOPLE:
-        _create_user(layout, person, passwords[person.name])
-    durable.create(layout.secrets_file, json.dumps(passwords, indent=2).encode())
+        if person.name not in there:
+            _create_user(layout, person, passwords[person.name])
     return passwords
+
+
+def _expect_addresses(config: Path, *wanted: str) -> None:
+    text = config.read_text()
+    if missing := [words for words in wanted if words not in text]:
+        raise UsageError(
+            f"{config} was written for other addresses (no {missing[0]} in it): leave out --port-base, "
+            "--hub-host and --edge-host to use them, or choose another --dir"
+        )
 
 
 def _create_user(layout: Layout, person: Person, password: str) -> None:
@@ -174,6 +209,9 @@ def write_edge(layout: Layout, number: int, site: str, *, hospital: bool) -> Non
     """Configuration of one edge, with the hospital's PACS and RIS as destinations if `hospital`."""
     durable.make_folder(layout.edge_config(site).parent)
     _write_once(layout.edge_config(site), _edge_yaml(layout, number, site, hospital=hospital))
+    at = layout.addresses
+    ports = (str(at.edge_port(number, offset)) for offset in range(2))
+    _expect_addresses(layout.edge_config(site), at.edge_host, *ports)
 
 
 def enrol(layout: Layout, site: str) -> None:

@@ -60,9 +60,12 @@ class Processes:
             time.sleep(0.1)
         raise Unavailable(f"{name} did not answer within {START_SECONDS:.0f} s:\n{self.tail(name)}")
 
-    def failed(self) -> str | None:
-        """The name of a process that has ended by itself, if one has."""
-        return next((name for name, process in self._running.items() if process.poll() is not None), None)
+    def ended(self) -> list[str]:
+        """The names of processes that have ended since the last time; they are ours no longer."""
+        names = [name for name, process in self._running.items() if process.poll() is not None]
+        for name in names:
+            del self._running[name]
+        return names
 
     def tail(self, name: str, lines: int = 15) -> str:
         """The last lines of a log."""

@@ -57,14 +57,19 @@ class Arrivals:
     def __init__(self, journal: Journal, partials: Partials) -> None:
         self._journal, self._partials = journal, partials
         self._known: dict[ParcelId, Arrival] = {}
+        self._looking = 0  # looks at the journal under way
+        self._forgets = 0
+        self._forgotten: dict[ParcelId, int] = {}  # dropped meanwhile: what was read of them may be old
 
     @asynccontextmanager
     async def holding(self, parcels: Iterable[ParcelId]) -> AsyncIterator[dict[ParcelId, Arrival]]:
         """These parcels, locked against other batches; in one order, so that no two wait for each other."""
         held: dict[ParcelId, Arrival] = {}
+        wanted = sorted(set(parcels))
         try:
             async with AsyncExitStack() as stack:
-                for parcel in sorted(set(parcels)):
+                await self._fetch(wanted)
+                for parcel in wanted:
                     arrival = held[parcel] = await self.find(parcel)
                     arrival.users += 1
                     await stack.enter_async_context(arrival.lock)
@@ -84,15 +89,34 @@ class Arrivals:
     def forget(self, parcel: ParcelId) -> None:
         """Drop a parcel from memory; the next to mention it gets it as it was recorded."""
         self._known.pop(parcel, None)
+        self._forgets += 1
+        if self._looking:
+            self._forgotten[parcel] = self._forgets
 
     async def find(self, parcel: ParcelId) -> Arrival:
         """One parcel, as it was last recorded."""
-        known = self._known.get(parcel)
-        if known is None:
-            entry = await self._journal.find(parcel)
-            made = Arrival(Receiver(parcel), None) if entry is None else await self.restore(entry)
-            known = self._known.setdefault(parcel, made)
-        return known
+        while parcel not in self._known:
+            await self._fetch([parcel])
+        return self._known[parcel]
+
+    async def _fetch(self, parcels: Iterable[ParcelId]) -> None:
+        """Bring those of these that are not in memory there, with one look at the journal."""
+        strange = [parcel for parcel in parcels if parcel not in self._known]
+        if not strange:
+            return
+        before = self._forgets
+        self._looking += 1
+        try:
+            entries = await self._journal.find_all(strange)
+            for parcel in strange:
+                entry = entries.get(parcel)
+                made = Arrival(Receiver(parcel), None) if entry is None else await self.restore(entry)
+                if self._forgotten.get(parcel, 0) <= before:
+                    self._known.setdefault(parcel, made)
+        finally:
+            self._looking -= 1
+            if not self._looking:
+                self._forgotten.clear()
 
     async def restore(self, entry: Entry) -> Arrival:
         """A parcel from its row and its part file."""

@@ -28,6 +28,7 @@ from gateway.errors import DataError, StorageFull, Unverified
 from gateway.log import logger
 from gateway.model import ParcelId
 from gateway.trust import Signer
+from gateway.wire.chunks import ChunkSet
 from gateway.wire.messages import Code
 from gateway.wire.receiver import Failed, Lost, Stored
 from hub.archive.archive import Archive
@@ -44,6 +45,8 @@ MAX_PARCELS = 64
 """Parcels that share one transaction."""
 MAX_BYTES = 64 << 20
 """Sealed bytes after which a batch is closed; one parcel may be larger."""
+ABREAST = 2
+"""Batches under way: one is opened while another is stored."""
 FULL_SECONDS = 5.0
 """Pause when the disk is full."""
 
@@ -109,6 +112,8 @@ class Conveyor:
         self._custody, self._clock = custody, clock
         self._waiting: deque[ParcelId] = deque()
         self._some = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._storing = asyncio.Lock()
 
     def put(self, parcel: ParcelId) -> None:
         """A parcel has become whole."""
@@ -117,25 +122,34 @@ class Conveyor:
 
     async def run(self) -> None:
         """Carry for ever. A service: ends only by cancellation, or with the error that stops the hub."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(ABREAST):
+                group.create_task(self._carry_for_ever())
+
+    async def _carry_for_ever(self) -> None:
         while True:
             await self._some.wait()
-            await self.convey(await self._next())
+            if batch := await self._next():
+                await self.convey(batch)
 
     async def drain(self) -> None:
         """Carry all that waits now."""
         while self._waiting:
-            await self.convey(await self._next())
+            if batch := await self._next():
+                await self.convey(batch)
 
     async def _next(self) -> list[Arrival]:
+        """As many as may share a transaction; none if another has just taken all."""
         batch: list[Arrival] = []
         size = 0
-        while self._waiting and len(batch) < MAX_PARCELS and size < MAX_BYTES:
-            arrival = await self._arrivals.find(self._waiting.popleft())
-            if arrival.header is not None:
-                batch.append(arrival)
-                size += arrival.header.sealed_size
-        if not self._waiting:
-            self._some.clear()
+        async with self._taking:
+            while self._waiting and len(batch) < MAX_PARCELS and size < MAX_BYTES:
+                arrival = await self._arrivals.find(self._waiting.popleft())
+                if arrival.header is not None:
+                    batch.append(arrival)
+                    size += arrival.header.sealed_size
+            if not self._waiting:
+                self._some.clear()
         return batch
 
     async def convey(self, batch: Sequence[Arrival]) -> None:
@@ -143,7 +157,8 @@ class Conveyor:
         try:
             found = await asyncio.gather(*(cpu.run(self._open, arrival) for arrival in batch))
             opened = [one for one in found if isinstance(one, Opened)]
-            receipts = await self._store(opened) if opened else {}
+            async with self._storing:  # two at once would only wait for each other in the database
+                receipts = await self._store(opened) if opened else {}
         except StorageFull as error:
             log.warning("waiting for room", why=str(error), parcels=len(batch))
             await asyncio.sleep(FULL_SECONDS)
@@ -221,11 +236,14 @@ class Conveyor:
         log.error("chunks can no longer be read back", parcel=parcel, chunks=len(indexes))
         facts, have = arrival.receiver.facts, arrival.receiver.have
         async with self._arrivals.holding([parcel]):
-            arrival.handle(Lost(indexes))
             if facts is not None and have is not None:
-                await cpu.run(self._partials.forget, facts, have)
+                left = ChunkSet(have.size, have.to_bytes())
+                for index in indexes:
+                    left.discard(index)
+                await cpu.run(self._partials.forget, facts, left)
             async with self._journal.database.writing() as connection:
                 await self._journal.change(connection, parcel, State.WHOLE, Event.LOST)
+            arrival.handle(Lost(indexes))  # the edge is told what has been recorded
 
     async def _put_aside(self, arrival: Arrival, failed: Failed) -> None:
         parcel, header, signed = arrival.receiver.parcel, arrival.header, arrival.signed

@@ -17,9 +17,10 @@ from hub.intake.arrivals import Arrivals
 from hub.intake.conveyor import Conveyor
 from hub.intake.desk import Desk
 from hub.intake.journal import Journal
+from hub.intake.lineage import Lineage
 from hub.intake.partials import Partials
 from hub.intake.quarantine import Quarantine
-from hub.intake.routes import line_routes
+from hub.intake.routes import line_routes, local_routes
 from hub.intake.states import State
 from hub.record import Record
 
@@ -54,7 +55,8 @@ class Intake:
         reserve: int,
     ) -> None:
         self._archive = archive
-        self._journal = Journal(database, clock)
+        self._lineage = Lineage(database, custody, clock)
+        self._journal = Journal(database, clock, self._lineage.note)
         self._partials = Partials(folder / "intake")
         self._arrivals = Arrivals(self._journal, self._partials)
         self._draining = False
@@ -87,6 +89,10 @@ class Intake:
         """The same, to be mounted by others."""
         return line_routes(self._desk, lambda: self._draining)
 
+    def local_route_table(self) -> list[web.RouteDef]:
+        """The same for whoever may speak for any site: the hub's own commands."""
+        return local_routes(self._desk, lambda: self._draining)
+
     async def recover(self) -> None:
         """At start, before the first request: go on with every arrival from where it was recorded."""
         unfinished = await self._journal.unfinished()
@@ -101,6 +107,10 @@ class Intake:
     async def run(self) -> None:
         """Carry whole parcels into the archive, for ever."""
         await self._conveyor.run()
+
+    async def watch(self) -> None:
+        """Tell of headers an edge has signed that do not come, for ever."""
+        await self._lineage.run()
 
     async def drain(self) -> None:
         """Before an orderly stop: refuse new exchanges, and carry what is whole."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping, insert, select, update
@@ -16,6 +16,9 @@ from gateway.model import ParcelId, Sha256
 from gateway.wire.receiver import Facts
 from hub.intake.states import Event, State, follow
 from hub.tables.arrival import arrivals
+
+PER_QUERY = 500
+"""Bound parameters of one statement are limited (SQLite of old: 999)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Announcement:
     signed: bytes
     header: Header
     digest: Sha256
+    edge: str  # of its site, as the certificate that signed it says
 
     @property
     def facts(self) -> Facts:
@@ -54,20 +58,32 @@ def facts_of(header: Header, digest: Sha256) -> Facts:
     return Facts(header.parcel_id, digest, header.chunks, size, header.sealed_size)
 
 
+Noted = Callable[[AsyncConnection, Sequence[Announcement]], Awaitable[None]]
+
+
 class Journal:
-    """Reads and writes `arrivals`."""
+    """Reads and writes `arrivals`.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database, self._clock = database, clock
+    Args:
+        database: holds it.
+        clock: for the time of changes.
+        noted: told of new parcels, inside the transaction that records them.
+    """
 
-    async def find(self, parcel: ParcelId) -> Entry | None:
-        """One parcel's row."""
+    def __init__(self, database: Database, clock: Clock, noted: Noted) -> None:
+        self.database, self._clock, self._noted = database, clock, noted
+
+    async def find_all(self, parcels: Collection[ParcelId]) -> dict[ParcelId, Entry]:
+        """The rows of those of these parcels that have one, read in as few steps as may be."""
+        found: dict[ParcelId, Entry] = {}
+        wanted = sorted(parcels)
         async with self.database.reading() as connection:
-            row = (
-                await connection.execute(select(arrivals).where(arrivals.c.parcel_id == parcel))
-            ).mappings()
-            found = row.first()
-        return None if found is None else _entry(found)
+            for at in range(0, len(wanted), PER_QUERY):
+                query = select(arrivals).where(arrivals.c.parcel_id.in_(wanted[at : at + PER_QUERY]))
+                for row in (await connection.execute(query)).mappings():
+                    entry = _entry(row)
+                    found[entry.parcel] = entry
+        return found
 
     async def unfinished(self) -> list[Entry]:
         """Every parcel that is neither indexed nor quarantined, in the order of its announcement."""
@@ -88,6 +104,7 @@ class Journal:
         async with self.database.writing() as connection:
             if new:
                 await connection.execute(insert(arrivals), [_row(one, state, now) for one, state in new])
+                await self._noted(connection, [one for one, _ in new])
             for parcel in whole:
                 await self.change(connection, parcel, State.RECEIVING, Event.COMPLETED)
 

@@ -61,7 +61,7 @@ class Judge:
             return Refused(message.parcel, Code.UNVERIFIED, shorten(str(error)))
         if opened.header.parcel_id != message.parcel:
             return Refused(message.parcel, Code.MALFORMED, "the header is of another parcel than announced")
-        return Announcement(message.header, opened.header, opened.digest)
+        return Announcement(message.header, opened.header, opened.digest, opened.identity.edge or "")
 
     def _open(self, signed: bytes, claimed: Header) -> OpenedHeader:
         """Verify a header now or, failing that, as of when it was signed.

@@ -12,7 +12,7 @@ from gateway.database import Database
 from hub.archive.search import versions
 from hub.portal import views
 from hub.rules.book import RuleBook
-from hub.tables.arrival import quarantine
+from hub.tables.arrival import chain_findings, quarantine
 from hub.tables.fleet import devices, edge_status
 from hub.tables.study import studies
 
@@ -26,7 +26,7 @@ class AdminRoutes:
         self._database, self._rules = database, rules
 
     async def edges(self, _: web.Request) -> web.Response:
-        """Every edge with its newest certificate and what it last told."""
+        """Every edge with its newest certificate, what it last told, and what is wrong with its chain."""
         newest = (
             select(devices.c.site, devices.c.edge, func.max(devices.c.issued_at).label("issued_at"))
             .group_by(devices.c.site, devices.c.edge)
@@ -40,9 +40,12 @@ class AdminRoutes:
             .outerjoin(edge_status, told)
             .order_by(devices.c.site, devices.c.edge)
         )
+        found = select(chain_findings).where(chain_findings.c.closed_at.is_(None)).limit(LONGEST_LIST)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return web.json_response({"edges": [views.edge(row, _parsed(row["status"])) for row in rows]})
+            findings = (await connection.execute(found.order_by(chain_findings.c.id))).mappings().all()
+        shown = [views.edge(row, _parsed(row["status"]), findings) for row in rows]
+        return web.json_response({"edges": shown})
 
     async def quarantined(self, _: web.Request) -> web.Response:
         """What had to be put aside, newest first."""

@@ -10,6 +10,9 @@ from hub.rules.nodes import Fault
 
 Row = Mapping[Any, Any]
 
+LONGEST_CHAIN = 5
+"""Findings shown of one edge's chain; the rest is counted."""
+
 
 def session(opened: Session, second_factor: str) -> dict[str, Any]:
     """A session, for the browser that holds it."""
@@ -28,10 +31,14 @@ def session(opened: Session, second_factor: str) -> dict[str, Any]:
     }
 
 
-def edge(row: Row, status: Any) -> dict[str, Any]:
-    """One edge of the fleet."""
+def edge(row: Row, status: Any, findings: Sequence[Row]) -> dict[str, Any]:
+    """One edge of the fleet, with what was found in its chain of parcels."""
     names = ("site", "edge", "last_seen", "not_after", "revoked", "revoked_why")
-    return {**{name: row[name] for name in names}, "status": status}
+    own = [one for one in findings if (one["site"], one["edge"]) == (row["site"], row["edge"])]
+    chain = [one["words"] for one in own[:LONGEST_CHAIN]]
+    if len(own) > len(chain):
+        chain.append(f"… {len(own) - len(chain)} more")
+    return {**{name: row[name] for name in names}, "chain": chain, "status": status}
 
 
 def quarantined(row: Row) -> dict[str, Any]:

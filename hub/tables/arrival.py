@@ -25,6 +25,33 @@ arrivals = Table(
     Index("arrivals_state", "state"),
 )
 
+header_chain = Table(
+    "header_chain",
+    metadata,
+    Column("site", String(32), primary_key=True),
+    Column("edge", String(64), primary_key=True),  # as the certificate that signed the header says
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    digest("digest", primary_key=True),
+    digest("previous", nullable=False),  # the digest it names
+    moment("at", nullable=False),
+    Index("header_chain_digest", "site", "digest"),
+)
+
+chain_findings = Table(
+    "chain_findings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", String(32), nullable=False),
+    Column("edge", String(64), nullable=False),
+    word("kind", nullable=False),  # gap: numbers that have not come; fork: two histories
+    Column("first", BigInteger, nullable=False),  # number of the first header it is about
+    Column("last", BigInteger, nullable=False),
+    Column("words", Text, nullable=False),
+    moment("at", nullable=False),
+    moment("closed_at"),  # a gap's, when all had come after all
+    Index("chain_findings_edge", "site", "edge"),
+)
+
 quarantine = Table(
     "quarantine",
     metadata,

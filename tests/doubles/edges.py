@@ -47,7 +47,7 @@ class Edge:
     uplink: Uplink = field(init=False)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def start(self, *, settings: Settings = FAST, client: HubClient | None = None) -> None:
+    def start(self, *, settings: Settings = FAST, client: HubClient | None = None, line: bool = True) -> None:
         self.spool = Spool.open(
             self.data,
             site=self.identity.site,
@@ -58,7 +58,12 @@ class Edge:
         packer = Packer(self.spool, self.identity.site, lambda: self.identity.signer, CLOCK)
         self.client = client or HubClient(self.identity, CLOCK, idle_timeout=20)
         self.uplink = Uplink(self.spool, self.client, self.identity.trust, settings, CLOCK)
-        self.tasks = [asyncio.create_task(packer.run()), asyncio.create_task(self.uplink.run())]
+        self.tasks = [asyncio.create_task(packer.run())]
+        if line:
+            self.open_line()
+
+    def open_line(self) -> None:
+        self.tasks.append(asyncio.create_task(self.uplink.run()))
 
     async def stop(self) -> None:
         for task in self.tasks:

@@ -62,13 +62,14 @@ def seal(
     notices=(),
     parcel_id=PARCEL,
     site=SITE,
+    plan=None,
     **options,
 ) -> Parcel:
     """Seal `instances`, each a byte string or a list of pieces."""
     body: list[bytes] = []
     sealer = BodySealer(body.append, keys.publics(), parcel_id, site=site, chunk_size=chunk_size, **options)
     for number, data in enumerate(instances, 1):
-        sealer.add(facts(number), [data] if isinstance(data, bytes) else data, codec)
+        sealer.add(facts(number), [data] if isinstance(data, bytes) else data, codec, plan=plan)
     for notice in notices:
         sealer.notice(notice)
     draft = sealer.finish()

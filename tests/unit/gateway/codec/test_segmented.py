@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.codec import WAYS, Way, coder, decoder, plan
-from gateway.codec.jpeg import size
+from gateway.codec.codestream import jxl_size
 from gateway.codec.plan import STRIP
 from gateway.codec.segment import HEADER_SIZE, Kind, Segment
 from gateway.codec.way import IMAGE_CODECS, JPEG_CODEC
@@ -158,11 +158,14 @@ def test_jpeg_files_come_back_to_the_byte(tail):
 
 def test_size_header():
     for rows, columns in ((8, 8), (96, 128), (33, 17), (256, 256), (300, 400), (600, 1000), (1, 3)):
-        assert size(imagecodecs.jpegxl_encode_jpeg(jpeg(rows, columns), usecontainer=True)) == (rows, columns)
+        assert jxl_size(imagecodecs.jpegxl_encode_jpeg(jpeg(rows, columns), usecontainer=True)) == (
+            rows,
+            columns,
+        )
     with pytest.raises(Malformed, match="no codestream"):
-        size(b"\0\0\0\x0cJXL \r\n\x87\n")
+        jxl_size(b"\0\0\0\x0cJXL \r\n\x87\n")
     with pytest.raises(Malformed, match="beyond its end"):
-        size(b"\0\0\0\xffjxlc\xff\x0a")
+        jxl_size(b"\0\0\0\xffjxlc\xff\x0a")
 
 
 def test_broken_jpeg_fragments_are_carried():
@@ -184,7 +187,7 @@ def test_declared_sizes_are_held_against_the_codestream():
     plain = 4096 * 4096
     coded = Segment(Kind.PIXELS, plain, len(content)).to_bytes() + content
     tracemalloc.start()
-    with pytest.raises(Malformed, match="jxl codestream cannot be read"):
+    with pytest.raises(Malformed, match="not that of the strip"):
         restore(coded, plain, "jxl")
     assert tracemalloc.get_traced_memory()[1] < 40 << 20
     tracemalloc.stop()

@@ -12,7 +12,7 @@ from hub.access import totp
 from hub.access.sessions import COOKIE
 from hub.people import Role
 from hub.tables.account import users
-from hub.tables.arrival import quarantine
+from hub.tables.arrival import chain_findings, quarantine
 from hub.tables.fleet import devices, edge_status
 from hub.tables.report import deliveries, reports
 from hub.tables.study import studies
@@ -382,10 +382,19 @@ async def test_what_an_administrator_is_shown(portal: PortalHub) -> None:
             insert(quarantine).values(site="H001", parcel_id="p", path="q/1", reason="digest differs", at=now)
         )
         await connection.execute(update(studies).values(conflicts=1))
+        for number in range(7):
+            finding = {"site": "H001", "edge": "1", "kind": "gap", "first": number, "last": number, "at": now}
+            closed = now if number == 0 else None
+            await connection.execute(
+                insert(chain_findings).values(
+                    words=f"header {number} has not come", closed_at=closed, **finding
+                )
+            )
     ida = await portal.logged_in("ida")
     _, told = await ida.call("GET", "/api/admin/edges")
     (edge,) = told["edges"]
     assert (edge["not_after"], edge["last_seen"], edge["status"]) == ("2026-02-01", now, {"waiting": 3})
+    assert edge["chain"] == [*(f"header {number} has not come" for number in range(1, 6)), "… 1 more"]
     _, told = await ida.call("GET", "/api/admin/quarantine")
     assert told["quarantine"][0]["reason"] == "digest differs"
     assert "path" not in told["quarantine"][0]

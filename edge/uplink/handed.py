@@ -1,0 +1,85 @@
+"""Receipts that came on a disk instead of over the line: handed in through a folder, judged the same way.
+
+``data/handed/<parcel_id>.receipt`` is written by ``telerad edge import-receipts``. What is taken goes
+away; what does not hold stays as ``<parcel_id>.refused`` with the reason in ``<parcel_id>.why``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+from edge.spool.spool import Spool
+from edge.spool.states import State
+from edge.uplink.parcel import Parcel
+from edge.uplink.receipts import check_receipt
+from gateway import cpu, durable
+from gateway.errors import Broken, DataError, Unverified
+from gateway.log import logger
+from gateway.model import ParcelId, parcel_id
+from gateway.trust import Trust
+from gateway.wire.sender import State as Sending
+
+FOLDER = "handed"
+LOOK_SECONDS = 1.0
+
+Accept = Callable[[ParcelId, bytes], Awaitable[None]]
+log = logger("edge.uplink")
+
+
+async def accept_receipt(spool: Spool, parcel: ParcelId, receipt: bytes, trust: Trust, now: datetime) -> None:
+    """Judge a receipt for an item of the spool, and let the item go.
+
+    Raises:
+        DataError: it does not hold, or is for something that is not here.
+    """
+    item = await spool.item(parcel)
+    if item is None:
+        raise Unverified("the receipt is for a parcel that never was here")
+    if item.state in (State.CONFIRMED, State.PURGED):
+        return
+    if item.sequence is None:
+        raise Unverified("the receipt is for a parcel that has not left this edge")
+    loaded = await cpu.run(Parcel.load, spool, item, Sending.DOUBTFUL)
+    await cpu.run(check_receipt, receipt, loaded, trust, now)
+    await spool.confirm(parcel, receipt)
+
+
+class HandedIn:
+    """Takes receipts from the folder.
+
+    Args:
+        data: the edge's data folder.
+        accept: judges one and lets its parcel go; raises DataError.
+    """
+
+    def __init__(self, data: Path, accept: Accept) -> None:
+        self.folder = data / FOLDER
+        self._accept = accept
+        durable.make_folder(self.folder)
+
+    async def run(self) -> None:
+        """Look for ever. A service: ends only by cancellation."""
+        while True:
+            await self.round()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def round(self) -> int:
+        """Take all that is there now. Returns how many were good."""
+        good = 0
+        for file in sorted(self.folder.glob("*.receipt")):
+            good += await self._one(file)
+        return good
+
+    async def _one(self, file: Path) -> bool:
+        try:
+            await self._accept(parcel_id(file.stem), file.read_bytes())
+        except (DataError, Broken) as error:
+            log.warning("a receipt that does not hold", parcel=file.stem, why=str(error))
+            durable.replace(file.with_suffix(".why"), str(error).encode())
+            file.replace(file.with_suffix(".refused"))
+            return False
+        durable.remove(file)
+        return True

@@ -1,0 +1,118 @@
+"""Which way of coding ends soonest on this link with this CPU. Pure.
+
+Coding and sending overlap: piece after piece goes through two stations, the CPU and the line. For `n`
+equal pieces that take `c` and `s` seconds each, the last has been sent after ``c + s + (n − 1) × max(c, s)``
+(a flow shop of two machines). ``raw`` needs no coding and is always among the ways, so what is chosen never
+ends later than it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.codec.plan import STRIP
+from gateway.codec.way import RAW, Way
+
+GAIN = 0.99
+"""A slower way must end at least 1 % sooner: the CPU has other work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What one way would cost.
+
+    Attributes:
+        way: the codec and its level.
+        ratio: original bytes to coded bytes.
+        speed: original bytes a second, of one core, with decoding to compare.
+        coding, sending: seconds for all of it, each by itself.
+        ends: seconds until the last byte has been sent.
+    """
+
+    way: Way
+    ratio: float
+    speed: float
+    coding: float
+    sending: float
+    ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The way that ends soonest, and what was weighed.
+
+    Attributes:
+        way: chosen.
+        estimates: of every way that was weighed. Left out are those whose coding alone would end too late.
+    """
+
+    way: Way
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def best(self) -> Estimate:
+        """The estimate of the chosen way."""
+        return next(each for each in self.estimates if each.way == self.way)
+
+    @property
+    def why(self) -> str:
+        """One line for status and log."""
+        others = ", ".join(
+            f"{each.way.name} {each.ends:.2f} s" for each in self.estimates if each.way != self.way
+        )
+        best = self.best
+        return (
+            f"{self.way.name} ends in {best.ends:.2f} s (ratio {best.ratio:.2f}, coding {best.coding:.2f} s, "
+            f"sending {best.sending:.2f} s); {others}"
+        ).rstrip("; ")
+
+
+def choose(
+    ways: Sequence[Way],
+    *,
+    size: int,
+    waiting: int = 0,
+    link: float,
+    cores: float,
+    speed: Callable[[Way], float],
+    ratio: Callable[[Way], float],
+) -> Choice:
+    """Weigh the ways.
+
+    Args:
+        ways: that fit the instance, from the fastest to the slowest; ``raw`` need not be among them.
+        size: bytes of the instance.
+        waiting: bytes of its like behind it, which will be coded the same way.
+        link: bytes a second the line carries.
+        cores: idle cores that can code at once, perhaps part of one.
+        speed: what a way codes with one core, bytes a second.
+        ratio: how much smaller a way makes it. May be dear (a probe), so it is asked for only when a way's
+            coding alone would not end too late.
+    """
+    total = max(size + waiting, 1)
+    pieces = max(1, round(total / min(max(size, 1), STRIP)))
+    raw = _estimate(RAW, total, pieces, link=link, ratio=1.0, rate=float("inf"), speed=float("inf"))
+    estimates = [raw]
+    best = raw
+    for way in ways:
+        if way == RAW:
+            continue
+        rate = speed(way) * max(min(cores, pieces), 0.1)
+        if total / rate >= best.ends:
+            continue
+        estimate = _estimate(
+            way, total, pieces, link=link, ratio=max(ratio(way), 1e-3), rate=rate, speed=speed(way)
+        )
+        estimates.append(estimate)
+        if estimate.ends < best.ends * GAIN:
+            best = estimate
+    return Choice(best.way, tuple(estimates))
+
+
+def _estimate(
+    way: Way, total: int, pieces: int, *, link: float, ratio: float, rate: float, speed: float
+) -> Estimate:
+    coding, sending = total / rate, total / ratio / max(link, 1.0)
+    ends = (coding + sending + (pieces - 1) * max(coding, sending)) / pieces
+    return Estimate(way, ratio, speed, coding, sending, ends)
