@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from resource import RUSAGE_SELF, getrusage
 from struct import pack
 
 import numpy as np
 
 from gateway.codec import Way, coder, decoder, plan
+from gateway.codec.way import parse
 from gateway.dicom import transfer
 
 
@@ -128,3 +130,30 @@ def restore(coded: bytes, length: int, codec: str, step: int = 1 << 16) -> bytes
         back.write(memoryview(coded)[at : at + step])
     back.finish()
     return b"".join(plain)
+
+
+def flood(way: str, megabytes: int) -> None:
+    """Stream one multi-frame object through coder and decoder; print the ratio and the MB of memory it took."""
+    frame = Image(rows=512, columns=512).pixels
+    count = megabytes * 1_000_000 // len(frame)
+    head = Image(rows=512, columns=512).head[:-4] + pack("<L", count * len(frame))
+    length = len(head) + count * len(frame)
+    sent = 0
+
+    def through(piece) -> None:
+        nonlocal sent
+        sent += len(piece)
+        back.write(piece)
+
+    for number in (1, count):  # one frame first: what the libraries take once is not counted
+        size = len(head) + number * len(frame)
+        back, sent = decoder(parse(way).codec, len, size, {}), 0
+        found = replace(plan(reader(head + frame), transfer.EXPLICIT_LITTLE), end=size)
+        writer = coder(way, through, found)
+        before = getrusage(RUSAGE_SELF).ru_maxrss
+        writer.write(head)
+        for _ in range(number):
+            writer.write(frame)
+        writer.finish()
+        back.finish()
+    print(length / sent, (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1000)
