@@ -277,6 +277,7 @@ async def test_an_administrator_sees_edges_and_faults(desk: Desk) -> None:
     await desk.log_in("root")
     await desk.page.get_by_role("link", name="Administration").click()
     await expect(desk.page.locator("tbody tr")).to_have_count(2)
+    await expect(desk.page.locator("tbody tr").first).to_contain_text("bytes waiting 41 MB")
     await desk.page.get_by_role("link", name="Quarantine").click()
     await expect(desk.page.locator("tbody")).to_contain_text("digest differs")
     await desk.page.get_by_role("link", name="Conflicts").click()
@@ -316,3 +317,39 @@ async def violations(page: Page) -> set[str]:
         f"{each['id']}: {each['nodes'][0]['target']} {each['nodes'][0]['failureSummary']}"
         for each in result["violations"]
     }
+
+
+async def test_a_signed_report_fits_its_pane(desk: Desk) -> None:
+    page = desk.page
+    await desk.log_in()
+    await desk.open_case(1)
+    await page.get_by_label("Impression").fill("No acute abnormality.")
+    await page.get_by_role("button", name="Sign…").click()
+    await page.get_by_label("Signing passphrase").fill(PASSPHRASE)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("tr-report")).to_contain_text("SHA-256")
+    side = page.locator("tr-reading .side")
+    assert await side.evaluate("side => side.scrollWidth - side.clientWidth") == 0
+    await page.get_by_role("button", name="Addendum").click()
+    await expect(page.get_by_label("Text of the addendum")).to_be_focused()
+    await page.get_by_role("button", name="Cancel").last.click()
+
+
+async def test_a_narrow_window_keeps_room_for_images_and_report(desk: Desk) -> None:
+    await desk.page.set_viewport_size({"width": 800, "height": 1000})
+    await desk.log_in()
+    await desk.open_case(1)
+    for part in ("tr-viewer", "tr-editor"):
+        box = await desk.page.locator(part).bounding_box()
+        assert box is not None
+        assert box["width"] > 700
+
+
+async def test_logging_out_works_in_a_second_tab_too(desk: Desk) -> None:
+    await desk.log_in()
+    other = await desk.page.context.new_page()
+    await other.goto(desk.url)
+    await other.get_by_role("button", name="Log out").click()
+    await expect(other.get_by_label("User name")).to_be_visible()
+    await desk.page.get_by_role("button", name="Log out").click()
+    await expect(desk.page.get_by_label("User name")).to_be_visible()

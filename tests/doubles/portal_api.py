@@ -237,7 +237,7 @@ class PortalDouble:
         if self._session(self._user(request) or "")["user"]["role"] != "admin":
             return problem(403, "not_allowed", "your role may not do this")
         at = rfc3339(now())
-        status = {"waiting": 2, "bytes": 41_000_000, "oldest": at, "version": "0.1.0"}
+        status = {"waiting": 2, "waiting_bytes": 41_000_000, "oldest_waiting": at, "version": "0.1.0"}
         edge = {
             "site": "H001",
             "edge": "1",

@@ -1,9 +1,9 @@
 // The portal's frame: who is logged in, where we are, the bar at the top.
 import { css, html } from 'lit';
 import { customElement, state } from 'lit/decorators.js';
-import { api, whenSessionEnds } from './api.ts';
+import { api, ApiError, whenSessionEnds } from './api.ts';
 import { connect, disconnect } from './events.ts';
-import { LANGUAGES, Localised, language, setLanguage, t } from './i18n.ts';
+import { LANGUAGES, Localised, language, setLanguage, t, word } from './i18n.ts';
 import './pages/admin.ts';
 import './pages/enrol.ts';
 import './pages/login.ts';
@@ -47,6 +47,13 @@ export class App extends Localised {
         padding: 0 0.9rem;
         border-bottom: 1px solid var(--line);
         background: var(--surface);
+        white-space: nowrap;
+      }
+      @media (max-width: 700px) {
+        .name,
+        header > span {
+          display: none;
+        }
       }
       header img {
         width: 24px;
@@ -113,7 +120,13 @@ export class App extends Localised {
   }
 
   private async logOut(): Promise<void> {
-    await api.logOut();
+    try {
+      await api.logOut();
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) {
+        throw error; // still logged in
+      }
+    }
     window.location.hash = '';
     this.leave();
   }
@@ -163,7 +176,7 @@ export class App extends Localised {
           ? html`<a href="#/admin/edges" aria-current=${here('admin') ?? 'false'}>${t('nav.admin')}</a>`
           : ''}
       </nav>
-      <span>${user.display_name} <span class="quiet">${user.role}</span></span>
+      <span>${user.display_name} <span class="quiet">${word('role', user.role)}</span></span>
       <select aria-label=${t('nav.language')} @change=${this.chooseLanguage}>
         ${Object.entries(LANGUAGES).map(
           ([code, name]) => html`<option value=${code} ?selected=${code === language()}>${name}</option>`,

@@ -46,12 +46,20 @@ export function age(born: string | null, at: string | null): Age | null {
 }
 
 /** A span as hours and minutes, `2:05 h` or `38 min`; days from two days on. */
-export function span(milliseconds: number): string {
+export function span(milliseconds: number, language = 'en'): string {
+  const [d, h, min] = language === ZH ? ['天', '小时', '分钟'] : ['d', 'h', 'min'];
   const minutes = Math.floor(Math.abs(milliseconds) / 60_000);
   if (minutes >= 2880) {
-    return `${Math.floor(minutes / 1440)} d`;
+    return `${Math.floor(minutes / 1440)} ${d}`;
   }
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')} h`;
+  return minutes < 60 ? `${minutes} ${min}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')} ${h}`;
+}
+
+/** A number of bytes in units of 1000, with three digits. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = count < 1000 ? 0 : Math.min(Math.floor(Math.log10(count) / 3), units.length - 1);
+  return `${Number((count / 1000 ** power).toPrecision(3))} ${units[power]}`;
 }
 
 /** The time of day of an RFC 3339 moment, in the reader's own zone. */

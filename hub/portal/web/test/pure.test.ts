@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { differing, join } from '../src/draft/join.ts';
 import { emptyBody } from '../src/draft/keeper.ts';
-import { age, day, personName, span } from '../src/format.ts';
+import { age, bytes, day, personName, span } from '../src/format.ts';
 import { parseRoute, toHash } from '../src/route.ts';
 import type { Case } from '../src/types.ts';
 import { arrange } from '../src/worklist-order.ts';
@@ -30,6 +30,11 @@ test('days and spans', () => {
   assert.equal(span(38 * 60_000), '38 min');
   assert.equal(span(-125 * 60_000), '2:05 h');
   assert.equal(span(3 * 86_400_000), '3 d');
+  assert.equal(span(38 * 60_000, 'zh'), '38 分钟');
+});
+
+test('amounts of bytes have three digits', () => {
+  assert.deepEqual([0, 999, 2624, 78_777_634_816, 5e15].map(bytes), ['0 B', '999 B', '2.62 kB', '78.8 GB', '5000 TB']);
 });
 
 test('addresses and places are the same thing', () => {

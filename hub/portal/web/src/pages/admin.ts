@@ -2,7 +2,7 @@
 import { css, html, nothing, type PropertyValues } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
 import { api } from '../api.ts';
-import { moment } from '../format.ts';
+import { bytes, moment } from '../format.ts';
 import { Localised, t, word } from '../i18n.ts';
 import { caseRowStyles } from '../parts/case-row.ts';
 import { shared } from '../parts/styles.ts';
@@ -14,9 +14,13 @@ interface Fault {
   message?: string;
 }
 
+const WIDE = new Set(['status', 'instances', 'reason', 'chain', 'revoked_why', 'study_uid']);
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
-function cell(value: unknown): string {
+const LONG_DIGEST = /^[0-9a-f]{32,}$/;
+
+/** A value as words. The name tells what a number counts. */
+function cell(value: unknown, name = ''): string {
   if (value === null || value === undefined || value === '') {
     return '—';
   }
@@ -24,15 +28,25 @@ function cell(value: unknown): string {
     return value ? t('yes') : t('no');
   }
   if (typeof value === 'string') {
-    return MOMENT.test(value) ? moment(value) : value;
+    return MOMENT.test(value) ? moment(value) : LONG_DIGEST.test(value) ? `${value.slice(0, 12)}…` : value;
   }
+  if (typeof value === 'number') {
+    return /bytes|free|size/.test(name) ? bytes(value) : name === 'rate' ? `${bytes(value)}/s` : String(Math.round(value));
+  }
+  return JSON.stringify(value);
+}
+
+/** What stands in one field of a table: words, or the parts of a value one below the other. */
+function field(value: unknown, name: string): unknown {
   if (Array.isArray(value)) {
-    return value.map(cell).join('\n');
+    return value.length ? value.map((part) => html`<div class="part">${field(part, name)}</div>`) : '—';
   }
-  if (typeof value === 'object') {
-    return Object.entries(value).map(([name, part]) => `${name}: ${cell(part)}`).join(' · ');
+  if (typeof value === 'object' && value !== null) {
+    return Object.entries(value).map(
+      ([key, part]) => html`<span class="fact"><span class="quiet">${word('admin', key)}</span> ${cell(part, key)}</span> `,
+    );
   }
-  return String(value);
+  return cell(value, name);
 }
 
 @customElement('tr-admin')
@@ -80,8 +94,24 @@ export class Admin extends Localised {
         color: var(--quiet);
       }
       td {
-        white-space: pre-wrap;
+        white-space: nowrap;
+      }
+      td.wide {
+        min-width: 12rem;
+        white-space: normal;
         overflow-wrap: anywhere;
+      }
+      .fact {
+        display: inline-block;
+        margin-right: 1rem;
+      }
+      .part + .part {
+        margin-top: 0.3rem;
+        padding-top: 0.3rem;
+        border-top: 1px dotted var(--line);
+      }
+      td .fact .quiet {
+        display: inline;
       }
       pre {
         margin: 0;
@@ -146,7 +176,7 @@ export class Admin extends Localised {
         <tr>${columns.map((column) => html`<th scope="col">${word('admin', column)}</th>`)}</tr>
       </thead>
       <tbody>
-        ${rows.map((row) => html`<tr>${columns.map((column) => html`<td class="numbers">${cell(row[column])}</td>`)}</tr>`)}
+        ${rows.map((row) => html`<tr>${columns.map((column) => html`<td class=${WIDE.has(column) ? 'wide' : 'numbers'}>${field(row[column], column)}</td>`)}</tr>`)}
       </tbody>
     </table>`;
   }

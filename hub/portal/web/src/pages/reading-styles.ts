@@ -50,6 +50,7 @@ export const readingStyles = css`
   .side {
     grid-area: side;
     display: grid;
+    grid-template-columns: minmax(0, 1fr);
     align-content: start;
     gap: 0.9rem;
     overflow: auto;
@@ -66,5 +67,16 @@ export const readingStyles = css`
     border-top: 1px solid var(--line);
     border-left: 1px solid var(--line);
     background: var(--raised);
+  }
+  /* No room side by side: the images above, the report below. */
+  @media (max-width: 1000px) {
+    :host {
+      grid-template: auto minmax(18rem, 55%) minmax(0, 1fr) auto / minmax(0, 1fr);
+      grid-template-areas: 'head' 'view' 'side' 'foot';
+    }
+    .side,
+    footer {
+      border-left: 0;
+    }
   }
 `;

@@ -280,7 +280,7 @@ export class Reading extends Localised {
           ? html`<span class="chip urgent">${t('lease', { by: detail.lease.by, until: clock(detail.lease.until) })}</span>`
           : nothing}
         ${left !== null && !detail.report
-          ? html`<span class="chip ${left < 0 ? 'stat' : ''}">${left < 0 ? t('deadline.over', { span: span(left) }) : t('deadline.in', { span: span(left) })}</span>`
+          ? html`<span class="chip ${left < 0 ? 'stat' : ''}">${left < 0 ? t('deadline.over', { span: span(left, language()) }) : t('deadline.in', { span: span(left, language()) })}</span>`
           : nothing}
         <span class="chip ${detail.report ? 'good' : ''}">${word('state', detail.state)}</span>
       </span>

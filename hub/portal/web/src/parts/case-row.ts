@@ -116,7 +116,7 @@ export function caseRow(item: Case, now: number, chosen: boolean, actions: RowAc
     </td>
     <td>${item.site}</td>
     <td class="numbers">${arrival(item)}</td>
-    <td class="numbers">${span(now - Date.parse(item.received_at))}</td>
+    <td class="numbers">${span(now - Date.parse(item.received_at), language())}</td>
     <td class="numbers">${item.report ? '' : deadline(item, now)}</td>
     <td>${item.assignee?.display_name ?? '—'}<span class="quiet">${item.group}</span></td>
     <td>${standing(item)}</td>
@@ -136,7 +136,7 @@ function deadline(item: Case, now: number) {
   }
   const left = Date.parse(item.deadline) - now;
   const urgency = left < 0 ? 'over' : left < SOON_MS ? 'soon' : '';
-  const said = left < 0 ? t('deadline.over', { span: span(left) }) : t('deadline.in', { span: span(left) });
+  const said = left < 0 ? t('deadline.over', { span: span(left, language()) }) : t('deadline.in', { span: span(left, language()) });
   return html`<span class=${urgency}>${said}</span><span class="quiet">${clock(item.deadline)}</span>`;
 }
 

@@ -68,7 +68,7 @@ export class ConflictDialog extends Dialog {
       <div class="actions">
         <button type="button" @click=${() => this.decide(this.other)}>${t('conflict.take')}</button>
         <button type="button" @click=${() => this.decide(this.mine)}>${t('conflict.keep')}</button>
-        <button type="button" class="main" @click=${() => this.decide(join(this.mine, this.other))}>
+        <button type="button" class="main" autofocus @click=${() => this.decide(join(this.mine, this.other))}>
           ${t('conflict.join')}
         </button>
       </div>

@@ -71,6 +71,10 @@ export class DeliveryLine extends Localised {
         margin: 0.7rem 0 0;
         padding: 0;
         list-style: none;
+        overflow-wrap: anywhere;
+      }
+      ul > li + li {
+        margin-top: 0.35rem;
       }
     `,
   ];

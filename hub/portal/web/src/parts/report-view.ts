@@ -17,6 +17,7 @@ export class ReportView extends Localised {
     css`
       article {
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         gap: 0.7rem;
         padding: 0.9rem;
         border: 1px solid var(--line);

@@ -1,6 +1,7 @@
 // Signing: shows exactly what will be signed, asks for the signing passphrase, which is not the log-in password.
 import { css, html, nothing } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
+import { ApiError } from '../api.ts';
 import { emptyBody } from '../draft/keeper.ts';
 import { SECTIONS, type Section } from '../draft/join.ts';
 import { language, t } from '../i18n.ts';
@@ -82,7 +83,8 @@ export class SignDialog extends Dialog {
       this.close();
       this.dispatchEvent(new CustomEvent<Report>('signed', { detail: report }));
     } catch (error) {
-      this.failure = error instanceof Error ? error.message : String(error);
+      const wrong = error instanceof ApiError && error.status === 403 && error.message.includes('passphrase');
+      this.failure = wrong ? t('sign.wrong') : error instanceof Error ? error.message : String(error);
       field?.select();
     } finally {
       this.busy = false;
@@ -96,7 +98,7 @@ export class SignDialog extends Dialog {
         ${this.warnings.map((warning) => html`<p class="notice warn">${warning}</p>`)}
         ${this.addendum ? this.addendumText() : this.paper()}
         <label
-          >${t('sign.passphrase')}<input name="passphrase" type="password" autocomplete="off" autofocus required
+          >${t('sign.passphrase')}<input name="passphrase" type="password" autocomplete="off" ?autofocus=${!this.addendum} required
         /></label>
         ${this.failure ? html`<p class="notice bad" role="alert">${this.failure}</p>` : nothing}
         <div class="actions">
@@ -121,6 +123,7 @@ export class SignDialog extends Dialog {
     return html`<label
       >${t('addendum.text')}<textarea
         name="addendum"
+        autofocus
         required
         .value=${this.text}
         @input=${(event: Event) => (this.text = (event.target as HTMLTextAreaElement).value)}
