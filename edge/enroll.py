@@ -36,6 +36,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
 from gateway.keyset import read_key_set
 from gateway.trust import Purpose, Trust, pem, spki_pin
+from gateway.unreached import why
 
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 60.0
@@ -192,6 +193,8 @@ async def _ask(
     except aiohttp.ClientHttpProxyError as error:
         assert proxy is not None  # noqa: S101  # who else would have answered CONNECT
         raise Unavailable(proxy.words(error.status, hub)) from error
+    except aiohttp.ClientConnectorError as error:
+        raise Unavailable(f"the hub at {hub} cannot be reached: {why(error)}") from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unavailable(f"the hub at {hub} cannot be reached: {error or type(error).__name__}") from error
     return _read_answer(hub, status, data)

@@ -23,6 +23,7 @@ from gateway import sockets, tls
 from gateway.clock import Clock
 from gateway.errors import Malformed, NotAllowed, NotFound, Refused, Stale, Unavailable, Unverified
 from gateway.log import logger
+from gateway.unreached import why
 
 CONNECT_SECONDS = 15.0
 DIAGNOSIS_SECONDS = 5.0
@@ -120,7 +121,7 @@ class HubClient:
         except aiohttp.ClientConnectorCertificateError as error:
             raise Unverified(f"{self.identity.line_url} does not prove to be the hub: {error}") from error
         except aiohttp.ClientConnectorError as error:
-            raise Unavailable(f"{self._first_step(error)} cannot be reached: {error}") from error
+            raise Unavailable(f"{self._first_step(error)} cannot be reached: {why(error)}") from error
         except aiohttp.ClientHttpProxyError as error:
             raise Unavailable(self._proxy_refused(error)) from error
         except aiohttp.ClientError as error:

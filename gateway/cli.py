@@ -50,9 +50,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         fill(sub)
+        _lend_examples(sub, "")
     parsed = parser.parse_args(words)
     log.configure(level=parsed.log_level)
     return _run(parsed)
+
+
+def _lend_examples(parser: argparse.ArgumentParser, examples: str) -> None:
+    """Show under every sub-command without examples of its own the group's: those that use it, if any do."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    if parser.epilog is None:
+        parser.epilog = _using(parser.prog, examples) or examples or None
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public way to its sub-parsers
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # as above
+            for child in action.choices.values():
+                _lend_examples(child, parser.epilog or "")
+
+
+def _using(command: str, examples: str) -> str:
+    """The examples that call `command`, each with the lines it is continued on."""
+    whole = examples.replace("\\\n", "\0").splitlines()
+    own = [line.replace("\0", "\\\n") for line in whole if f"{command} " in line]
+    return "\n".join(["examples:", *own]) if own else ""
 
 
 def _run(parsed: argparse.Namespace) -> int:

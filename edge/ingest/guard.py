@@ -34,6 +34,10 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from gateway.log import logger
+
+log = logger("edge.ingest")
+
 FIRST_PDU = 128 << 10
 """Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax fit many times."""
 
@@ -215,7 +219,9 @@ class StoreAssociation(Association):  # type: ignore[misc]  # pynetdicom ships n
         self._client.settimeout(HANDSHAKE_SECONDS)
         try:
             self._client.do_handshake()
-        except OSError:  # ssl.SSLError and timeouts are such
+        except OSError as error:  # ssl.SSLError and timeouts are such
+            why = getattr(error, "reason", None) or str(error)
+            log.warning("no TLS with a sender", address=self.requestor.address_info.address, why=why)
             self._client.close()
             return False
         return True

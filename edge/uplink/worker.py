@@ -318,7 +318,8 @@ class Uplink:
     def _failed(self, error: Exception) -> None:
         after = error.retry_after if isinstance(error, Unavailable) else None
         if self._gate.failed(self._clock.monotonic(), str(error), random.random(), after):
-            log.warning("the line is down", why=str(error), next_try=str(self.link.next_try))
+            next_try = self.link.next_try and rfc3339(self.link.next_try)
+            log.warning("the line is down", why=str(error), next_try=next_try)
 
     def _end(self, number: int, *, clean: bool) -> None:
         for own in self._own.pop(number):

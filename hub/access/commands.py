@@ -42,6 +42,9 @@ READER_EXAMPLES = """examples:
   telerad hub reader set -c hub.yaml --name chen --group neuro --group chest --site H001 --capacity 20
   telerad hub reader away -c hub.yaml --name chen
 """
+BEARER_EXAMPLES = """examples:
+  telerad hub bearer create -c hub.yaml --name research --days 30
+"""
 
 Work = Callable[[argparse.Namespace, HubConfig, Database], Awaitable[int]]
 Actions = Any  # argparse keeps the type of sub-parsers to itself
@@ -51,7 +54,7 @@ def fill(commands: Actions) -> None:
     """Accounts, readers and tokens."""
     _fill_user(_group(commands, "user", "accounts of the hub", USER_EXAMPLES))
     _fill_reader(_group(commands, "reader", "what a reader reads", READER_EXAMPLES))
-    tokens = _group(commands, "bearer", "tokens for programs that speak DICOMweb", "")
+    tokens = _group(commands, "bearer", "tokens for programs that speak DICOMweb", BEARER_EXAMPLES)
     create = _command(tokens, "create", "make a token (and its service account)", _create_bearer)
     create.add_argument("--name", default="dicomweb", help="the service account (default dicomweb)")
     create.add_argument("--days", type=float, default=90.0, help="life of the token (default 90)")

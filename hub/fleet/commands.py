@@ -135,6 +135,9 @@ async def _revoke(desk: Desk) -> int:
         desk.authority.revoke(certificate, parsed.why)
     if parsed.json:
         print(json.dumps({"revoked": list(out.fingerprints)}))
-    else:
+    elif out.fingerprints:
         print(f"{len(out.fingerprints)} certificates revoked; the hub's line refuses them from now on")
+    else:
+        which = f"site {parsed.site}" if parsed.edge is None else f"edge {parsed.edge} of site {parsed.site}"
+        print(f"nothing to revoke: {which} has no certificate that is still good (see telerad hub edge list)")
     return 0 if out.fingerprints else 1

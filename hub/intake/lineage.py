@@ -24,7 +24,7 @@ from gateway.log import logger
 from gateway.model import Sha256
 from hub.intake.journal import Announcement
 from hub.record import Record, subject_of
-from hub.tables.arrival import chain_findings, header_chain
+from hub.tables.arrival import arrivals, chain_findings, header_chain
 
 PATIENCE = timedelta(hours=1)
 """How long a number may be missing while later ones are here, before it is told."""
@@ -215,7 +215,11 @@ async def _begins_after(connection: AsyncConnection, edge: Edge) -> int:
             .limit(1)
         )
     ).one()
-    query = select(chain.sequence).where(chain.site == edge.site, chain.digest == first.previous).limit(1)
+    query = select(arrivals.c.sequence).where(
+        arrivals.c.site == edge.site,
+        arrivals.c.sequence == first.sequence - 1,
+        arrivals.c.header_digest == first.previous,
+    )
     before = (await connection.execute(query)).scalar()
     return 0 if before is None else int(before)
 

@@ -34,7 +34,6 @@ header_chain = Table(
     digest("digest", primary_key=True),
     digest("previous", nullable=False),  # the digest it names
     moment("at", nullable=False),
-    Index("header_chain_digest", "site", "digest"),
 )
 
 chain_findings = Table(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from gateway.clock import rfc3339
 from gateway.custody.chain import Link, examine
@@ -19,7 +19,7 @@ from gateway.model import Sha256
 from hub.custody import CustodyLog
 from hub.intake.lineage import Lineage, gaps
 from hub.tables import VERSION, metadata
-from hub.tables.arrival import chain_findings
+from hub.tables.arrival import arrivals, chain_findings
 from hub.tables.custody import custody
 from tests.doubles.clock import SetClock
 
@@ -44,6 +44,14 @@ class Chains:
     async def come(self, *headers) -> None:
         async with self.database.writing() as connection:
             await self.lineage.note(connection, headers)
+
+    async def arrival(self, number: int) -> None:
+        """The row of a parcel of this number."""
+        row = {"site": "H001", "sequence": number, "header_digest": digest(number), "header": b"h"}
+        row |= {"parcel_id": f"{number:032x}", "state": "indexed", "chunks": 1, "size": 1}
+        row |= {"announced_at": "", "changed_at": ""}
+        async with self.database.writing() as connection:
+            await connection.execute(insert(arrivals), [row])
 
     async def later(self, **time: int) -> None:
         self.clock.advance(timedelta(**time).total_seconds())
@@ -103,7 +111,9 @@ async def test_a_replaced_header_is_told_at_once(chains: Chains) -> None:
 
 
 async def test_an_edge_enrolled_anew_goes_on_where_it_was(chains: Chains) -> None:
-    await chains.come(header(1), header(2), header(3, edge="2"))
+    await chains.come(header(1), header(2))
+    await chains.arrival(2)
+    await chains.come(header(3, edge="2"))
     await chains.later(hours=2)
     assert await chains.findings() == []
     await chains.come(header(5, edge="2"))

@@ -1,0 +1,37 @@
+"""Why a connection could not be made, in words for who can do something about it. Pure."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+from aiohttp import ClientConnectorError
+
+_WORDS = {
+    errno.ECONNREFUSED: "the machine at {place} answers, but nothing listens on that port"
+    " (is the program running there? is the port right?)",
+    errno.ECONNRESET: "{place} closed the connection at once",
+    errno.EHOSTUNREACH: "there is no way to {place} (is the network cable in? is the router on?)",
+    errno.ENETUNREACH: "this machine has no network that leads to {place} (is the network cable in?)",
+    errno.ETIMEDOUT: "{place} does not answer (is it on? does a firewall stand between?)",
+}
+
+
+def why(error: ClientConnectorError) -> str:
+    """Why `error` happened, naming the address.
+
+    Args:
+        error: of aiohttp, whose own text shows Python objects.
+    """
+    place, cause = f"{error.host}:{error.port}", error.os_error
+    if isinstance(cause, socket.gaierror):
+        return (
+            f"the name {error.host} is not known (is it written right? does this machine have a name server?)"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return f"no TLS connection with {place}: {getattr(cause, 'reason', None) or cause}"
+    known = _WORDS.get(cause.errno or 0)
+    if known is not None:
+        return known.format(place=place)
+    return f"no connection with {place}: {cause.strerror or cause}"

@@ -1,0 +1,47 @@
+"""Why the hub cannot be reached, in words without Python in them."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+import pytest
+from aiohttp import ClientConnectorError, ClientSession, ClientTimeout
+from aiohttp.client_reqrep import ConnectionKey
+
+from gateway.unreached import why
+
+KEY = ConnectionKey("hub.example.org", 8443, True, True, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (
+            OSError(errno.ECONNREFUSED, "Connect call failed ('10.0.0.1', 8443)"),
+            "nothing listens on that port",
+        ),
+        (OSError(errno.EHOSTUNREACH, "x"), "there is no way to hub.example.org:8443"),
+        (OSError(errno.ENETUNREACH, "x"), "no network"),
+        (OSError(errno.ETIMEDOUT, "x"), "does not answer"),
+        (socket.gaierror(-2, "Name or service not known"), "the name hub.example.org is not known"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), "no TLS connection with"),
+        (OSError(errno.EPERM, "Operation not permitted"), "8443: Operation not permitted"),
+        (OSError("Multiple exceptions: a, b"), "Multiple exceptions"),
+    ],
+)
+def test_every_cause_is_told_with_its_place(cause: OSError, words: str) -> None:
+    told = why(ClientConnectorError(KEY, cause))
+    assert words in told
+    assert "hub.example.org" in told
+    assert not any(word in told for word in ("ssl:", "object at", "[Errno", "Connect call"))
+
+
+async def test_a_real_refusal_is_understood() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+        with pytest.raises(ClientConnectorError) as raised:
+            await session.get(f"http://127.0.0.1:{port}/")
+    assert why(raised.value).startswith(f"the machine at 127.0.0.1:{port} answers, but nothing listens")
