@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from edge.budget import Budgets
 from edge.config import EdgeConfig
 from edge.console.app import console_app
 from edge.downlink.deliver import deliveries_of
@@ -19,6 +20,7 @@ from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
 from edge.pack import Packer
 from edge.proxy import Proxy
+from edge.reload import Reload
 from edge.renewal import Renewal
 from edge.spool.spool import Spool
 from edge.uplink.handed import HandedIn
@@ -40,11 +42,11 @@ def run(file: Path) -> int:
     """
     settings = config.load(file, EdgeConfig)
     with folder_held(settings.data):
-        asyncio.run(_serve(settings))
+        asyncio.run(_serve(file, settings))
     return 0
 
 
-async def _serve(settings: EdgeConfig) -> None:
+async def _serve(file: Path, settings: EdgeConfig) -> None:
     clock = SystemClock()
     identity = EdgeIdentity.load(settings.data / FOLDER)
     spool = await asyncio.to_thread(
@@ -58,20 +60,28 @@ async def _serve(settings: EdgeConfig) -> None:
     proxy = Proxy.configured(settings.uplink)
     client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy)
     try:
-        await _run(settings, identity, spool, client, clock)
+        await _run(file, settings, identity, spool, client, clock)
     finally:
         await client.close()
         spool.close()
 
 
 async def _run(
-    settings: EdgeConfig, identity: EdgeIdentity, spool: Spool, client: HubClient, clock: Clock
+    file: Path,
+    settings: EdgeConfig,
+    identity: EdgeIdentity,
+    spool: Spool,
+    client: HubClient,
+    clock: Clock,
 ) -> None:
-    uplink = Uplink(spool, client, identity.trust, settings.uplink, clock)
+    budgets = Budgets()
+    budgets.replace(settings.uplink.budget)
+    reload = Reload(file, settings, lambda found: budgets.replace(found.uplink.budget))
+    uplink = Uplink(spool, client, identity.trust, settings.uplink, clock, budgets)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
     listener = DicomListener(settings.ingest, spool, clock)
-    console = console_app(spool, lambda: uplink.link, clock)
+    console = console_app(spool, lambda: uplink.link, clock, uplink.blocked, lambda: reload.fault)
     await asyncio.to_thread(listener.start)
     try:
         async with _listening(console, settings.console.host, settings.console.port):
@@ -80,6 +90,7 @@ async def _run(
                 {
                     "pack": Packer(spool, identity.site, lambda: identity.signer, clock).run,
                     "uplink": uplink.run,
+                    "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed).run,
                     "downlink": downlink.run,
                     "renewal": Renewal(client, clock).run,

@@ -7,7 +7,8 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.config import Bytes, Seconds
+from gateway.config import BitRate, Bytes, Seconds, TimeOfDay
+from gateway.model import Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,34 @@ class Spool:
     reserve: Bytes = Bytes(2_000_000_000)  # free disk kept for receipts, logs and the hospital
 
 
+class Day(Enum):
+    """A day of the week, in the order of `datetime.weekday`."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What some priorities may use of the line together, at some hours of the machine's local time."""
+
+    rate: BitRate  # 0: nothing
+    from_: TimeOfDay = TimeOfDay(0)
+    to: TimeOfDay = TimeOfDay(24 * 60)
+    days: tuple[Day, ...] = ()  # none named: every day; hours past midnight belong to the day they began
+    priorities: tuple[Priority, ...] = ()  # none named: all
+
+    def __post_init__(self) -> None:
+        """Hours must be some."""
+        if self.from_ == self.to:
+            raise ValueError("from and to are the same time; leave both out for the whole day")
+
+
 @dataclass(frozen=True, slots=True)
 class Uplink:
     """The line to the hub."""
@@ -59,6 +88,7 @@ class Uplink:
     idle_timeout: Seconds = Seconds(60)
     retry_first: Seconds = Seconds(1)
     retry_cap: Seconds = Seconds(60)
+    budget: tuple[Budget, ...] = ()  # changed without a restart; nothing covered: no limit
     proxy: str | None = None  # http://host:port or http://user:password@host:port; by HTTP CONNECT
     proxy_credentials: Path | None = None  # a file with one line user:password, instead of in the URL
 

@@ -1,7 +1,7 @@
 """YAML into frozen dataclasses: unknown keys refused, every fault told with file, line and key.
 
 The dataclass is the schema. Field types may be ``str int float bool Path``, enums, ``tuple[X, ...]``,
-``dict[str, X]``, other dataclasses, ``X | None``, and the two units below. A relative `Path` is
+``dict[str, X]``, other dataclasses, ``X | None``, and the units below. A relative `Path` is
 taken from the folder of the file. Aliases, duplicate keys, tags and YAML 1.1 surprises (``no``
 for false, ``1:30`` for 90) are refused: every plain scalar is read as the field's own type.
 """
@@ -29,6 +29,12 @@ Seconds = NewType("Seconds", float)
 Bytes = NewType("Bytes", int)
 """A size; written ``4096``, ``64 KB``, ``1 MB``, ``20 GB`` (powers of 1000) or ``KiB MiB GiB`` (of 1024)."""
 
+BitRate = NewType("BitRate", int)
+"""Bits per second; written ``512 kbit``, ``2 Mbit``, ``1 Gbit`` (of 1000; ``/s`` may follow) or ``0``."""
+
+TimeOfDay = NewType("TimeOfDay", int)
+"""Minutes since midnight; written ``08:00`` up to ``24:00``."""
+
 T = TypeVar("T")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -39,6 +45,9 @@ _SIZE_UNITS = {None: 1, "B": 1} | {
     for power, letter in enumerate("KMGT", start=1)
     for binary in ("", "i")
 }
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?bit)(?:/s)?|0")
+_RATE_UNITS = {None: 0, "bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)")
 
 
 def load(file: Path, schema: type[T]) -> T:
@@ -159,7 +168,8 @@ class _Reader:
             node = yaml.MappingNode("tag:yaml.org,2002:map", [], node.start_mark, node.end_mark)
         if not isinstance(node, yaml.MappingNode):
             raise self.fail(node, key, "must be a mapping")
-        fields = {field.name: field for field in dataclasses.fields(wanted) if field.init}
+        # a field `from_` is the key `from`, which Python keeps for itself
+        fields = {field.name.rstrip("_"): field for field in dataclasses.fields(wanted) if field.init}
         hints = typing.get_type_hints(wanted)
         values: dict[str, Any] = {}
         for name, child in node.value:
@@ -167,11 +177,12 @@ class _Reader:
             if name.value not in fields:
                 known = ", ".join(sorted(fields))
                 raise self.fail(name, path, f"is not a known key here; known are: {known}")
-            values[name.value] = self.read(child, hints[name.value], path)
-        for field in fields.values():
+            field_name = fields[name.value].name
+            values[field_name] = self.read(child, hints[field_name], path)
+        for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and field.name not in values:
-                raise self.fail(node, _join(key, field.name), "is missing")
+                raise self.fail(node, _join(key, name), "is missing")
         try:
             return wanted(**values)
         except ValueError as error:  # a dataclass may check itself in __post_init__
@@ -185,6 +196,8 @@ class _Reader:
             return text == "true"
         if wanted is Seconds or wanted is Bytes:
             return self.quantity(node, wanted, key, text)
+        if wanted is BitRate or wanted is TimeOfDay:
+            return self.rate_or_time(node, wanted, key, text)
         if wanted in (int, float):
             try:
                 return wanted(text)
@@ -204,6 +217,17 @@ class _Reader:
             raise self.fail(node, key, f"must be {example}, not {text!r}")
         amount = float(match[1]) * units[match[2]]
         return amount if wanted is Seconds else round(amount)
+
+    def rate_or_time(self, node: yaml.ScalarNode, wanted: Any, key: str, text: str) -> int:
+        match = (_RATE if wanted is BitRate else _TIME).fullmatch(text)
+        if match is None:
+            example = (
+                "a rate such as 512 kbit or 2 Mbit, or 0" if wanted is BitRate else "a time such as 08:00"
+            )
+            raise self.fail(node, key, f"must be {example}, not {text!r}")
+        if wanted is BitRate:
+            return round(float(match[1] or 0) * _RATE_UNITS[match[2]])
+        return int(match[1] or match[3]) * 60 + int(match[2] or match[4])
 
     def enum(self, node: yaml.ScalarNode, wanted: type[Enum], key: str, text: str) -> Enum:
         for member in wanted:

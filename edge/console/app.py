@@ -7,14 +7,16 @@ from pathlib import Path
 
 from aiohttp import web
 
+from edge.budget import Blocked
 from edge.console.facts import metrics, status_json
+from edge.console.outlook import outlook
 from edge.console.page import page
 from edge.console.words import LANGUAGES, choose
 from edge.spool.item import LinkState
 from edge.spool.spool import Spool
 from gateway.clock import Clock
 from gateway.errors import Broken, Malformed
-from gateway.model import parcel_id
+from gateway.model import Priority, parcel_id
 
 STYLE = Path(__file__).with_name("style.css").read_text()
 SECURITY_HEADERS = {
@@ -26,15 +28,23 @@ SECURITY_HEADERS = {
 }
 
 
-def console_app(spool: Spool, link: Callable[[], LinkState | None], clock: Clock) -> web.Application:
+def console_app(
+    spool: Spool,
+    link: Callable[[], LinkState | None],
+    clock: Clock,
+    blocked: Callable[[Priority], Blocked | None] = lambda _: None,
+    fault: Callable[[], str] = lambda: "",
+) -> web.Application:
     """The application: ``/``, ``/status.json``, ``/metrics``, ``/healthz``.
 
     Args:
         spool: what is shown.
         link: how the line is just now; None before the first try.
         clock: the time.
+        blocked: what the budgets hold back now.
+        fault: what is wrong with the changed configuration file.
     """
-    console = _Console(spool, link, clock)
+    console = _Console(spool, link, clock, blocked, fault)
     app = web.Application(middlewares=[_with_headers], client_max_size=1024)
     app.add_routes(
         [
@@ -63,14 +73,24 @@ async def _with_headers(
 
 
 class _Console:
-    def __init__(self, spool: Spool, link: Callable[[], LinkState | None], clock: Clock) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        link: Callable[[], LinkState | None],
+        clock: Clock,
+        blocked: Callable[[Priority], Blocked | None],
+        fault: Callable[[], str],
+    ) -> None:
         self._spool, self._link, self._clock = spool, link, clock
+        self._blocked, self._fault = blocked, fault
 
     async def page(self, request: web.Request) -> web.Response:
         asked = request.query.get("lang", request.cookies.get("lang", ""))
         language = choose(request.headers.get("Accept-Language", ""), asked)
         link = self._link()
-        text = page(await self._spool.status(link), link, self._clock.now(), language)
+        status = await self._spool.status(link)
+        ahead = outlook(status, link, self._blocked, self._fault())
+        text = page(status, link, self._clock.now(), language, ahead)
         response = web.Response(text=text, content_type="text/html")
         response.headers["Vary"] = "Accept-Language, Cookie"
         if request.query.get("lang") in LANGUAGES:
@@ -82,8 +102,9 @@ class _Console:
 
     async def status(self, request: web.Request) -> web.Response:
         link = self._link()
-        facts = status_json(await self._spool.status(link), link, self._clock.now(), studies=True)
-        return web.json_response(facts)
+        status = await self._spool.status(link)
+        ahead = outlook(status, link, self._blocked, self._fault())
+        return web.json_response(status_json(status, link, self._clock.now(), studies=True, ahead=ahead))
 
     async def metrics(self, request: web.Request) -> web.Response:
         link = self._link()

@@ -5,14 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from edge.console.outlook import Outlook
 from edge.spool.item import LinkState, SpoolItem
 from edge.spool.states import WAITING, State
 from edge.spool.status import Reason, SpoolStatus
+from edge.spool.view import StudyProgress
 from gateway.clock import rfc3339
 
 
 def status_json(
-    status: SpoolStatus, link: LinkState | None, now: datetime, *, studies: bool
+    status: SpoolStatus,
+    link: LinkState | None,
+    now: datetime,
+    *,
+    studies: bool,
+    ahead: Outlook | None = None,
 ) -> dict[str, Any]:
     """What ``/status.json`` says.
 
@@ -21,7 +28,9 @@ def status_json(
         link: of the line; None before the first try.
         now: the time.
         studies: whether patients are named: on the page yes, in what the hub is told no.
+        ahead: when things will be there, and what is held back.
     """
+    ahead = ahead or Outlook()
     waiting, confirmed = status.load(*WAITING), status.load(State.CONFIRMED, State.PURGED)
     facts: dict[str, Any] = {
         "now": rfc3339(now),
@@ -40,26 +49,38 @@ def status_json(
             "accepting": status.accepting,
         },
         "link": None if link is None else _link(link),
-        "items": [_item(item, why) for item, why in status.first]
+        "eta_seconds": _whole(ahead.seconds),
+        "budgets": [
+            {"priority": priority.word, "words": one.words, "seconds": _whole(one.seconds)}
+            for priority, one in ahead.blocked.items()
+        ],
+        "config_fault": ahead.fault,
+        "items": [_item(item, ahead.reason(item, why, now)) for item, why in status.first]
         + [_item(item, None) for item in status.held],
     }
     if studies:
-        facts["studies"] = [
-            {
-                "study_uid": one.facts.study_uid,
-                "patient": {"name": one.facts.patient_name, "id": one.facts.patient_id},
-                "accession": one.facts.accession,
-                "description": one.facts.description,
-                "modality": one.facts.modality,
-                "priority": one.priority.word,
-                "first_at": one.first_at,
-                "last_at": one.last_at,
-                "received": one.received,
-                "sent": one.sent,
-            }
-            for one in status.studies
-        ]
+        facts["studies"] = [_study(one, ahead) for one in status.studies]
     return facts
+
+
+def _study(one: StudyProgress, ahead: Outlook) -> dict[str, Any]:
+    return {
+        "study_uid": one.facts.study_uid,
+        "patient": {"name": one.facts.patient_name, "id": one.facts.patient_id},
+        "accession": one.facts.accession,
+        "description": one.facts.description,
+        "modality": one.facts.modality,
+        "priority": one.priority.word,
+        "first_at": one.first_at,
+        "last_at": one.last_at,
+        "received": one.received,
+        "sent": one.sent,
+        "eta_seconds": _whole(ahead.studies.get(one.facts.study_uid)),
+    }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
 
 
 def _link(link: LinkState) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from html import escape
 
-from edge.console.words import bytes_text, say
+from edge.console.outlook import Outlook
+from edge.console.words import bytes_text, duration, say
 from edge.spool.item import LinkState, SpoolItem
 from edge.spool.states import WAITING, State
 from edge.spool.status import Load, Reason, SpoolStatus, Why
@@ -16,8 +17,15 @@ REFRESH_SECONDS = 5
 SHOWN_ITEMS = 30
 
 
-def page(status: SpoolStatus, link: LinkState | None, now: datetime, language: str) -> str:
+def page(
+    status: SpoolStatus,
+    link: LinkState | None,
+    now: datetime,
+    language: str,
+    ahead: Outlook | None = None,
+) -> str:
     """The whole page."""
+    ahead = ahead or Outlook()
     other = "zh" if language == "en" else "en"
     parts = [
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">',
@@ -27,13 +35,35 @@ def page(status: SpoolStatus, link: LinkState | None, now: datetime, language: s
         '<link rel="stylesheet" href="/style.css"></head><body>',
         f"<header><h1>{escape(say(language, 'title'))}</h1>",
         f'<a href="/?lang={other}" lang="{other}">{escape(say(language, "other"))}</a></header>',
+        _fault(ahead.fault, language),
         _hub(link, now, language),
+        _rate(link, ahead, language),
         _cards(status, now, language),
-        _studies(status.studies, now, language),
-        _items([*((item, None) for item in status.held), *status.first], now, language),
+        _studies(status.studies, ahead, now, language),
+        _items(
+            [
+                *((item, None) for item in status.held),
+                *((item, ahead.reason(item, why, now)) for item, why in status.first),
+            ],
+            now,
+            language,
+        ),
         f"<p><small>{escape(say(language, 'updated', now=_moment(now, now)))}</small></p></body></html>",
     ]
     return "".join(parts)
+
+
+def _fault(fault: str, language: str) -> str:
+    return f'<p class="bad">{escape(say(language, "config_fault", words=fault))}</p>' if fault else ""
+
+
+def _rate(link: LinkState | None, ahead: Outlook, language: str) -> str:
+    if link is None or not link.online or link.rate <= 0:
+        return ""
+    words = [say(language, "rate", rate=f"{link.rate * 8 / 1e6:.2f}")]
+    if ahead.seconds:
+        words.append(say(language, "all_there", time=duration(ahead.seconds, language)))
+    return f"<p><small>{escape(' '.join(words))}</small></p>"
 
 
 def _hub(link: LinkState | None, now: datetime, language: str) -> str:
@@ -91,13 +121,16 @@ def _count(load: Load, language: str) -> str:
     return say(language, "count", items=load.items, instances=load.instances, size=bytes_text(load.size))
 
 
-def _studies(studies: tuple[StudyProgress, ...], now: datetime, language: str) -> str:
+def _studies(studies: tuple[StudyProgress, ...], ahead: Outlook, now: datetime, language: str) -> str:
     if not studies:
         return ""
     names = ("patient", "accession", "description", "modality", "priority", "received", "progress")
     rows = []
     for one in studies:
         bar = f'<progress max="{one.received}" value="{one.sent}"></progress> {one.sent}/{one.received}'
+        seconds = ahead.studies.get(one.facts.study_uid)
+        if seconds is not None:
+            bar += f" {escape(say(language, 'about', time=duration(seconds, language)))}"
         texts = (
             f"{one.facts.patient_name} {one.facts.patient_id}".strip(),
             one.facts.accession,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 LANGUAGES = ("en", "zh")
 
@@ -47,6 +48,10 @@ why_away | hub away since {since}, next try {next}: {words} | 自 {since} 起中
 why_person | held: {words} | 已搁置：{words}
 why_done | done | 完成
 release | Try again | 重试
+rate | The line carries {rate} Mbit/s. | 当前速率 {rate} Mbit/s。
+all_there | Everything will be at the hub in about {time}. | 约 {time}后全部到达中心。
+about | about {time} | 约 {time}
+config_fault | The changed configuration is faulty: {words} | 新配置有误，仍用旧配置：{words}
 updated | State of {now} | 截至 {now}
 other | 中文 | English
 count | {items} parcels, {instances} images, {size} | {items} 个包，{instances} 幅影像，{size}
@@ -96,3 +101,17 @@ def bytes_text(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+_UNITS: tuple[tuple[float, int, str, str], ...] = (
+    (90, 1, "s", "秒"),
+    (90 * 60, 60, "min", "分钟"),
+    (36 * 3600, 3600, "h", "小时"),
+    (inf, 86400, "days", "天"),
+)
+
+
+def duration(seconds: float, language: str) -> str:
+    """A time for people, such as ``4 min``."""
+    _, unit, english, chinese = next(row for row in _UNITS if seconds < row[0])
+    return f"{max(1, round(seconds / unit))} {chinese if language == 'zh' else english}"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
 from edge.uplink.parcel import Parcel
-from gateway.model import ParcelId
+from edge.uplink.turns import Turns
+from gateway.model import ParcelId, Priority
 from gateway.wire.sender import State
 
-Entry = tuple[tuple[int, int], ParcelId]
+Entry = tuple[tuple[int, float, int], ParcelId]
+Allowed = Callable[[Priority], bool]
+
+
+def _all(_: Priority) -> bool:
+    return True
 
 
 class Board:
@@ -16,13 +23,16 @@ class Board:
 
     def __init__(self) -> None:
         self.parcels: dict[ParcelId, Parcel] = {}
-        self._ready: list[Entry] = []
+        self._ready: dict[Priority, list[Entry]] = {priority: [] for priority in Priority}
+        self._turns = Turns()
         self._listed: set[ParcelId] = set()
         self._asleep: list[tuple[float, ParcelId]] = []
 
     def add(self, parcel: Parcel) -> None:
         """A new one."""
         self.parcels[parcel.id] = parcel
+        flow = parcel.item.modality if parcel.item.instances else None
+        parcel.turn = self._turns.give(parcel.priority, flow, parcel.header.sealed_size)
         self.offer(parcel)
 
     def drop(self, parcel: Parcel) -> None:
@@ -33,26 +43,40 @@ class Board:
         """It may have something to send."""
         if parcel.id in self.parcels and parcel.id not in self._listed and parcel.sender.unsent:
             self._listed.add(parcel.id)
-            heapq.heappush(self._ready, (parcel.rank, parcel.id))
+            heapq.heappush(self._ready[parcel.priority], (parcel.rank, parcel.id))
 
     def sleep(self, parcel: Parcel, until: float) -> None:
         """Leave it alone until then (monotonic seconds)."""
         parcel.not_before = until
         heapq.heappush(self._asleep, (until, parcel.id))
 
-    def peek(self, now: float) -> Parcel | None:
-        """The most urgent parcel with something to send, left where it is."""
+    def peek(self, now: float, allowed: Allowed = _all) -> Parcel | None:
+        """The most urgent parcel with something to send of an allowed priority, left where it is."""
         self._wake(now)
-        while self._ready:
-            parcel = self.parcels.get(self._ready[0][1])
-            if parcel is not None and parcel.sender.unsent and parcel.not_before <= now:
-                return parcel
-            self._listed.discard(heapq.heappop(self._ready)[1])
+        for priority in Priority:
+            if self._ready[priority] and allowed(priority):
+                found = self._first(priority, now)
+                if found is not None:
+                    return found
         return None
 
-    def pop(self) -> None:
-        """Take away what `peek` gave."""
-        self._listed.discard(heapq.heappop(self._ready)[1])
+    def pop(self, parcel: Parcel) -> None:
+        """Take away what `peek` gave: it goes on the line."""
+        self._listed.discard(heapq.heappop(self._ready[parcel.priority])[1])
+        self._turns.sent(parcel.priority, parcel.turn)
+
+    def waiting(self) -> list[Priority]:
+        """The priorities that may have something to send."""
+        return [priority for priority in Priority if self._ready[priority]]
+
+    def _first(self, priority: Priority, now: float) -> Parcel | None:
+        ready = self._ready[priority]
+        while ready:
+            parcel = self.parcels.get(ready[0][1])
+            if parcel is not None and parcel.sender.unsent and parcel.not_before <= now:
+                return parcel
+            self._listed.discard(heapq.heappop(ready)[1])
+        return None
 
     def doubtful(self, now: float) -> list[Parcel]:
         """What must be asked for before anything is sent; most urgent first."""

@@ -13,7 +13,7 @@ from gateway.envelope.layout import Header
 from gateway.envelope.seal import header_digest
 from gateway.envelope.signature import Statement
 from gateway.errors import Malformed, Unverified
-from gateway.model import ParcelId, Sha256
+from gateway.model import ParcelId, Priority, Sha256
 from gateway.wire.messages import Chunk
 from gateway.wire.sender import Sender, State
 
@@ -38,6 +38,7 @@ class Parcel:
         not_before: monotonic seconds; it is left alone until then.
         pauses: how many pauses there were in a row.
         started: whether the spool knows that it is being sent.
+        turn: its place among those of its priority (`edge.uplink.turns`).
     """
 
     item: SpoolItem
@@ -49,6 +50,7 @@ class Parcel:
     not_before: float = 0.0
     pauses: int = 0
     started: bool = False
+    turn: float = 0.0
 
     @classmethod
     def load(cls, spool: Spool, item: SpoolItem, state: State) -> Self:
@@ -71,9 +73,14 @@ class Parcel:
         return self.item.parcel_id
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """What goes first: the more urgent, then the earlier."""
-        return int(self.header.priority), self.header.sequence
+    def priority(self) -> Priority:
+        """How soon it must travel."""
+        return self.header.priority
+
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        """What goes first: the more urgent, then whose turn it is, then the earlier."""
+        return int(self.header.priority), self.turn, self.header.sequence
 
     def chunk(self, spool: Spool, index: int) -> Chunk:
         """Read one chunk and compare it with the signed header. Blocks.

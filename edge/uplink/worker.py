@@ -8,8 +8,8 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Protocol
 
+from edge.budget import Blocked, Budgets, shortest
 from edge.hub_client import HubClient
 from edge.spool.bell import Bell
 from edge.spool.item import LinkState, SpoolItem
@@ -20,12 +20,13 @@ from edge.uplink.handed import accept_receipt
 from edge.uplink.pacing import Gate, Meter, exchange_bytes
 from edge.uplink.parcel import Parcel
 from edge.uplink.receipts import check_receipt
+from edge.uplink.settings import Settings
 from gateway import cpu
 from gateway.backoff import Backoff
 from gateway.clock import Clock, rfc3339
 from gateway.errors import DataError, PeerError, Unavailable
 from gateway.log import logger
-from gateway.model import ParcelId
+from gateway.model import ParcelId, Priority
 from gateway.trust import Trust
 from gateway.wire import sender
 from gateway.wire.frames import MEDIA_TYPE, Decoder, encode
@@ -61,22 +62,6 @@ LOOK_SECONDS = 30.0
 log = logger("edge.uplink")
 
 
-class Settings(Protocol):
-    """What the uplink is told by the configuration (`edge.config.Uplink`)."""
-
-    @property
-    def streams(self) -> int:
-        """Exchanges that carry chunks side by side."""
-
-    @property
-    def retry_first(self) -> float:
-        """Seconds."""
-
-    @property
-    def retry_cap(self) -> float:
-        """Seconds."""
-
-
 class Uplink:
     """The station that sends.
 
@@ -86,14 +71,22 @@ class Uplink:
         trust: the roots, to judge receipts.
         settings: streams and waiting times.
         clock: this machine's.
+        budgets: how much of the line may be used; None: all of it.
 
     Attributes:
         round_trip: seconds a question to the hub took, of late; None before the first.
     """
 
     def __init__(
-        self, spool: Spool, client: HubClient, trust: Trust, settings: Settings, clock: Clock
+        self,
+        spool: Spool,
+        client: HubClient,
+        trust: Trust,
+        settings: Settings,
+        clock: Clock,
+        budgets: Budgets | None = None,
     ) -> None:
+        self._budgets = budgets or Budgets()
         self._spool, self._client, self._trust, self._clock = spool, client, trust, clock
         self._streams = settings.streams
         self._backoff = Backoff(settings.retry_first, settings.retry_cap)
@@ -175,7 +168,15 @@ class Uplink:
         due = [
             time for time in (self._board.next_wake(), self._next_try()) if time is not None and time > now
         ]
-        await self._bell.wait(heard, min(due) - now if due else LOOK_SECONDS)
+        paid = shortest([self.blocked(priority) for priority in self._board.waiting()])
+        await self._bell.wait(heard, min([time - now for time in due] + [paid, LOOK_SECONDS]))
+
+    def blocked(self, priority: Priority) -> Blocked | None:
+        """Why the budgets let nothing of a priority go now; None: they do."""
+        return self._budgets.blocked(priority, self._clock.now().astimezone(), self._clock.monotonic())
+
+    def _peek(self) -> Parcel | None:
+        return self._board.peek(self._clock.monotonic(), lambda priority: self.blocked(priority) is None)
 
     def _next_try(self) -> float | None:
         return None if self._gate.online else self._gate.next_try
@@ -186,7 +187,7 @@ class Uplink:
         while True:
             heard = self._bell.rings
             now = self._clock.monotonic()
-            if self._board.peek(now) is None or not self._gate.open(now):
+            if self._peek() is None or not self._gate.open(now):
                 await self._rest(heard)
                 continue
             number = next(self._numbers)
@@ -229,14 +230,14 @@ class Uplink:
     def _choose(self, number: int) -> Parcel | None:
         if number not in self._own:
             return None
-        own, best = self._own[number], self._board.peek(self._clock.monotonic())
+        own, best = self._own[number], self._peek()
         while own and own[0].sender.state is not sender.State.ANNOUNCED:
             self._board.offer(own.popleft())
-            best = self._board.peek(self._clock.monotonic())
-        if own and (best is None or own[0].rank <= best.rank):
+            best = self._peek()
+        if own and (best is None or own[0].rank <= best.rank) and self.blocked(own[0].priority) is None:
             return own.popleft()
         if best is not None:
-            self._board.pop()
+            self._board.pop(best)
         return best
 
     async def _frames_of(self, number: int, parcel: Parcel) -> list[bytes]:
@@ -256,6 +257,8 @@ class Uplink:
                     except (DataError, OSError) as error:
                         await self._do(parcel, sender.Rotten(str(error)))
                         return []
+        spent, local = sum(map(len, frames)), self._clock.now().astimezone()
+        self._budgets.spend(parcel.priority, spent, local, self._clock.monotonic())
         if frames and not parcel.started:
             parcel.started = True
             await self._spool.mark(parcel.id, Event.START)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from edge.budget import Budgets
 from edge.config import Uplink as Settings
 from edge.enroll import enroll
 from edge.hub_client import HubClient
@@ -16,6 +17,7 @@ from edge.identity import EdgeIdentity
 from edge.pack import Packer
 from edge.spool.spool import Spool
 from edge.spool.states import State
+from edge.spool.view import StudyFacts
 from edge.uplink.worker import Uplink
 from gateway.clock import SystemClock, rfc3339
 from gateway.config import Seconds
@@ -47,7 +49,14 @@ class Edge:
     uplink: Uplink = field(init=False)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def start(self, *, settings: Settings = FAST, client: HubClient | None = None, line: bool = True) -> None:
+    def start(
+        self,
+        *,
+        settings: Settings = FAST,
+        client: HubClient | None = None,
+        line: bool = True,
+        budgets: Budgets | None = None,
+    ) -> None:
         self.spool = Spool.open(
             self.data,
             site=self.identity.site,
@@ -57,7 +66,7 @@ class Edge:
         )
         packer = Packer(self.spool, self.identity.site, lambda: self.identity.signer, CLOCK)
         self.client = client or HubClient(self.identity, CLOCK, idle_timeout=20)
-        self.uplink = Uplink(self.spool, self.client, self.identity.trust, settings, CLOCK)
+        self.uplink = Uplink(self.spool, self.client, self.identity.trust, settings, CLOCK, budgets)
         self.tasks = [asyncio.create_task(packer.run())]
         if line:
             self.open_line()
@@ -75,7 +84,7 @@ class Edge:
         await self.client.close()
         self.spool.close()
 
-    def receive(self, number: int, data: bytes, priority: Priority = Priority.ROUTINE):
+    def receive(self, number: int, data: bytes, priority: Priority = Priority.ROUTINE, modality: str = ""):
         facts = InstanceFacts(
             sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
             sop_instance_uid=f"2.25.777.{number}",
@@ -85,7 +94,8 @@ class Edge:
             received_at=rfc3339(CLOCK.now()),
             calling_ae="CT1",
         )
-        return self.spool.receive(facts, data, priority=priority)
+        study = StudyFacts(f"2.25.888{modality}", modality=modality) if modality else None
+        return self.spool.receive(facts, data, priority=priority, study=study)
 
     async def emptied(self, seconds: float = 30) -> None:
         """Until nothing waits; fails with what does, or with the error of a task that ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -74,7 +75,10 @@ async def _serving(handle, relay: Relay) -> AsyncIterator[Relay]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0, limit=PIECE)
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)  # or loopback would hold megabytes
+    listening.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(one, sock=listening, limit=PIECE)
     relay.port = server.sockets[0].getsockname()[1]
     try:
         yield relay

@@ -23,7 +23,7 @@ def test_the_program_reads_the_example(text: str, schema: type) -> None:
 def _keys(schema: Any) -> set[str]:
     found: set[str] = set()
     for name, hint in get_type_hints(schema).items():
-        found.add(name)
+        found.add(name.rstrip("_"))
         for kind in (hint, *get_args(hint)):
             if dataclasses.is_dataclass(kind):
                 found |= _keys(kind)

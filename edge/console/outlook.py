@@ -1,0 +1,61 @@
+"""When things will be at the hub, and what the budgets hold back, beside the spool's status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from edge.budget import Blocked
+from edge.spool.item import LinkState, SpoolItem
+from edge.spool.states import WAITING
+from edge.spool.status import Reason, SpoolStatus, Why
+from gateway.model import Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is ahead.
+
+    Attributes:
+        seconds: until all that waits now is at the hub, at the rate of late; None: nobody knows.
+        studies: study UID → the same for one study.
+        blocked: priorities of which the budgets let nothing go now.
+        fault: what is wrong with the configuration file; empty if nothing is.
+    """
+
+    seconds: float | None = None
+    studies: Mapping[str, float] = field(default_factory=dict)
+    blocked: Mapping[Priority, Blocked] = field(default_factory=dict)
+    fault: str = ""
+
+    def reason(self, item: SpoolItem, why: Reason, now: datetime) -> Reason:
+        """Why an item waits, the budgets included."""
+        blocked = self.blocked.get(item.priority)
+        if blocked is None or why.why is not Why.IN_LINE:
+            return why
+        return Reason(Why.PAUSED, blocked.words, None, now + timedelta(seconds=blocked.seconds))
+
+
+def outlook(
+    status: SpoolStatus,
+    link: LinkState | None,
+    blocked: Callable[[Priority], Blocked | None],
+    fault: str,
+) -> Outlook:
+    """Look ahead.
+
+    A study is done when all that goes before it is done too; its size is guessed from the mean of
+    what waits, since the spool does not know which parcel is of which study.
+    """
+    held = {priority: found for priority in Priority if (found := blocked(priority)) is not None}
+    waiting = status.load(*WAITING)
+    if link is None or not link.online or link.rate <= 0:
+        return Outlook(blocked=held, fault=fault)
+    mean = waiting.size / max(1, waiting.instances)
+    ahead, studies = 0.0, {}
+    for one in sorted(status.studies, key=lambda one: (one.priority, one.first_at)):
+        if one.sent < one.received and one.priority not in held:
+            ahead += (one.received - one.sent) * mean
+            studies[one.facts.study_uid] = ahead / link.rate
+    return Outlook(None if held else waiting.size / link.rate, studies, held, fault)
