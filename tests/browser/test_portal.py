@@ -57,6 +57,9 @@ async def test_the_second_factor_is_set_up_with_a_code_drawn_here(desk: Desk) ->
     code = desk.page.get_by_role("img", name="QR code")
     await expect(code).to_be_visible()
     assert len(await code.locator("path").get_attribute("d") or "") > 1000
+    await desk.page.get_by_label("Six-digit code").fill("000000")
+    await desk.page.keyboard.press("Enter")
+    await expect(desk.page.get_by_role("alert")).to_contain_text("The code is wrong")
     await desk.page.get_by_label("Six-digit code").fill(CODE)
     await desk.page.get_by_role("button", name="Confirm").click()
     await expect(desk.page.locator("tbody tr")).to_have_count(7)

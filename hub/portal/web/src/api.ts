@@ -61,7 +61,8 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   }
   if (!response.ok) {
     const failure = await problem(response);
-    if (failure.status === 401 && path !== '/api/session') {
+    // A wrong code while the second factor is set up is 401 too, and ends no session.
+    if (failure.status === 401 && failure.code !== 'bad_credentials' && path !== '/api/session') {
       onSessionEnd();
     }
     throw failure;

@@ -1,7 +1,7 @@
 // Setting up the second factor: a QR code for the telephone, then one code as proof that it works.
 import { css, html } from 'lit';
 import { customElement, state } from 'lit/decorators.js';
-import { api } from '../api.ts';
+import { api, ApiError } from '../api.ts';
 import { Localised, t } from '../i18n.ts';
 import '../parts/qr.ts';
 import { shared } from '../parts/styles.ts';
@@ -38,6 +38,7 @@ export class Enrol extends Localised {
         letter-spacing: 0.08em;
       }
       input {
+        width: 100%;
         font-size: 1.3rem;
         letter-spacing: 0.35em;
         text-align: center;
@@ -60,7 +61,8 @@ export class Enrol extends Localised {
       await api.confirmEnrolment((field?.value ?? '').replace(/\s/g, ''));
       this.dispatchEvent(new CustomEvent('enrolled'));
     } catch (error) {
-      this.failure = error instanceof Error ? error.message : String(error);
+      const wrong = error instanceof ApiError && error.code === 'bad_credentials';
+      this.failure = wrong ? t('enrol.wrong') : error instanceof Error ? error.message : String(error);
       field?.select();
     }
   }
@@ -74,7 +76,7 @@ export class Enrol extends Localised {
         <p class="quiet">${t('enrol.secret')} <code>${this.secret}</code></p>
         <label
           >${t('login.code')}
-          <input name="code" class="numbers" inputmode="numeric" autocomplete="one-time-code" maxlength="7" required
+          <input name="code" class="numbers" inputmode="numeric" autocomplete="one-time-code" maxlength="7" required autofocus
         /></label>
         ${this.failure ? html`<p class="notice bad" role="alert">${this.failure}</p>` : ''}
         <button class="main">${t('enrol.confirm')}</button>

@@ -32,6 +32,8 @@ export const readingStyles = css`
   h1 {
     font-size: 1.12rem;
     color: var(--strong);
+    flex: none; /* whose images these are is the last thing to be cut */
+    max-width: 60%;
     overflow: hidden;
     text-overflow: ellipsis;
   }
