@@ -32,11 +32,11 @@ from edge.identity import FOLDER, Addresses, EdgeIdentity, device_pem, stored_hu
 from edge.proxy import Proxy
 from gateway import durable, keyfile, tls
 from gateway.certificate import read_pem
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock, SystemClock, rfc3339
 from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
 from gateway.keyset import read_key_set
 from gateway.trust import Purpose, Trust, pem, spki_pin
-from gateway.unreached import why
+from gateway.unreached import why, why_not_trusted
 
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 60.0
@@ -189,7 +189,8 @@ async def _ask(
                 data += more
             status = response.status
     except aiohttp.ClientConnectorCertificateError as error:
-        raise Unverified(f"the hub at {hub} does not prove its name: {error.certificate_error}") from error
+        words = why_not_trusted(error, SystemClock().now())  # TLS judges by the machine's clock
+        raise Unverified(f"the hub at {hub} does not prove its name: {words}") from error
     except aiohttp.ClientHttpProxyError as error:
         assert proxy is not None  # noqa: S101  # who else would have answered CONNECT
         raise Unavailable(proxy.words(error.status, hub)) from error

@@ -23,7 +23,7 @@ from gateway import sockets, tls
 from gateway.clock import Clock
 from gateway.errors import Malformed, NotAllowed, NotFound, Refused, Stale, Unavailable, Unverified
 from gateway.log import logger
-from gateway.unreached import why
+from gateway.unreached import why, why_not_trusted
 
 CONNECT_SECONDS = 15.0
 DIAGNOSIS_SECONDS = 5.0
@@ -119,7 +119,8 @@ class HubClient:
                     raise await _refusal(response)
                 yield response
         except aiohttp.ClientConnectorCertificateError as error:
-            raise Unverified(f"{self.identity.line_url} does not prove to be the hub: {error}") from error
+            words = why_not_trusted(error, self._clock.now())
+            raise Unverified(f"{self.identity.line_url} does not prove to be the hub: {words}") from error
         except aiohttp.ClientConnectorError as error:
             raise Unavailable(f"{self._first_step(error)} cannot be reached: {why(error)}") from error
         except aiohttp.ClientHttpProxyError as error:

@@ -1,12 +1,13 @@
-"""Why a connection could not be made, in words for who can do something about it. Pure."""
+"""Why a connection could not be made or not be trusted, in words for who can do something about it. Pure."""
 
 from __future__ import annotations
 
 import errno
 import socket
 import ssl
+from datetime import datetime
 
-from aiohttp import ClientConnectorError
+from aiohttp import ClientConnectorCertificateError, ClientConnectorError
 
 _WORDS = {
     errno.ECONNREFUSED: "the machine at {place} answers, but nothing listens on that port"
@@ -16,6 +17,24 @@ _WORDS = {
     errno.ENETUNREACH: "this machine has no network that leads to {place} (is the network cable in?)",
     errno.ETIMEDOUT: "{place} does not answer (is it on? does a firewall stand between?)",
 }
+
+
+_NOT_YET, _NO_LONGER = 9, 10
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+
+
+def why_not_trusted(error: ClientConnectorCertificateError, now: datetime) -> str:
+    """What is wrong with the certificate that was shown.
+
+    Args:
+        error: of aiohttp.
+        now: by this machine's clock, which is the first suspect when a certificate's time is wrong.
+    """
+    cause = error.certificate_error
+    words = str(getattr(cause, "verify_message", "") or cause)
+    if getattr(cause, "verify_code", None) in (_NOT_YET, _NO_LONGER):
+        words += f" (is this machine's clock right? it says {now:%Y-%m-%d %H:%M} UTC)"
+    return words
 
 
 def why(error: ClientConnectorError) -> str:

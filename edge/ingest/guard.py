@@ -38,6 +38,15 @@ from gateway.log import logger
 
 log = logger("edge.ingest")
 
+TLS_WORDS = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not by the CA in ingest.tls.client_ca, or out of date",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS: switch TLS on there",
+    "NO_SHARED_CIPHER": "it offers only ciphers that are no longer safe",
+    "UNSUPPORTED_PROTOCOL": "it offers only TLS versions that are no longer safe",
+}
+"""What OpenSSL's reasons mean for who sets up the sender."""
+
 FIRST_PDU = 128 << 10
 """Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax fit many times."""
 
@@ -220,7 +229,8 @@ class StoreAssociation(Association):  # type: ignore[misc]  # pynetdicom ships n
         try:
             self._client.do_handshake()
         except OSError as error:  # ssl.SSLError and timeouts are such
-            why = getattr(error, "reason", None) or str(error)
+            reason = str(getattr(error, "reason", None) or error)
+            why = TLS_WORDS.get(reason, reason)
             log.warning("no TLS with a sender", address=self.requestor.address_info.address, why=why)
             self._client.close()
             return False

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from datetime import UTC, datetime
 
 import pytest
-from aiohttp import ClientConnectorError, ClientSession, ClientTimeout
+from aiohttp import ClientConnectorCertificateError, ClientConnectorError, ClientSession, ClientTimeout
 from aiohttp.client_reqrep import ConnectionKey
 
-from gateway.unreached import why
+from gateway.unreached import why, why_not_trusted
 
 KEY = ConnectionKey("hub.example.org", 8443, True, True, None, None, None)
 
@@ -45,3 +46,13 @@ async def test_a_real_refusal_is_understood() -> None:
         with pytest.raises(ClientConnectorError) as raised:
             await session.get(f"http://127.0.0.1:{port}/")
     assert why(raised.value).startswith(f"the machine at 127.0.0.1:{port} answers, but nothing listens")
+
+
+@pytest.mark.parametrize(("code", "suspect"), [(9, True), (10, True), (20, False)])
+def test_a_wrong_time_of_a_certificate_makes_the_clock_the_suspect(code: int, suspect: bool) -> None:
+    cause = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] …")
+    cause.verify_code, cause.verify_message = code, "certificate is as it is"
+    error = ClientConnectorCertificateError(KEY, cause)
+    told = why_not_trusted(error, datetime(1970, 1, 1, 3, 4, tzinfo=UTC))
+    assert told.startswith("certificate is as it is")
+    assert ("is this machine's clock right? it says 1970-01-01 03:04 UTC" in told) == suspect
