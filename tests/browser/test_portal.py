@@ -267,6 +267,8 @@ async def test_a_measurement_enters_the_report_as_it_is_stored(desk: Desk) -> No
     await mouse.move(x - 60, y)
     await mouse.down()
     await mouse.move(x + 60, y, steps=12)
+    await page.wait_for_timeout(500)  # software rendering may lag a step behind the hand
+    await mouse.move(x + 60, y)
     await mouse.up()
     await page.get_by_role("button", name="Insert 1 measurement").click()
     text = await page.get_by_label("Findings", exact=True).input_value()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.doubles.ports import free_ports
 
 START_SECONDS = 30
 INSTALLED = shutil.which("Orthanc") is not None
@@ -34,16 +35,6 @@ class Orthanc:
             return json.loads(response.read() or b"null")
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @contextmanager
 def running(folder: Path, *, modality: tuple[str, str, int] | None = None) -> Iterator[Orthanc]:
     """Run Orthanc while the block runs.
@@ -53,7 +44,7 @@ def running(folder: Path, *, modality: tuple[str, str, int] | None = None) -> It
         modality: AE title, host and port of the one peer it may send to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    http_port, dicom_port = _free_ports(2)
+    http_port, dicom_port = free_ports(2)
     settings = {
         "Name": "test",
         "StorageDirectory": str(folder),

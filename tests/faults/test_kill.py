@@ -35,6 +35,7 @@ from hub.tables import VERSION, metadata
 from hub.tables.arrival import arrivals, quarantine
 from hub.tables.custody import custody
 from hub.tables.study import instances
+from tests.doubles.ports import free_ports
 from tests.faults import processes
 
 ROUNDS = int(os.environ.get("TELERAD_KILL_ROUNDS", "20"))
@@ -43,14 +44,6 @@ SPAWN = multiprocessing.get_context(
     "forkserver"
 )  # imports once: a start takes a moment, as a real one would not
 SPAWN.set_forkserver_preload(["tests.faults.processes"])
-
-
-def free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in taken]
-    for one in taken:
-        one.close()
-    return ports
 
 
 class Site:

@@ -34,7 +34,7 @@ def test_who_signed_when_and_what() -> None:
     assert found.report == authored()
     assert found.signer.name == "Dr. Wei Lin"
     assert found.signer.email == "wei@example.org"
-    assert abs(found.signed_at - now()) < timedelta(minutes=5)
+    assert timedelta(0) <= now() - found.signed_at < timedelta(hours=2)  # made once for the whole run
     assert found.root == authority().root.certificate
 
 
