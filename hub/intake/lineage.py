@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.clock import Clock, parse_rfc3339, rfc3339
@@ -84,6 +84,8 @@ class Lineage:
     ) -> None:
         self._database, self._custody, self._clock, self._patience = database, custody, clock, patience
         self._whole: dict[Edge, int] = {}
+        self._edges: set[Edge] = set()
+        self._loaded = False  # the edges of before this start
 
     async def note(self, connection: AsyncConnection, new: Sequence[Announcement]) -> None:
         """Add headers to their chains, inside the transaction that records their parcels."""
@@ -93,6 +95,7 @@ class Lineage:
             await self._add(connection, edge, links)
 
     async def _add(self, connection: AsyncConnection, edge: Edge, links: Sequence[Link]) -> None:
+        self._edges.add(edge)
         now = rfc3339(self._clock.now())
         known = await _neighbours(connection, edge, links)
         for link in links:
@@ -122,10 +125,12 @@ class Lineage:
 
     async def look(self) -> None:
         """Tell of gaps that stand too long, and of those that have closed."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(select(header_chain.c.site, header_chain.c.edge).distinct())
-            edges = [Edge(row.site, row.edge) for row in rows]
-        for edge in edges:
+        if not self._loaded:
+            async with self._database.reading() as connection:
+                rows = await connection.execute(select(header_chain.c.site, header_chain.c.edge).distinct())
+                self._edges |= {Edge(row.site, row.edge) for row in rows}
+            self._loaded = True
+        for edge in sorted(self._edges):
             standing = await self._standing(edge)
             async with self._database.reading() as connection:
                 told = await _open_gaps(connection, edge)
@@ -136,10 +141,17 @@ class Lineage:
         chain = header_chain.c
         async with self._database.reading() as connection:
             whole = self._whole.get(edge, 0) or await _begins_after(connection, edge)
+            above = (chain.site == edge.site, chain.edge == edge.edge, chain.sequence > whole)
+            count, last = (
+                await connection.execute(
+                    select(func.count(chain.sequence.distinct()), func.max(chain.sequence)).where(*above)
+                )
+            ).one()
+            if last is None or count == last - whole:  # as nearly always: nothing is missing
+                self._whole[edge] = last or whole
+                return []
             rows = await connection.execute(
-                select(chain.sequence, chain.at)
-                .where(chain.site == edge.site, chain.edge == edge.edge, chain.sequence > whole)
-                .order_by(chain.sequence)
+                select(chain.sequence, chain.at).where(*above).order_by(chain.sequence)
             )
             found, self._whole[edge] = gaps([(row.sequence, row.at) for row in rows], whole)
         limit = self._clock.now() - self._patience
@@ -214,7 +226,9 @@ async def _begins_after(connection: AsyncConnection, edge: Edge) -> int:
             .order_by(chain.sequence)
             .limit(1)
         )
-    ).one()
+    ).one_or_none()
+    if first is None:
+        return 0
     query = select(arrivals.c.sequence).where(
         arrivals.c.site == edge.site,
         arrivals.c.sequence == first.sequence - 1,

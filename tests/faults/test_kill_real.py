@@ -300,6 +300,8 @@ def _check_hub(site: Loop) -> None:
         parcels = database.execute("SELECT state, header, reason FROM arrivals").fetchall()
         stored = database.execute("SELECT subject FROM custody WHERE event = 'parcel-stored'").fetchall()
         assert database.execute("SELECT * FROM quarantine").fetchall() == []
+        assert database.execute("SELECT * FROM chain_findings").fetchall() == []
+        chained = database.execute("SELECT COUNT(*) FROM header_chain").fetchall()
         assert database.execute("SELECT SUM(conflicts) FROM studies").fetchall() == [(0,)]
     held = {digest for _, digest in rows}
     assert len(rows) == len(held) == len({uid for uid, _ in rows})
@@ -310,6 +312,7 @@ def _check_hub(site: Loop) -> None:
         assert hashlib.sha256(blob.read_bytes()).hexdigest() == digest
     assert {(state, reason) for state, _, reason in parcels} == {("indexed", None)}
     assert len(stored) == len(set(stored)) == len(parcels)
+    assert chained == [(len(parcels),)]
     links = [_link(header) for _, header, _ in parcels]
     assert examine(links).whole, examine(links)
     assert json.loads(site.telerad("hub", "custody", "audit", "-c", site.hub["config"], "--json"))["whole"]
