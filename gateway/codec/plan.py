@@ -28,6 +28,9 @@ COLUMNS_MIN, COLUMNS_MAX = 8, 65535
 PIXELS_MIN = 2048
 """Fewer bytes than these are not worth an image codec's own header."""
 
+JPEG_MIN = 100
+"""Bytes: a JPEG file without its tables is smaller, but no file."""
+
 FRAGMENTS_MAX = 100_000
 JPEG_SYNTAXES = frozenset(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"))
 """JPEG Baseline (Process 1) and Extended (Process 2 & 4), PS3.5 A.4.1."""
@@ -176,7 +179,7 @@ def _jpegs(read: Read, at: int) -> tuple[tuple[int, int], ...]:
         if len(head) < 8 or tag != ITEM or length == UNDEFINED:
             break
         at += 8
-        if head[8:] == START and length <= LIMIT:
+        if head[8:] == START and JPEG_MIN <= length <= LIMIT:
             fragments.append((at, at + length))
         at += length
     return tuple(fragments)

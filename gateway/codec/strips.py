@@ -130,7 +130,13 @@ def _least(words: Pixels) -> tuple[int, int]:
     return low, high - low
 
 
+FAST_DEPTH = 13
+"""Bits given to effort 1 of libjxl: its fast path writes beyond its buffer on noise of 15 bits (0.11.2)."""
+
+
 def _jxl(pixels: Pixels, level: int, depth: int, _colour: bool) -> bytes:
+    if level == 1 and depth > FAST_DEPTH:
+        level = 2
     return bytes(
         imagecodecs.jpegxl_encode(
             pixels, lossless=True, effort=level, bitspersample=max(depth, 1), numthreads=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from resource import RUSAGE_SELF, getrusage
 from struct import pack
@@ -157,3 +158,19 @@ def flood(way: str, megabytes: int) -> None:
         writer.finish()
         back.finish()
     print(length / sent, (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1000)
+
+
+def storm() -> None:
+    """Noise of every depth through the fast codecs, there and back; print "calm"."""
+    random = np.random.default_rng(7)
+    for bits, samples, rows in itertools.product(range(7, 17), (1, 3), (100, 256)):
+        image = Image(
+            rows=rows, columns=256, samples=samples, photometric="RGB" if samples == 3 else "MONOCHROME2"
+        )
+        noise = random.integers(0, 1 << bits, rows * 256 * samples).astype("<u2").tobytes()
+        data = image.head + noise
+        for way in ("jxl-1", "htj2k", "jpegls"):
+            coded = code(data, image.syntax, way)
+            if restore(coded, len(data), parse(way).codec) != data:
+                raise AssertionError(f"{way} at {bits} bits")
+    print("calm")

@@ -182,6 +182,39 @@ def test_broken_jpeg_fragments_are_carried():
     assert not plan(reader(data), transfer.EXPLICIT_LITTLE).fits(JPEG)
 
 
+def test_a_fragment_of_nothing_before_what_looks_like_a_jpeg():
+    head = Image(samples=3, allocated=8).head[:-12]
+    for claimed in (0, 1, 2, 3, 99, 100):
+        data = (
+            encapsulated(syntax_head=head, closed=False)
+            + b"\xfe\xff\0\xe0"
+            + claimed.to_bytes(4, "little")
+            + jpeg()
+        )
+        assert restore(code(data, BASELINE, JPEG, step=13), len(data), JPEG_CODEC) == data
+
+
+@pytest.mark.parametrize("way", [JXL, HTJ2K, JPEGLS], ids=lambda way: way.name)
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image(rows=100, columns=64, frames=2),
+        Image(rows=100, columns=64, samples=3, planar=1, photometric="RGB", padding=b"odd"),
+        Image(rows=10, columns=64, frames=40),
+        Image(rows=10, columns=4000),
+    ],
+    ids=["frame", "planes", "many", "row"],
+)
+def test_frames_larger_than_a_strip_are_cut_by_rows(monkeypatch, way, image):
+    monkeypatch.setattr(sys.modules["gateway.codec.plan"], "STRIP", 5000)
+    data = image.dataset
+    found = plan(reader(data), image.syntax)
+    assert found.strip <= 8000
+    coded = code(data, image.syntax, way, step=777)
+    assert kinds(coded).count(Kind.PIXELS) == -(-(found.end - found.start) // found.strip) >= 4
+    assert restore(coded, len(data), way.codec) == data
+
+
 # -- bounds ----------------------------------------------------------------------------------------
 
 
@@ -223,6 +256,19 @@ def test_a_large_multi_frame_object_passes_through_little_memory():
     ratio, extra = map(float, done.stdout.split())
     assert ratio > 1.5
     assert extra < 64
+
+
+def test_noise_of_every_depth_breaks_no_memory():
+    """libjxl 0.11 corrupted its heap at effort 1; in a process of its own, which that would kill."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from tests.doubles.images import storm; storm()"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "calm"), done.stderr[-500:]
 
 
 def test_every_file_of_the_shared_data_comes_back():
