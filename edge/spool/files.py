@@ -5,6 +5,7 @@
     data/spool/<parcel_id>.tge        sealed body and draft header (gateway/envelope/trailer); immutable
     data/spool/<parcel_id>.head       signed header; immutable
     data/spool/<parcel_id>.held       why a person is needed
+    data/spool/<parcel_id>.merged     which unsigned parcels this one stands for
     data/receipts/ab/<parcel_id>.receipt   the hub's signed receipt; immutable
     data/spool/index.sqlite           rebuilt from the above when lost
 
@@ -60,6 +61,14 @@ class SpoolFiles:
     def held(self, parcel: ParcelId) -> Path:
         """Why the item is held."""
         return self.spool / f"{parcel}.held"
+
+    def merged(self, parcel: ParcelId) -> Path:
+        """Which parcels this one stands for (`merge`)."""
+        return self.spool / f"{parcel}.merged"
+
+    def merging(self, parcel: ParcelId) -> Path:
+        """A body that is to stand for others, before it has been compared with them."""
+        return self.spool / f"{parcel}.merging"
 
     def receipt(self, parcel: ParcelId) -> Path:
         """The hub's receipt."""

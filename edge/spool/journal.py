@@ -74,12 +74,27 @@ class Journal:
                 raise
             self._connection.execute("COMMIT")
 
-    def forget(self, parcels: Iterable[ParcelId]) -> None:
-        """Remove rows."""
+    def forget(self, parcels: Iterable[ParcelId], *, durably: bool = False) -> None:
+        """Remove rows; `durably`: when this returns, they stay removed after a power cut."""
         with self._lock:
-            self._connection.executemany(
-                "DELETE FROM items WHERE parcel_id=?", [(parcel,) for parcel in parcels]
-            )
+            if durably:
+                self._connection.execute("PRAGMA synchronous=FULL")
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany(
+                    "DELETE FROM items WHERE parcel_id=?", [(parcel,) for parcel in parcels]
+                )
+                self._connection.execute("COMMIT")
+            finally:
+                if durably:
+                    self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def ahead(self, priority: Priority) -> int:
+        """Signed items at least so urgent that are not at the hub yet, nor asked to pause."""
+        words = (State.SEALED.value, State.SENDING.value)
+        query = "SELECT COUNT(*) FROM items WHERE state IN (?,?) AND priority<=? AND next_try IS NULL"
+        count: int = self._query(query, (*words, int(priority)))[0][0]
+        return count
 
     def get(self, parcel: ParcelId) -> SpoolItem | None:
         """One row, if there is one."""

@@ -13,6 +13,8 @@ damaged     any     no       HELD, and the file is kept
 missing     yes     no       HELD: a body that the hub has not confirmed is gone
 missing     yes     yes      PURGED
 ==========  ======  =======  ==============================================================
+
+An original of a merged parcel that is whole is no item any more (`merge`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from os import stat_result
 from edge.spool.files import SpoolFiles
 from edge.spool.item import ChainTip, SpoolItem
 from edge.spool.journal import Journal
+from edge.spool.merge import Merged, finish, judge
 from edge.spool.states import State
 from gateway.clock import rfc3339
 from gateway.envelope.layout import NO_PREVIOUS, Header
@@ -37,6 +40,7 @@ class Recovered:
     """What was found at start."""
 
     tip: ChainTip
+    merged: dict[ParcelId, tuple[ParcelId, ...]]  # unsigned parcels that stand for others still here
     swept: int  # half-written files of a crash, never acknowledged, removed
     rebuilt: int  # rows that had to be made or corrected
 
@@ -44,14 +48,20 @@ class Recovered:
 def recover(files: SpoolFiles, journal: Journal) -> Recovered:
     """Compare files and index; the files win."""
     swept = files.prepare()
+    standing, ended = judge(files)
+    hidden = {parcel for one in (*standing.values(), *ended.values()) for parcel in one.parcels}
+    journal.forget(hidden, durably=True)
+    for new, one in ended.items():
+        finish(files, new, one.parcels)
     known = {item.parcel_id: item for item in journal.all()}
-    bodies = dict(files.parcels(".tge"))
+    bodies = {parcel: stat for parcel, stat in files.parcels(".tge") if parcel not in hidden}
     heads = {parcel for parcel, _ in files.parcels(".head")}
     held = {parcel for parcel, _ in files.parcels(".held")}
     changed: list[SpoolItem] = []
     for parcel in bodies.keys() | heads | known.keys():
         row = known.get(parcel) or journal.get(parcel)
-        found = _judge(files, parcel, row, bodies.get(parcel), head=parcel in heads)
+        told = row or _told(files, standing.get(parcel))
+        found = _judge(files, parcel, told, bodies.get(parcel), head=parcel in heads)
         if found is not None and parcel in held and found.state in (State.RECEIVED, State.SEALED):
             reason = files.held(parcel).read_text(errors="replace")
             found = replace(found, state=State.HELD, reason=reason)
@@ -62,7 +72,15 @@ def recover(files: SpoolFiles, journal: Journal) -> Recovered:
     tip = ChainTip(0, NO_PREVIOUS)
     if newest is not None and newest.sequence is not None and newest.digest is not None:
         tip = ChainTip(newest.sequence, newest.digest)
-    return Recovered(tip, swept, len(changed))
+    return Recovered(tip, {new: one.parcels for new, one in standing.items()}, swept, len(changed))
+
+
+def _told(files: SpoolFiles, merged: Merged | None) -> SpoolItem | None:
+    """A merged parcel as its marker and its own file tell of it."""
+    if merged is None:
+        return None
+    draft = files.draft(merged.item.parcel_id)
+    return replace(merged.item, sealed_size=draft.sealed_size, chunk_count=len(draft.chunks))
 
 
 def _judge(

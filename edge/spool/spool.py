@@ -18,6 +18,7 @@ from edge.spool.budget import Budget
 from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.item import ChainTip, LinkState, SpoolItem
 from edge.spool.journal import Journal
+from edge.spool.merger import Merger
 from edge.spool.recovery import recover
 from edge.spool.states import UNSENT, WAITING, Event, State, after
 from edge.spool.status import Load, SpoolStatus, reason
@@ -43,9 +44,10 @@ class Spool:
     """The spool of one edge. Made by `open`; every method may be called from any thread.
 
     Attributes:
-        received: rings when something is there to sign.
+        received: rings when something is there to sign, or the line is ready for more.
         sealed: rings when something is there to send.
         view: studies in memory, for the console.
+        merger: makes one parcel of several.
         tip: the newest signed header.
     """
 
@@ -55,6 +57,7 @@ class Spool:
         journal: Journal,
         tip: ChainTip,
         *,
+        merged: Mapping[ParcelId, tuple[ParcelId, ...]] | None = None,
         site: SiteId,
         recipients: Callable[[], Sequence[KemPublic]],
         reserve: int,
@@ -68,6 +71,7 @@ class Spool:
         self._budget, self._clock = Budget(reserve), clock
         self._lock = threading.Lock()
         self._newest_purged: SpoolItem | None = None
+        self.merger = Merger(files, journal, self.view, site, recipients, merged or {})
 
     @classmethod
     def open(
@@ -95,7 +99,16 @@ class Spool:
         durable.make_folder(files.spool)
         journal = Journal(files.index)
         found = recover(files, journal)
-        spool = cls(files, journal, found.tip, site=site, recipients=recipients, reserve=reserve, clock=clock)
+        spool = cls(
+            files,
+            journal,
+            found.tip,
+            merged=found.merged,
+            site=site,
+            recipients=recipients,
+            reserve=reserve,
+            clock=clock,
+        )
         for item in journal.in_states((State.CONFIRMED,), -1):
             spool._purge(item)
         for parcel, _ in files.parcels(".head"):
@@ -143,7 +156,15 @@ class Spool:
             sealer.add(facts, pieces, codec, remarks=remarks or {})
 
         modality = study.modality[:16] if study else ""
-        item = self._write(fill, len(view), priority=priority, modality=modality, instances=1)
+        alone = not facts.study_uid or "flaw" in (remarks or {})  # odd ones put no others at risk
+        item = self._write(
+            fill,
+            len(view),
+            priority=priority,
+            modality=modality,
+            instances=1,
+            study="" if alone else facts.study_uid,
+        )
         if study is not None:
             self.view.received(item.parcel_id, study, priority, item.received_at)
         return item
@@ -170,6 +191,7 @@ class Spool:
         priority: Priority,
         modality: str,
         instances: int,
+        study: str = "",
     ) -> SpoolItem:
         self.check_room(size)
         parcel = ParcelId(secrets.token_hex(16))
@@ -188,6 +210,8 @@ class Spool:
             modality=modality,
             received_at=rfc3339(self._clock.now()),
         )
+        if study:
+            self.merger.keep(parcel, sealer.key, study)
         self._journal.put(item)
         self.received.ring()
         return item
@@ -202,6 +226,14 @@ class Spool:
             if found:
                 return found[0]
             await self.received.wait(heard)
+
+    def to_pack(self, limit: int) -> list[SpoolItem]:
+        """Unsigned items: the most urgent first, then in the order they came. Blocks."""
+        return self._journal.to_pack(limit)
+
+    def ahead(self, priority: Priority) -> int:
+        """Signed items at least so urgent that are still to be sent. Blocks."""
+        return self._journal.ahead(priority)
 
     def draft(self, parcel: ParcelId) -> Draft:
         """What is to be signed. Raises Malformed if the file is damaged."""
@@ -219,6 +251,7 @@ class Spool:
         durable.create(self.files.head(parcel), statement)
         self.tip = ChainTip(sequence, digest)
         item = self._change(parcel, Event.SIGN, sequence=sequence, digest=digest)
+        self.merger.signed(parcel)
         self.sealed.ring()
         return item
 
@@ -345,7 +378,9 @@ class Spool:
                 digest=item.digest if digest is None else digest,
             )
             self._journal.put(changed)
-            return changed
+        if event in (Event.ARRIVE, Event.CONFIRM, Event.HOLD):
+            self.received.ring()  # the line is ready for more
+        return changed
 
     def _status(self, link: LinkState | None) -> SpoolStatus:
         counts = self._journal.counts()

@@ -53,6 +53,7 @@ class StudyView:
         self._lock = threading.Lock()
         self._studies: dict[str, _Study] = {}
         self._of: dict[ParcelId, str] = {}
+        self._merged: dict[ParcelId, tuple[ParcelId, ...]] = {}
 
     def received(self, parcel: ParcelId, facts: StudyFacts, priority: Priority, at: str) -> None:
         """An instance of the study is durable here."""
@@ -69,9 +70,15 @@ class StudyView:
     def confirmed(self, parcel: ParcelId) -> None:
         """The hub has signed for it."""
         with self._lock:
-            study = self._studies.get(self._of.pop(parcel, ""))
-            if study is not None:
-                study.waiting.discard(parcel)
+            for one in self._merged.pop(parcel, (parcel,)):
+                study = self._studies.get(self._of.pop(one, ""))
+                if study is not None:
+                    study.waiting.discard(one)
+
+    def merged(self, parcel: ParcelId, originals: tuple[ParcelId, ...]) -> None:
+        """What is said of `parcel` from now on is said of all of these."""
+        with self._lock:
+            self._merged[parcel] = originals
 
     def studies(self) -> list[StudyProgress]:
         """All studies, those with something waiting first."""

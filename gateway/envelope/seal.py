@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import MappingProxyType
 
 import zstandard
@@ -133,6 +133,9 @@ class BodySealer:
     Raises:
         Unverified: an unknown suite, or a recipient of another one.
         Malformed: no recipient, or a chunk size out of bounds.
+
+    Attributes:
+        key: the parcel's own, for `own.OwnBody`. It must never be written anywhere.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class BodySealer:
         if not CHUNK_SIZE_MIN <= chunk_size <= CHUNK_SIZE_MAX:
             raise Malformed(f"a chunk has {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, not {chunk_size}")
         key, salt = random(32), random(SALT_SIZE)
+        self.key = key
         self._blind = random(16).hex()
         self._context = Context(suite, parcel_id, salt)
         self._cipher = ParcelCipher(key, self._context)
@@ -218,6 +222,29 @@ class BodySealer:
         for piece in data:
             writer.write(piece)
         return writer.finish(facts, remarks)
+
+    def copy(self, entry: InstanceEntry, coded: Iterable[Buffer]) -> InstanceEntry:
+        """Take over one instance as another parcel of ours holds it: the coded bytes as they are.
+
+        Args:
+            entry: from that parcel's manifest.
+            coded: its coded bytes, in pieces of any size, as `own.OwnBody.coded` gives them.
+
+        Returns:
+            The entry with its place here.
+
+        Raises:
+            Malformed: there are more or fewer coded bytes than the entry says.
+        """
+        if self._finished or self._writer is not None:
+            raise ValueError("the parcel is finished, or another instance is still open")
+        offset = self._chunks.plain_size
+        for piece in coded:
+            self._chunks.write(piece)
+        if self._chunks.plain_size - offset != entry.coded_length:
+            raise Malformed("an instance has another number of coded bytes than its entry says")
+        self._entries.append(replace(entry, offset=offset))
+        return self._entries[-1]
 
     def notice(self, notice: Notice) -> None:
         """Tell the hub something along with the instances."""

@@ -108,12 +108,14 @@ class BodyOpener:
     def __init__(self, header: Header, keys: KemKeys) -> None:
         context = Context(header.suite, header.parcel_id, header.salt)
         key = keys.unwrap(header.suite, header.wraps, context.wrap_info(header.commitment))
-        self._header = header
         self._cipher = ParcelCipher(key, context)
         self._cipher.check_commitment(header.commitment)
-        self.manifest = _open_manifest(header, self._cipher)
-        self._buffer = memoryview(bytearray(min(header.chunk_size, header.plain_size)))
-        self._opened: int | None = None  # the chunk whose plain bytes are in the buffer
+        self.manifest = open_manifest(header, self._cipher)
+        if self.manifest.site != header.site:
+            raise Unverified(
+                f"the parcel was sealed at site {self.manifest.site!r} but signed by {header.site!r}"
+            )
+        self._payload = Payload(header, self._cipher)
 
     def extract(self, entry: InstanceEntry, read: Read, write: Callable[[bytes], object]) -> None:
         """Write one instance's original bytes, in order.
@@ -137,13 +139,22 @@ class BodyOpener:
             write(piece)
 
         decoder = codecs.decoder(entry.codec, take, entry.length, entry.parameters)
-        for piece in self._payload(entry.offset, entry.coded_length, read):
+        for piece in self._payload.pieces(entry.offset, entry.coded_length, read):
             decoder.write(piece)
         decoder.finish()
         if digest.hexdigest() != entry.sha256:
             raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
 
-    def _payload(self, offset: int, length: int, read: Read) -> Iterator[memoryview]:
+
+class Payload:
+    """The plain payload of a parcel. Not to be shared between threads: it keeps one buffer."""
+
+    def __init__(self, header: Draft, cipher: ParcelCipher) -> None:
+        self._header, self._cipher = header, cipher
+        self._buffer = memoryview(bytearray(min(header.chunk_size, header.plain_size)))
+        self._opened: int | None = None  # the chunk whose plain bytes are in the buffer
+
+    def pieces(self, offset: int, length: int, read: Read) -> Iterator[memoryview]:
         """Plain payload bytes, chunk by chunk; each piece is valid until the next is asked for."""
         size = self._header.chunk_size
         while length:
@@ -166,7 +177,13 @@ class BodyOpener:
         return plain
 
 
-def _open_manifest(header: Header, cipher: ParcelCipher) -> InnerManifest:
+def open_manifest(header: Draft, cipher: ParcelCipher) -> InnerManifest:
+    """The inner manifest, compared with its digest; whose it is, the caller compares.
+
+    Raises:
+        Unverified: it was changed, or is another parcel's.
+        Malformed: it cannot be read, or does not fit the payload.
+    """
     packed = cipher.open_manifest(header.sealed_manifest)
     length = int.from_bytes(packed[:4], "big")
     if len(packed) < 4 or length > MANIFEST_LIMIT:
@@ -179,8 +196,6 @@ def _open_manifest(header: Header, cipher: ParcelCipher) -> InnerManifest:
     if hashlib.sha256(plain).hexdigest() != header.manifest_sha256:
         raise Unverified("the inner manifest does not match its digest in the header")
     manifest = InnerManifest.from_bytes(plain)
-    if manifest.site != header.site:
-        raise Unverified(f"the parcel was sealed at site {manifest.site!r} but signed by {header.site!r}")
     if manifest.payload_end > header.plain_size:
         raise Malformed("an instance lies beyond the end of the payload")
     return manifest
