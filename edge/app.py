@@ -18,7 +18,7 @@ from edge.heartbeat import Heartbeat
 from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
-from edge.pack import Packer
+from edge.pack import Packer, parcel_bytes
 from edge.proxy import Proxy
 from edge.reload import Reload
 from edge.renewal import Renewal
@@ -78,6 +78,9 @@ async def _run(
     budgets.replace(settings.uplink.budget)
     reload = Reload(file, settings, lambda found: budgets.replace(found.uplink.budget))
     uplink = Uplink(spool, client, identity.trust, settings.uplink, clock, budgets)
+    packer = Packer(
+        spool, identity.site, lambda: identity.signer, clock, lambda: parcel_bytes(uplink.link.rate)
+    )
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
     listener = DicomListener(settings.ingest, spool, clock)
@@ -88,7 +91,7 @@ async def _run(
             log.info("edge runs", site=identity.site, port=listener.port)
             await supervise.run(
                 {
-                    "pack": Packer(spool, identity.site, lambda: identity.signer, clock).run,
+                    "pack": packer.run,
                     "uplink": uplink.run,
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed).run,

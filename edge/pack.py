@@ -30,6 +30,10 @@ from gateway.trust import Signer
 FULL_PAUSE = 10.0
 """Seconds until the next try when even the reserve is used up."""
 
+LINE_SECONDS = 1.5
+"""What a parcel of many instances should take of the line."""
+LEAST, LARGEST = 64 << 10, 8 << 20
+"""Bounds of its size."""
 TARGET = 2 << 20
 """Bytes of a parcel of many instances, unless the line says otherwise."""
 AHEAD = 8
@@ -42,6 +46,11 @@ STUDIES = 1000
 """Studies remembered as begun."""
 
 log = logger("edge.pack")
+
+
+def parcel_bytes(rate: float) -> int:
+    """How large a parcel of many instances should be on a line of `rate` bytes per second (0: unknown)."""
+    return max(LEAST, min(LARGEST, int(rate * LINE_SECONDS))) if rate > 0 else TARGET
 
 
 class Packer:
