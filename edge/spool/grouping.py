@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from edge.spool.item import SpoolItem
-from gateway.model import ParcelId
+from gateway.model import ParcelId, Priority
 
 SMALL = 1 << 20
 """Sealed bytes from which an item travels alone."""
@@ -35,7 +35,7 @@ def group(
     begun: Collection[str],
     target: int,
 ) -> Group:
-    """Choose what is signed next.
+    """Choose what is signed next. What is most urgent of all is not gathered: it goes as it came.
 
     Items are only ever drawn forward to the first one, never put back behind another: a notice still
     follows everything that was received before it.
@@ -48,7 +48,7 @@ def group(
     """
     first = waiting[0]
     study = study_of(first.parcel_id)
-    if study is None or first.sealed_size >= SMALL:
+    if study is None or first.sealed_size >= SMALL or first.priority is Priority.STAT:
         return Group((first,), full=True)
     most = MOST if study in begun else FIRST
     chosen, size, full = [first], first.sealed_size, False

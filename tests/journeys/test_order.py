@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
 
 from edge.budget import Budgets
 from edge.config import Budget
@@ -20,7 +22,7 @@ from edge.console.page import page
 from edge.identity import Addresses
 from gateway.config import BitRate, Seconds
 from gateway.model import Priority
-from hub.intake.states import State
+from hub.tables.study import instances
 from tests.doubles.edges import CLOCK, Edge, edge_of, until
 from tests.doubles.lines import LineHub, line_hub
 from tests.doubles.relay import Relay, thin_line
@@ -61,14 +63,16 @@ async def receive(edge: Edge, numbers: range, size: int, priority: Priority, mod
 
     def one(number: int) -> str:
         data = number.to_bytes(8, "big") + whole[8:size]
-        return edge.receive(number, data, priority, modality).parcel_id
+        edge.receive(number, data, priority, modality)
+        return hashlib.sha256(data).hexdigest()
 
     return {await asyncio.to_thread(one, number) for number in numbers}
 
 
-async def indexed(hub: LineHub, parcels: set[str]) -> int:
-    rows = await hub.rows()
-    return sum(rows.get(parcel) == State.INDEXED.value for parcel in parcels)
+async def indexed(hub: LineHub, digests: set[str]) -> int:
+    async with hub.small.database.reading() as connection:
+        rows = await connection.execute(select(instances.c.sha256))
+        return sum(row.sha256 in digests for row in rows)
 
 
 async def running(thin: Relay, size: int = 1_000_000) -> None:
