@@ -72,8 +72,9 @@ def test_answered_means_on_the_disk_and_sealed(tmp_path):
     with listening(tmp_path) as world:
         sender = ExactSender(world.listener.port, [(CT, LE)])
         assert sender.send(CT, "1.2.3.4", LE, encode(sample())) == 0
-        assert len(list(world.spool.files.spool.glob("*.tge"))) == 1  # its end would add a notice
+        assert len(list(world.spool.files.spool.glob("*.tge"))) == 1
         sender.release()
+        until(lambda: len(list(world.spool.files.spool.glob("*.tge"))) == 2)  # its end adds a notice
         disk = world.everything_on_disk()
         for secret in (b"Sample^", "王".encode(), b"SAMPLE-77", b"1.2.3.4", b"1.2.840.10008.5.1.4.1.1.2"):
             assert secret not in disk

@@ -18,6 +18,7 @@ WORDS = {
     name: json.loads((WEB / "src" / "i18n" / f"{name}.json").read_text("utf-8")) for name in ("en", "zh")
 }
 OPEN_SETS = (
+    "role",
     "priority",
     "sex",
     "state",
