@@ -185,10 +185,6 @@ class HubKeys:
         return cast("K", key)
 
 
-def _new_rsa() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 3072)
-
-
 def server_names(config: HubConfig) -> tuple[str, ...]:
     """The names and addresses under which this hub is reached. Raises UsageError for a URL without one."""
     names: dict[str, None] = {}
