@@ -32,6 +32,7 @@ _WANTED = frozenset(
         "SpecificCharacterSet",
         "StudyInstanceUID",
         "SeriesInstanceUID",
+        "InstanceNumber",
         "Modality",
         "PatientName",
         "PatientID",
@@ -194,6 +195,8 @@ def _for_the_page(found: dict[str, str]) -> StudyFacts:
         accession=found.get("AccessionNumber", "")[:16],
         description=found.get("StudyDescription", "")[:64],
         modality=found.get("Modality", "")[:16],
+        series_uid=found.get("SeriesInstanceUID", ""),
+        instance_number=found.get("InstanceNumber", "")[:12],
     )
 
 

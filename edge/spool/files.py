@@ -16,7 +16,7 @@ always tells how the chain goes on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -92,6 +92,16 @@ class SpoolFiles:
                     except Malformed:
                         continue  # not ours; never touched
 
+    def opened(self, parcel: ParcelId) -> BodyFile:
+        """The sealed body of a parcel and what lies behind it. Raises FileNotFoundError if there is none."""
+        return BodyFile(self.body(parcel))
+
+    def drop(self, parcels: Iterable[ParcelId]) -> None:
+        """Remove the bodies of parcels that another stands for. Durable when this returns; safe to repeat."""
+        for parcel in parcels:
+            self.body(parcel).unlink(missing_ok=True)
+        durable.sync_folder(self.spool)
+
     def draft(self, parcel: ParcelId) -> Draft:
         """The draft header behind a body.
 
@@ -99,7 +109,7 @@ class SpoolFiles:
             Malformed: the file is damaged or of another parcel.
             FileNotFoundError: there is none.
         """
-        with BodyFile(self.body(parcel)) as file:
+        with self.opened(parcel) as file:
             draft = read_trailer(file.read, file.size)
         if draft.parcel_id != parcel:
             raise Malformed("the file holds another parcel than its name says")

@@ -132,9 +132,7 @@ def merge(
 
 def finish(files: SpoolFiles, new: ParcelId, originals: Sequence[ParcelId]) -> None:
     """Step 5: the new parcel is signed (or even confirmed), so the originals go. Safe to repeat."""
-    for parcel in originals:
-        files.body(parcel).unlink(missing_ok=True)
-    durable.sync_folder(files.spool)
+    files.drop(originals)
     durable.remove(files.merged(new))
 
 
@@ -171,7 +169,7 @@ def _copy(files: SpoolFiles, parcel: ParcelId, key: bytes, sealer: BodySealer) -
     draft = files.draft(parcel)
     own = OwnBody(draft, key)
     digests = []
-    with BodyFile(files.body(parcel), draft.sealed_size) as body:
+    with files.opened(parcel) as body:
         for entry in own.manifest.instances:
             digest = hashlib.sha256()
             pieces = own.coded(entry, body.read)

@@ -13,7 +13,10 @@ from gateway.model import ParcelId, Priority
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """What an instance says of its study, for the eye of the technician."""
+    """What an instance says of its study, for the eye of the technician, and of its place there.
+
+    `series_uid` and `instance_number` (as written, PS3.3 C.7.6.1) are for the order in which they travel.
+    """
 
     study_uid: str
     patient_name: str = ""
@@ -21,6 +24,8 @@ class StudyFacts:
     accession: str = ""
     description: str = ""
     modality: str = ""
+    series_uid: str = ""
+    instance_number: str = ""
 
 
 @dataclass(slots=True)
