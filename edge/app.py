@@ -25,6 +25,7 @@ from edge.renewal import Renewal
 from edge.spool.spool import Spool
 from edge.uplink.handed import HandedIn
 from edge.uplink.worker import Uplink
+from edge.witness import Witness
 from gateway import config, supervise
 from gateway.clock import Clock, SystemClock
 from gateway.errors import UsageError
@@ -97,6 +98,7 @@ async def _run(
                     "handed": HandedIn(settings.data, uplink.handed).run,
                     "downlink": downlink.run,
                     "renewal": Renewal(client, clock).run,
+                    "witness": Witness(settings.data, identity, client, clock).run,
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
                 }
             )

@@ -37,6 +37,7 @@ from hub.custody import CustodyLog
 from hub.dicomweb.routes import routes as dicomweb_routes
 from hub.downlink.outbox import Outbox
 from hub.downlink.routes import downlink_routes
+from hub.evidence import EvidenceRoom
 from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
@@ -50,6 +51,7 @@ from hub.reports.signature import TrustMaterial
 from hub.reports.timestamp import TimestampAuthority
 from hub.rules.book import RuleBook
 from hub.tables import VERSION, metadata
+from hub.witnesses import Witnesses, witness_routes
 
 HANDSHAKE_SECONDS = 10.0
 """A client silent for so long in its TLS handshake is let go."""
@@ -157,6 +159,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     line.add_routes(intake.route_table())
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))
     line.add_routes(downlink_routes(outbox, clock))
+    line.add_routes(witness_routes(_witnesses(hub)))
     patience = Patience(settings.settle.after_association, settings.settle.quiet)
     async with (
         _listening(line, settings.line.host, settings.line.port, hub.keys.line_context()),
@@ -178,13 +181,34 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
         await intake.drain()
 
 
+def _witnesses(hub: Hub) -> Witnesses:
+    keys = hub.keys
+    return Witnesses(
+        hub.database, hub.custody, keys.checkpoint_signer, lambda: keys.receipt_signer, keys.trust, hub.clock
+    )
+
+
+def _evidence(hub: Hub) -> EvidenceRoom:
+    keys = hub.keys
+    return EvidenceRoom(
+        hub.database,
+        hub.archive.store,
+        hub.custody,
+        keys.kem_keys,
+        keys.checkpoint_signer.verifier,
+        keys.receipt_signer,
+        keys.trust,
+        hub.clock,
+    )
+
+
 def _web(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Application:
     app = web.Application(middlewares=[problems, same_origin], client_max_size=MAX_BODY)
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/healthz", _healthy)
     app.add_routes(fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock))
     app.add_routes(dicomweb_routes(hub.archive, hub.access.scope, public=hub.settings.web.url))
-    app.add_routes(portal_routes(hub.worklist, _desk(hub), hub.access, hub.archive, rules))
+    app.add_routes(portal_routes(hub.worklist, _desk(hub), hub.access, hub.archive, rules, _evidence(hub)))
     return app
 
 

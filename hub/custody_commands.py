@@ -15,16 +15,23 @@ from gateway import config, durable, keyfile
 from gateway.clock import SystemClock
 from gateway.custody.bundle import write_bundle
 from gateway.custody.checkpoint import NoteSigner
+from gateway.custody.evidence import Evidence
 from gateway.database import open_database
+from gateway.envelope.kem import KemKeys
 from gateway.errors import UsageError
+from gateway.trust import FileSigner, Trust, read_certificates
+from hub.archive.store import BlobStore
 from hub.config import HubConfig
 from hub.custody import CustodyLog, log_name
+from hub.evidence import EvidenceRoom
 from hub.tables import VERSION, metadata
 
 EXAMPLES = """examples:
   telerad hub custody audit -c hub.yaml
   telerad hub custody key -c hub.yaml
   telerad hub custody prove -c hub.yaml --subject 9f86d081… -o bundle.json
+  telerad hub custody study -c hub.yaml 1.2.840.… -o evidence.json
+  telerad verify custody evidence.json --root root.pem
   telerad verify --log-key "$(telerad hub custody key -c hub.yaml)" bundle.json
 """
 
@@ -48,6 +55,11 @@ def fill(actions: Actions) -> None:
     prove.add_argument("--subject", required=True, help="digest or identifier, as the log names it")
     prove.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a new file")
     prove.set_defaults(run=lambda parsed: asyncio.run(_with_log(parsed, _prove)))
+    study = _command(group, "study", "write the evidence of a study's way, for telerad verify custody")
+    study.add_argument("study", metavar="STUDY", help="its Study Instance UID")
+    study.add_argument("--site", help="whose study, where two sites have one of this UID")
+    study.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a new file")
+    study.set_defaults(run=lambda parsed: asyncio.run(_study(parsed)))
 
 
 def _command(group: Actions, name: str, summary: str) -> argparse.ArgumentParser:
@@ -77,6 +89,38 @@ async def _with_log(parsed: argparse.Namespace, work: Work) -> int:
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
         return await work(parsed, CustodyLog(database, signer, SystemClock()))
+    finally:
+        await database.close()
+
+
+async def _study(parsed: argparse.Namespace) -> int:
+    if parsed.output.exists():
+        raise UsageError(f"{parsed.output} exists already")
+    evidence = await gather(config.load(parsed.config, HubConfig), parsed.study, parsed.site)
+    await asyncio.to_thread(durable.create, parsed.output, evidence.to_bytes(), mode=0o600)
+    images, parcels = len(evidence.study.instances), len(evidence.parcels)
+    print(f"{images} images in {parcels} parcels, {len(evidence.reports)} reports: {parsed.output}")
+    return 0
+
+
+async def gather(settings: HubConfig, study_uid: str, site: str | None) -> Evidence:
+    """The evidence of a study, by this machine's own keys and database.
+
+    Raises:
+        UsageError: the hub has not run yet, or a key cannot be read.
+        NotFound: there is no such study.
+        Refused: more than one site has it, or a parcel of it has no receipt yet.
+    """
+    keys = settings.data / "keys"
+    signer, clock = _signer(settings), SystemClock()
+    hub = FileSigner.load(keys / "receipt.key", keys / "receipt.pem")
+    database = await open_database(settings.database_url, metadata, version=VERSION)
+    try:
+        log = CustodyLog(database, signer, clock)
+        store = BlobStore(settings.data / "archive")
+        root = Trust(read_certificates(settings.pki / "root.pem"))
+        room = EvidenceRoom(database, store, log, KemKeys.load(keys), signer.verifier, hub, root, clock)
+        return await room.study(study_uid, site)
     finally:
         await database.close()
 

@@ -7,6 +7,7 @@ root certificate, not a kind of file this program knows).
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import stat
@@ -15,8 +16,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway import config
 from gateway.custody.bundle import BUNDLE_LIMIT, open_bundle
 from gateway.custody.checkpoint import Checkpoint, NoteVerifier, open_checkpoint
+from gateway.custody.evidence import EVIDENCE_LIMIT
+from gateway.custody.evidence import START as EVIDENCE_START
 from gateway.envelope import trailer
 from gateway.envelope.judge import (
     header_at_its_time,
@@ -33,6 +37,11 @@ from gateway.envelope.unseal import OpenedHeader
 from gateway.errors import DataError, UsageError
 from gateway.trust import Trust, read_certificates, spki_pin
 from gateway.verdict import Verdict
+from hub.config import HubConfig
+from hub.verify_custody import verify_evidence
+
+CUSTODY = Path("custody")
+"""The word that asks for the way of a study."""
 
 ROOT_VARIABLE = "TELERAD_ROOT"
 ROOT_NAMES = ("root.pem", "root.crt", "pki/root.pem")
@@ -43,6 +52,8 @@ EXAMPLES = f"""examples:
   telerad verify --root root.pem report.pdf
   telerad verify --root root.pem spool/*.tge spool/*.head receipts/*
   telerad verify --log-key 'hub.example+1234abcd+A…' bundle.json
+  telerad verify custody evidence.json --root root.pem       the way of a study, as a timeline
+  telerad verify custody 1.2.840.… --root root.pem -c hub.yaml   the same, on the hub, by the study's UID
 
 The root certificate is taken from --root, else from the variable {ROOT_VARIABLE}, else from
 {" or ".join(ROOT_NAMES)} in the file's folder or one above it; which one is then told with its
@@ -61,6 +72,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-key", metavar="VKEY", help="key of the custody log, for its bundles and checkpoints"
     )
+    parser.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help="hub.yaml: verify custody takes study UIDs with it"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON array for scripts")
     parser.set_defaults(run=run)
 
@@ -68,8 +82,15 @@ def fill(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Check every file, then those that belong together. Returns the exit code."""
     judge = Judge(parsed.root, parsed.log_key)
-    found = [(str(file), judge.judge(file)) for file in parsed.files]
-    found += [("together", verdict) for verdict in judge.together()]
+    if parsed.files[0] == CUSTODY and not CUSTODY.exists():
+        found = [(str(what), _custody(judge, what, parsed.config)) for what in parsed.files[1:]]
+        if not found:
+            raise UsageError(
+                "telerad verify custody wants a file of evidence, or -c hub.yaml and a study UID"
+            )
+    else:
+        found = [(str(file), judge.judge(file)) for file in parsed.files]
+        found += [("together", verdict) for verdict in judge.together()]
     if parsed.json:
         print(json.dumps([_json(name, verdict) for name, verdict in found], indent=2, ensure_ascii=False))
     else:
@@ -78,6 +99,16 @@ def run(parsed: argparse.Namespace) -> int:
             for line in verdict.lines:
                 print(f"      {line}")
     return 0 if all(verdict.ok for _, verdict in found) else 1
+
+
+def _custody(judge: Judge, what: Path, settings: Path | None) -> Verdict:
+    """The verdict on a file of evidence, or on a study of this machine's hub."""
+    if what.exists() or settings is None:
+        return judge.judge(what)
+    from hub.custody_commands import gather
+
+    evidence = asyncio.run(gather(config.load(settings, HubConfig), str(what), None))
+    return verify_evidence(evidence.to_bytes(), judge.trust(settings))
 
 
 def _json(name: str, verdict: Verdict) -> dict[str, object]:
@@ -136,19 +167,23 @@ class Judge:
             return self._statement(file, read(0, STATEMENT_LIMIT + 1))
         if read(max(size - len(trailer.MAGIC), 0), len(trailer.MAGIC)) == trailer.MAGIC:
             return self._parcel(file, read, size)
+        if start.startswith(EVIDENCE_START):
+            return verify_evidence(read(0, EVIDENCE_LIMIT + 1), self.trust(file))
         if start.startswith(b'{"checkpoint":'):
             return self._bundle(read(0, BUNDLE_LIMIT + 1))
         if b"\n\n\xe2\x80\x94 " in start:
             return self._checkpoint(start)
-        raise UsageError(f"{file} is no PDF, signed record, finished parcel, custody bundle or checkpoint")
+        raise UsageError(
+            f"{file} is no PDF, signed record, finished parcel, evidence, custody bundle or checkpoint"
+        )
 
     def _pdf(self, file: Path, pdf: bytes) -> Verdict:
         from hub.reports.verify import verify_pdf
 
-        return verify_pdf(pdf, self._trust(file), datetime.now(UTC))
+        return verify_pdf(pdf, self.trust(file), datetime.now(UTC))
 
     def _statement(self, file: Path, signed: bytes) -> Verdict:
-        trust = self._trust(file)
+        trust = self.trust(file)
         verdict = judge_statement(signed, trust)
         if verdict.ok and verdict.facts["kind"] == HEADER_KIND:
             self._headers.append(header_at_its_time(signed, trust))
@@ -159,7 +194,7 @@ class Judge:
     def _parcel(self, file: Path, read: Callable[[int, int], bytes], size: int) -> Verdict:
         head = file.with_suffix(HEAD_SUFFIX)
         signed = head.read_bytes() if head.exists() else None
-        return judge_parcel(read, size, signed, self._trust(file) if signed else None)
+        return judge_parcel(read, size, signed, self.trust(file) if signed else None)
 
     def _checkpoint(self, note: bytes) -> Verdict:
         verifier = self._log_verifier()
@@ -189,7 +224,8 @@ class Judge:
         except DataError as error:
             raise UsageError(f"--log-key: {error}") from error
 
-    def _trust(self, file: Path) -> Trust:
+    def trust(self, file: Path) -> Trust:
+        """The roots to judge `file` by. Raises UsageError: there are none."""
         variable = os.environ.get(ROOT_VARIABLE)
         named = self._root or (Path(variable) if variable else None)
         root = named or self._near(file)

@@ -83,6 +83,33 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     return [*inclusion_proof(index - k, leaves[k:]), root(leaves[:k])]
 
 
+def inclusion_proofs(indexes: Iterable[int], leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """`inclusion_proof` of several leaves, with every node of the tree computed once.
+
+    Raises:
+        IndexError: there is no such leaf.
+    """
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        pairs = range(0, len(below) - 1, 2)
+        above = [node_hash(below[i], below[i + 1]) for i in pairs]
+        levels.append(above + below[len(above) * 2 :])  # an odd one at the end goes up as it is
+    return [_path(index, levels) for index in indexes]
+
+
+def _path(index: int, levels: Sequence[Sequence[bytes]]) -> list[bytes]:
+    if not 0 <= index < len(levels[0]):
+        raise IndexError(f"there is no leaf {index} in a tree of {len(levels[0])}")
+    path = []
+    for level in levels[:-1]:
+        sibling = index ^ 1
+        if sibling < len(level):
+            path.append(level[sibling])
+        index >>= 1
+    return path
+
+
 def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes
 ) -> None:

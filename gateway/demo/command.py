@@ -212,6 +212,7 @@ class Demo:
             await proof.viewer_answers(layout, self.token, reading),
             proof.signature_holds(layout, reading.pdf, f"{site}: the report's signature holds"),
             proof.delivered(layout, site, reading),
+            await asyncio.to_thread(proof.way_proven, layout, site, reading.case["study_uid"]),
         ]
 
     def _table(self, claims: list[proof.Claim]) -> None:

@@ -200,6 +200,26 @@ def _verify(layout: Layout, pdf: bytes) -> tuple[bool, str]:
     return done.returncode == 0, f"signed by {facts.get('signed_by', '?')} at {facts.get('signed_at', '?')}"
 
 
+def way_proven(layout: Layout, site: str, study_uid: str) -> Claim:
+    """``telerad hub custody study`` writes the evidence of the way; ``telerad verify custody`` accepts it."""
+    claim, file = f"{site}: the way of every image is proven", layout.folder / f"{site}-custody.json"
+    file.unlink(missing_ok=True)
+    write = ["hub", "custody", "study", "-c", str(layout.hub_config), study_uid, "-o", str(file)]
+    read = ["verify", "custody", str(file), "--root", str(layout.ca), "--json"]
+    for words in (write, read):
+        command = [sys.executable, "-m", "gateway.cli", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return Claim(claim, (done.stdout + done.stderr)[-300:], False)
+    (facts,) = [verdict["facts"] for verdict in json.loads(done.stdout)]
+    evidence = (
+        f"{facts['instances']} images signed for by edge and hub, {len(facts['reports'])} reports, "
+        f"{len(facts['timeline'])} moments, log of {facts['log']['size']} entries, "
+        f"{len(facts['witnesses'])} witnesses"
+    )
+    return Claim(claim, evidence, True)
+
+
 def delivered(layout: Layout, site: str, reading: Reading) -> Claim:
     """The very PDF lies in the hospital's folder, and every destination has answered."""
     wanted = hashlib.sha256(reading.pdf).hexdigest()

@@ -13,6 +13,7 @@ from hub.access.middleware import Handler, guarded
 from hub.access.roles import Policy
 from hub.archive.archive import Archive
 from hub.assign.worklist import Worklist
+from hub.evidence import EvidenceRoom
 from hub.portal.events import EventRoutes, Notifier
 from hub.portal.routes_admin import AdminRoutes
 from hub.portal.routes_cases import CaseRoutes
@@ -42,6 +43,7 @@ def portal_routes(
     access: Access,
     archive: Archive,
     rules: RuleBook,
+    evidence: EvidenceRoom,
     *,
     static: Path = STATIC,
 ) -> list[web.RouteDef]:
@@ -53,12 +55,13 @@ def portal_routes(
         access: who is asking.
         archive: its database is looked at for what changed and for what an administrator is shown.
         rules: in force.
+        evidence: the way of every study.
         static: the built front end and viewer.
     """
     notifier = Notifier(archive.database, archive.clock)
     table = [
         *_session(SessionRoutes(access)),
-        *_cases(CaseRoutes(access, worklist, desk, archive.clock)),
+        *_cases(CaseRoutes(access, worklist, desk, archive.clock, evidence)),
         *_reports(ReportRoutes(access, worklist, desk)),
         Route(roles.WATCH, "GET", "/api/events", EventRoutes(access, worklist, notifier).stream),
         *_admin(AdminRoutes(archive.database, rules)),
@@ -84,6 +87,7 @@ def _cases(to: CaseRoutes) -> list[Route]:
     return [
         Route(roles.WORKLIST, "GET", "/api/worklist", to.worklist),
         Route(roles.WORKLIST, "GET", CASE, to.show),
+        Route(roles.WORKLIST, "GET", f"{CASE}/custody", to.custody),
         Route(roles.READING, "POST", f"{CASE}/open", to.open),
         Route(roles.READING, "POST", f"{CASE}/release", to.release),
         Route(roles.READING, "POST", f"{CASE}/return", to.return_),

@@ -12,6 +12,7 @@ from hub.access.access import Access
 from hub.access.roles import REPORTS
 from hub.assign.states import CaseState
 from hub.assign.worklist import Worklist
+from hub.evidence import EvidenceRoom
 from hub.people import Account
 from hub.portal import body
 from hub.reports.desk import Desk
@@ -22,8 +23,11 @@ STATES = frozenset({state.value for state in CaseState} | {"open"})
 class CaseRoutes:
     """``/api/worklist`` and ``/api/cases/…``."""
 
-    def __init__(self, access: Access, worklist: Worklist, desk: Desk, clock: Clock) -> None:
+    def __init__(
+        self, access: Access, worklist: Worklist, desk: Desk, clock: Clock, evidence: EvidenceRoom
+    ) -> None:
         self._access, self._worklist, self._desk, self._clock = access, worklist, desk, clock
+        self._evidence = evidence
 
     async def worklist(self, request: web.Request) -> web.Response:
         """The cases in the viewer's reach."""
@@ -44,6 +48,12 @@ class CaseRoutes:
         account = await self._access.account(request)
         case = await self._worklist.case(account, body.case_id(request))
         return web.json_response(await self._with_reports(account, case))
+
+    async def custody(self, request: web.Request) -> web.Response:
+        """The way of its study, judged as anybody could offline."""
+        account = await self._access.account(request)
+        case = await self._worklist.case(account, body.case_id(request))
+        return web.json_response(await self._evidence.told(case["study_uid"], case["site"]))
 
     async def open(self, request: web.Request) -> web.Response:
         """Open it to read, under a lease."""

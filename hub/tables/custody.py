@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from hub.tables.schema import digest, json_text, metadata, moment, word
 
@@ -25,5 +25,34 @@ checkpoints = Table(
     Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     digest("root", nullable=False),
     Column("note", LargeBinary, nullable=False),  # C2SP signed note
+    moment("at", nullable=False),
+)
+
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("name", String(128), primary_key=True),  # of the witness key
+    Column("site", String(32), nullable=False),
+    Column("edge", String(64), nullable=False),
+    Column("statement", LargeBinary, nullable=False),  # signed by the edge: this key is mine
+    moment("at", nullable=False),
+)
+
+cosignatures = Table(
+    "cosignatures",
+    metadata,
+    Column("size", ForeignKey("checkpoints.size"), primary_key=True),
+    Column("witness", ForeignKey("witnesses.name"), primary_key=True),
+    Column("line", Text, nullable=False),  # C2SP tlog-cosignature
+    moment("at", nullable=False),
+)
+
+witness_alerts = Table(
+    "witness_alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", String(32), nullable=False),
+    Column("edge", String(64), nullable=False),
+    Column("words", Text, nullable=False),  # what the witness says is wrong
     moment("at", nullable=False),
 )

@@ -22,6 +22,7 @@ from hub.assign.dispatcher import Dispatcher
 from hub.assign.worklist import Worklist
 from hub.portal.app import portal_routes
 from hub.rules.book import RuleBook
+from tests.doubles.evidence_room import evidence_room
 from tests.doubles.people import PASSWORD, Hub, open_hub
 from tests.doubles.studies import Studies
 
@@ -146,7 +147,9 @@ async def portal_hub(folder: Path, *, require_second_factor: bool = False) -> As
     app = web.Application(middlewares=[problems, same_origin])
     app.on_response_prepare.append(add_headers)
     static = folder / "static"
-    app.add_routes(portal_routes(worklist, desk, hub.access, archive, book, static=static))  # type: ignore
+    evidence = evidence_room(hub.database, archive.store, hub.clock)
+    routes = portal_routes(worklist, desk, hub.access, archive, book, evidence, static=static)  # type: ignore
+    app.add_routes(routes)
     server = TestServer(app)
     await server.start_server()
     made = PortalHub(

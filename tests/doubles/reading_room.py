@@ -35,6 +35,7 @@ from hub.rules.book import RuleBook
 from hub.tables import VERSION, metadata
 from hub.tables.study import studies
 from tests.doubles import dicomweb_phantom
+from tests.doubles.evidence_room import evidence_room
 from tests.doubles.instances import encode, entry
 from tests.doubles.people import CHEAP, PASSWORD
 from tests.doubles.record import MemoryRecord
@@ -79,7 +80,9 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
     app = web.Application(middlewares=[problems, same_origin])
     app.on_response_prepare.append(add_headers)
     app.add_routes(dicomweb_routes(archive, access.scope))
-    app.add_routes(portal_routes(worklist, desk, access, archive, book))
+    app.add_routes(
+        portal_routes(worklist, desk, access, archive, book, evidence_room(database, archive.store, CLOCK))
+    )
     server = TestServer(app, host="localhost")  # a browser keeps Secure cookies of localhost without TLS
     await server.start_server(shutdown_timeout=0.1)
     try:

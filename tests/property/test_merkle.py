@@ -54,3 +54,10 @@ def test_the_frontier_is_the_recursive_definition(entries):
 
     hashes = [merkle.leaf_hash(entry) for entry in entries]
     assert merkle.root(hashes) == defined(hashes)
+
+
+@given(st.data(), st.integers(1, 300))
+def test_many_proofs_at_once_are_those_of_the_recursive_definition(data, size):
+    tree = leaves(size, 0)
+    wanted = data.draw(st.lists(st.integers(0, size - 1), max_size=10))
+    assert merkle.inclusion_proofs(wanted, tree) == [merkle.inclusion_proof(one, tree) for one in wanted]

@@ -1,5 +1,5 @@
 // The one door to the hub: every request of the portal goes through here.
-import type { Body, Case, CaseDetail, Draft, Report, Saved, Session } from './types.ts';
+import type { Body, Case, CaseDetail, Custody, Draft, Report, Saved, Session } from './types.ts';
 
 /** An answer that is not a success, or no answer at all (status 0). */
 export class ApiError extends Error {
@@ -105,6 +105,7 @@ export const api = {
     call<Report>('POST', `${ofCase(id)}/sign`, { revision, passphrase }),
   addendum: (id: number, body: Body, passphrase: string) =>
     call<Report>('POST', `${ofCase(id)}/addendum`, { body, passphrase }),
+  custody: (id: number) => call<Custody>('GET', `${ofCase(id)}/custody`),
   report: (id: string) => call<Report>('GET', `/api/reports/${encodeURIComponent(id)}`),
   admin: <T>(table: string) => call<T>('GET', `/api/admin/${table}`),
 };

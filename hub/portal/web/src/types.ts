@@ -17,6 +17,22 @@ export interface Session {
   second_factor: 'enrolled' | 'required' | 'none';
 }
 
+export interface CustodyMoment {
+  at: string;
+  event: string;
+  facts: Record<string, string | number>;
+  entry: number | null;
+  words: string;
+}
+
+export interface Custody {
+  instances: number;
+  parcels: number;
+  witnesses: string[];
+  log: { origin: string; size: number; root: string };
+  timeline: CustodyMoment[];
+}
+
 export interface Patient {
   name: string;
   id: string;

@@ -31,6 +31,7 @@ OPEN_SETS = (
     "report",
     "admin",
     "age",
+    "custody",
     "images",
 )
 

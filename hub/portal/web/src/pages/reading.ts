@@ -10,6 +10,8 @@ import { clock, day, personName, span } from '../format.ts';
 import { Localised, language, t, word } from '../i18n.ts';
 import { images } from '../parts/case-row.ts';
 import '../parts/conflict-dialog.ts';
+import '../parts/custody-dialog.ts';
+import type { CustodyDialog } from '../parts/custody-dialog.ts';
 import type { ConflictDialog } from '../parts/conflict-dialog.ts';
 import '../parts/editor.ts';
 import { modalityChip } from '../parts/modality.ts';
@@ -48,6 +50,7 @@ export class Reading extends Localised {
   @query('tr-sign.addendum') private adding!: SignDialog;
   @query('tr-return') private returning!: ReturnDialog;
   @query('tr-conflict') private conflict!: ConflictDialog;
+  @query('tr-custody') private custody!: CustodyDialog;
   @query('tr-prior-report') private priorReport!: PriorReportDialog;
 
   static override styles = [shared, readingStyles];
@@ -256,6 +259,7 @@ export class Reading extends Localised {
         ${this.warnings(detail).map((warning) => html`<p class="notice warn">${warning}</p>`)}
         <tr-facts .detail=${detail}
           @compare=${(event: CustomEvent<string>) => (this.viewer = comparing(detail.viewer, event.detail))}
+          @show-custody=${() => void this.custody.load(detail.id)}
           @read-prior=${(event: CustomEvent<string>) => void this.priorReport.load(event.detail)}></tr-facts>
         ${detail.reports.map((report) => html`<tr-report .report=${report}></tr-report>`)}
         ${this.keeper
@@ -312,6 +316,7 @@ export class Reading extends Localised {
         : nothing}
       <tr-return .send=${this.sendBack}></tr-return>
       <tr-prior-report></tr-prior-report>
+      <tr-custody></tr-custody>
     `;
   }
 

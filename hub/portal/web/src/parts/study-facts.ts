@@ -96,10 +96,11 @@ export class StudyFacts extends Localised {
           ${why.map((reason) => html`<li>${reason}</li>`)}
         </ul>
       </details>
+      <p><button type="button" @click=${() => this.tell('show-custody', '')}>${t('custody.show')}…</button></p>
     `;
   }
 
-  private tell(name: 'compare' | 'read-prior', value: string): void {
+  private tell(name: 'compare' | 'read-prior' | 'show-custody', value: string): void {
     this.dispatchEvent(new CustomEvent<string>(name, { detail: value }));
   }
 

@@ -1,0 +1,150 @@
+"""An edge follows the hub's custody log over the real line, cosigns what grew, and cries out at another history."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import delete, select, update
+
+from edge.enroll import enroll
+from edge.hub_client import HubClient
+from edge.witness import Witness
+from gateway import canonical
+from gateway.clock import SystemClock
+from gateway.custody import merkle
+from gateway.custody.checkpoint import NoteVerifier, open_checkpoint
+from gateway.custody.witness import WITNESS_KEY_KIND, cosign, open_cosignature, say_key
+from gateway.envelope.record import base64_text
+from gateway.errors import NotAllowed, Refused, Unverified
+from hub.custody import CustodyLog
+from hub.tables.custody import checkpoints, cosignatures, custody, witness_alerts, witnesses
+from hub.witnesses import Witnesses, witness_routes
+from tests.doubles.small_hub import SmallHub, small_hub
+
+CLOCK = SystemClock()
+
+
+class Scene:
+    def __init__(self, hub: SmallHub, log: CustodyLog, client: HubClient, data: Path) -> None:
+        self.hub, self.log, self.client, self.data = hub, log, client, data
+        self.witness = Witness(data, client.identity, client, CLOCK)
+
+    async def add(self, *events: str) -> None:
+        async with self.hub.database.writing() as connection:
+            for event in events:
+                await self.log.append(connection, event, site="H001", subject="0" * 64)
+
+    async def rows(self, table):
+        async with self.hub.database.reading() as connection:
+            return (await connection.execute(select(table))).mappings().all()
+
+
+@asynccontextmanager
+async def scene(folder: Path):
+    logs: list[CustodyLog] = []
+
+    def routes(hub: SmallHub):
+        keys = hub.keys
+        logs.append(CustodyLog(hub.database, keys.checkpoint_signer, CLOCK))
+        station = Witnesses(
+            hub.database, logs[0], keys.checkpoint_signer, lambda: keys.receipt_signer, keys.trust, CLOCK
+        )
+        return witness_routes(station)
+
+    async with small_hub(folder, routes) as hub:
+        identity = await enroll(await hub.invitation(), folder / "edge", CLOCK)
+        async with HubClient(identity, CLOCK) as client:
+            yield Scene(hub, logs[0], client, folder / "edge")
+
+
+async def test_a_growing_log_is_cosigned_and_every_line_verifies(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        assert await at.witness.look() == 0  # nothing was logged yet
+        await at.add("one")
+        assert await at.witness.look() == 1
+        await at.add("two", "three")
+        again = Witness(at.data, at.client.identity, at.client, CLOCK)  # after a restart
+        assert await again.look() == 3
+        assert again.alarm == ""
+        notes = {row["size"]: row["note"] for row in await at.rows(checkpoints)}
+        (known,) = await at.rows(witnesses)
+        lines = await at.rows(cosignatures)
+        assert [row["size"] for row in lines] == [1, 3]
+        key = NoteVerifier.parse(json.loads(_payload(known["statement"]))["key"])
+        for row in lines:
+            state = open_checkpoint(notes[row["size"]], [at.hub.keys.checkpoint_signer.verifier])
+            assert open_cosignature(row["line"], state, key).name == "telerad/site/H001/edge/1"
+        with pytest.raises(Unverified):
+            open_cosignature(lines[0]["line"], state, key)
+
+
+def _payload(statement: bytes) -> bytes:
+    from gateway.envelope.signature import Statement
+
+    return Statement.from_bytes(statement).payload
+
+
+async def test_attack_27_a_rewritten_history_is_noticed_and_told(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        await at.add("one", "two")
+        assert await at.witness.look() == 2
+        leaf = {"position": 0, "event": "lie", "at": "", "site": "", "subject": "", "detail": {}}
+        text = canonical.dump(leaf)
+        async with at.hub.database.writing() as connection:  # whoever owns the hub owns its tables and keys
+            await connection.execute(
+                update(custody)
+                .where(custody.c.position == 0)
+                .values(leaf=text.decode(), leaf_hash=merkle.leaf_hash(text).hex())
+            )
+            await connection.execute(delete(cosignatures))
+            await connection.execute(delete(checkpoints))
+        at.log._frontier = merkle.Frontier()
+        await at.add("three")
+        assert await at.witness.look() == 0
+        assert "does not continue" in at.witness.alarm
+        assert not await at.rows(cosignatures)
+        (alert,) = await at.rows(witness_alerts)
+        assert (alert["site"], alert["edge"]) == ("H001", "1")
+        await at.witness.look()
+        assert len(await at.rows(witness_alerts)) == 1, "told once"
+
+
+async def test_a_log_that_lost_its_end_is_noticed(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        await at.add("one", "two", "three")
+        await at.witness.look()
+        async with at.hub.database.writing() as connection:
+            await connection.execute(delete(cosignatures))
+            await connection.execute(delete(checkpoints))
+            await connection.execute(delete(custody).where(custody.c.position == 2))
+        at.log._frontier = merkle.Frontier()
+        assert await at.witness.look() == 0
+        assert at.witness.alarm
+
+
+async def test_nobody_witnesses_for_another_edge_or_with_another_key(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        await at.add("one")
+        assert await at.witness.look() == 1
+        note = (await at.rows(checkpoints))[0]["note"]
+        state = open_checkpoint(note, [at.hub.keys.checkpoint_signer.verifier])
+        for name, refusal in (
+            ("telerad/site/H002/edge/1", NotAllowed),
+            ("telerad/site/H001/edge/1", NotAllowed),
+        ):
+            other = Ed25519PrivateKey.generate()
+            key = NoteVerifier(name, other.public_key().public_bytes_raw())
+            body = {
+                "key": base64_text(say_key(WITNESS_KEY_KIND, key, at.client.identity.signer, CLOCK.now())),
+                "line": cosign(state, name, other, CLOCK.now()),
+                "size": 1,
+            }
+            with pytest.raises(refusal):
+                await at.client.read("POST", "/v1/custody/cosign", data=canonical.dump(body))
+        with pytest.raises(Refused):
+            await at.client.read("POST", "/v1/custody/cosign", data=b'{"line":"x"}')
+        assert len(await at.rows(cosignatures)) == 1
