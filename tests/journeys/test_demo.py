@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from tests.interop import evidence_reader
 from tests.journeys.conftest import environment
 
 
@@ -29,8 +31,15 @@ def test_demo_check_proves_the_whole_loop(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr + logs
     assert "What was proven" in done.stdout
     assert "✗" not in done.stdout
-    for claim in ("took every instance", "holds what the scanner sent", "disk shows no patient"):
+    claims = ("took every instance", "holds what the scanner sent", "disk shows no patient", "every image is")
+    for claim in claims:
         assert claim in done.stdout
+    root = x509.load_pem_x509_certificate((tmp_path / "d" / "pki" / "root.pem").read_bytes())
+    evidence = (tmp_path / "d" / "H001-custody.json").read_bytes()
+    images, events, witnesses = evidence_reader.open_evidence(evidence, root)  # not our reader
+    assert images
+    assert {"parcel-stored", "case-open", "report-signed", "report-acknowledged"} <= set(events)
+    assert witnesses == ["spiffe://telerad/site/H001/edge/1"]
     assert not any("patient" in log.read_text().lower() for log in (tmp_path / "d" / "logs").iterdir())
 
 
