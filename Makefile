@@ -4,6 +4,7 @@
 #   make demo ARGS='--check --headless'        drive the loop, print what was proven, exit 0 or 1
 #   make test                                  format, lint, types, layers, tests with coverage
 #   make install                               only build .venv/ (then: .venv/bin/telerad --help)
+#   make audit                                 known vulnerabilities of what is pinned, where they can be asked
 #   make lock                                  renew the pinned, hashed requirements
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WEB := $(shell git ls-files hub/portal/web hatch_build.py build_steps 2>/dev/null)
 
-.PHONY: demo test check unit install lock screenshots clean
+.PHONY: demo test check unit install audit lock screenshots clean
 
 demo: $(VENV)/.installed
 	$(BIN)/telerad demo $(ARGS)
@@ -31,6 +32,9 @@ check: $(VENV)/.tested
 
 unit: $(VENV)/.tested
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+audit: $(VENV)/.tested
+	$(BIN)/python -m build_steps.audit requirements.lock requirements-dev.lock
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'

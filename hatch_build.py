@@ -26,7 +26,9 @@ class FrontEndHook(BuildHookInterface[BuilderConfig]):
         # The build front end loads this file by path: the folder it stands in is not on the path.
         sys.path.insert(0, self.root)
         try:
-            from build_steps.run import run
+            from build_steps.run import SCRATCH, run
+            from build_steps.sbom import NAME
         finally:
             sys.path.remove(self.root)
         run(Path(self.root), self.app.display_info)
+        build_data["sbom_files"].append(f"{SCRATCH}/{NAME}")  # PEP 770

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from build_steps import fonts, notices, portal, viewer
+from build_steps import fonts, notices, portal, sbom, viewer
 from build_steps.node import Node
 from build_steps.stamp import digest_of, is_fresh, press
 
@@ -52,6 +53,9 @@ class Build:
         notes = self.static / "THIRD-PARTY-NOTICES.txt"
         given = [steps / "notices.py", self.web / "ohif" / "NOTICES.txt", *lock]
         self.step("third-party notices", given, [notes], lambda _: self._notices(notes))
+        bill = self.root / SCRATCH / sbom.NAME
+        pins = [self.root / "requirements.lock", self.root / "pyproject.toml", *lock, steps / "sbom.py"]
+        self.step("bill of materials", pins, [bill], lambda _: self._bill(bill))
 
     def step(
         self, name: str, inputs: Iterable[Path], outputs: list[Path], work: Callable[[Path], None]
@@ -79,6 +83,12 @@ class Build:
 
     def _portal(self, scratch: Path) -> None:
         portal.build(self.node, self.web, self.static / "app")
+
+    def _bill(self, into: Path) -> None:
+        project = tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))["project"]
+        shipped = [viewer.PACKAGE, *fonts.PACKAGES]
+        npm_lock = self.web / "package-lock.json"
+        sbom.build(self.root / "requirements.lock", npm_lock, shipped, project["version"], into)
 
     def _notices(self, into: Path) -> None:
         notices.build(self.web, self.fonts, self.web / "ohif" / "NOTICES.txt", into)

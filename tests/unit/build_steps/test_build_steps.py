@@ -8,8 +8,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
-from build_steps import notices, viewer
+from build_steps import audit, fonts, notices, sbom, viewer
 from build_steps.faults import BuildFault
 from build_steps.registry import Package, check_integrity, extract
 from build_steps.stamp import digest_of, is_fresh, press
@@ -138,3 +140,33 @@ def test_the_notices_hold_no_copyleft() -> None:
     ]
     assert len(heads) > 200
     assert not [head for head in heads if "GPL" in head]
+
+
+def test_the_bill_of_materials_is_valid_and_names_every_pin(tmp_path: Path) -> None:
+    bill, lock = tmp_path / sbom.NAME, ROOT / "requirements.lock"
+    shipped = [viewer.PACKAGE, *fonts.PACKAGES]
+    sbom.build(lock, WEB / "package-lock.json", shipped, "1.2.3", bill)
+    text = bill.read_text("utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    names = {(one["purl"].split(":")[1].split("/")[0], one["name"]) for one in json.loads(text)["components"]}
+    pinned = {line.split("==")[0] for line in lock.read_text("utf-8").splitlines() if "==" in line}
+    assert {("pypi", name) for name in pinned} <= names
+    assert {("npm", "lit"), ("npm", "@ohif/app"), ("npm", "@expo-google-fonts/noto-sans")} <= names
+    assert all(one["hashes"] for one in json.loads(text)["components"])
+    sbom.build(lock, WEB / "package-lock.json", shipped, "1.2.3", tmp_path / "again")
+    again = json.loads((tmp_path / "again").read_text("utf-8"))
+    assert again["serialNumber"] == json.loads(text)["serialNumber"]
+    assert again["components"] == json.loads(text)["components"]
+
+
+def test_a_known_vulnerability_fails_the_audit_and_silence_is_told() -> None:
+    clean = {"name": "a", "version": "1", "vulns": []}
+    bad = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3"]}]}
+    skipped = {"name": "c", "skip_reason": "not found"}
+    assert audit.judge({"dependencies": [clean, skipped]})[0] == 0
+    code, words = audit.judge({"dependencies": [clean, bad]})
+    assert code == 1
+    assert "b 2: PYSEC-1, mended in 3" in words[-1]
+    for nothing in ({}, {"dependencies": [skipped]}):
+        code, words = audit.judge(nothing)
+        assert (code, "NOT DONE" in words[0]) == (0, True)
