@@ -40,7 +40,7 @@ async def test_the_message_reads_back_with_another_parser() -> None:
     assert str(observations["Impressions"][8]) == "AA"
 
 
-async def test_nothing_a_person_writes_can_begin_a_field_or_segment() -> None:
+async def test_attack_23_nothing_a_person_writes_can_begin_a_field_or_segment() -> None:
     found = await verified()
     nasty = "a|b^c&d~e\\f\rOBX|1|TX|x\x0b\x1c\x00"
     report = dataclasses.replace(
@@ -75,7 +75,7 @@ def test_messages_are_found_however_the_bytes_come(messages: list[bytes], step: 
     assert found == messages
 
 
-def test_frames_are_bounded_and_strict() -> None:
+def test_attack_23_frames_are_bounded_and_strict() -> None:
     with pytest.raises(Malformed, match="more than 10"):
         Deframer(10).feed(b"\x0b" + b"x" * 11)
     with pytest.raises(Malformed, match="outside"):

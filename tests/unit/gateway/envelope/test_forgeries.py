@@ -37,7 +37,7 @@ def open_all(forgery: Forgery) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", made())
-def test_forgery(name):
+def test_attack_11_forgery_is_refused(name):
     forgery = made()[name]
     if forgery.error is None:
         open_all(forgery)

@@ -122,7 +122,9 @@ def _replace_attachment(writer: IncrementalPdfFileWriter) -> None:
 
 
 @pytest.mark.parametrize("change", [_rotate_page, _draw_over_page, _add_page, _replace_attachment])
-def test_an_incremental_update_is_refused(change: Callable[[IncrementalPdfFileWriter], None]) -> None:
+def test_attack_26_an_incremental_update_is_refused(
+    change: Callable[[IncrementalPdfFileWriter], None],
+) -> None:
     writer = IncrementalPdfFileWriter(io.BytesIO(signed()))
     change(writer)
     out = io.BytesIO()
