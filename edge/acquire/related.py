@@ -103,7 +103,7 @@ class _Source:
             if found >= 0:
                 while len(self._buffer) < found + size + 2:
                     await self._more()
-                if self._buffer[found + size : found + size + 1] .startswith((b"\r", b"-", b" ", b"\t")):
+                if self._buffer[found + size : found + size + 1].startswith((b"\r", b"-", b" ", b"\t")):
                     break
                 at = found + size  # the boundary is the beginning of something longer
                 continue

@@ -144,7 +144,10 @@ class Visit:
         if verdict.keep and known[1] and self._digests.get(known[1], digest) != digest:
             text = "a different instance of the same UID came before it"
             verdict = Verdict(Status.DUPLICATE, keep=False, flaw=text)
-        taken = Taken(verdict.status, *known, study, verdict.flaw)
+        words = verdict.flaw
+        if verdict.status is Status.NOT_UNDERSTOOD and not own[1]:
+            words = "no SOP Instance UID can be read" + (f" ({flaw})" if flaw else "")
+        taken = Taken(verdict.status, *known, study, words)
         if verdict.status is Status.NOT_UNDERSTOOD or not verdict.keep:
             log.warning("refused", visit=self.ident, instance=known[1], reason=verdict.flaw)
             return taken

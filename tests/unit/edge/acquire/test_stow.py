@@ -184,7 +184,12 @@ async def test_a_full_disk_asks_to_wait(world):
 
 @pytest.mark.parametrize(
     "kind",
-    ["application/json", 'multipart/related; type="application/dicom+json"; boundary=cut', "multipart/mixed", ""],
+    [
+        "application/json",
+        'multipart/related; type="application/dicom+json"; boundary=cut',
+        "multipart/mixed",
+        "",
+    ],
 )
 async def test_other_media_types_are_refused(world, kind):
     async with serving(world) as client:
