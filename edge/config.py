@@ -235,7 +235,8 @@ class Console:
 
     host: str = "127.0.0.1"
     port: int = 8081
-    passcode: Path | None = None  # a file with a pass-code, asked for by the page; null: none
+    passcode: Path | None = None  # a file with a pass-code, asked for once a browser; null: none
+    names: tuple[str, ...] = ()  # host names browsers use for this machine, besides its own
 
 
 @dataclass(frozen=True, slots=True)

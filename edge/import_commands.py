@@ -117,9 +117,9 @@ def _progress(done: int, total: int) -> None:
 def _tell(told: dict[str, Any]) -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    print(
-        f"{told['kept']} instances of {len(told['studies'])} studies are kept, {told['skipped']} files skipped"
-    )
+    print(f"{told['kept']} instances of {len(told['studies'])} studies are kept")
+    if told["skipped"]:
+        print(f"{told['skipped']} files are no DICOM and were left out")
     for words in told["problems"]:
         print(f"  {words}")
     if told["refused"]:

@@ -49,7 +49,10 @@ _CONVERSION = {Kind.FILM: "DF", Kind.PHOTO: "DI", Kind.SCREEN: "WSD", Kind.PAPER
 _MODALITY = {Kind.FILM: "OT", Kind.PHOTO: "XC", Kind.SCREEN: "OT", Kind.PAPER: "OT"}
 SCANNED = (Kind.FILM, Kind.PAPER)
 UNPAIRED = frozenset(
-    ["CHEST", "ABDOMEN", "PELVIS", "SKULL", "HEAD", "NECK", "SPINE", "CSPINE", "TSPINE", "LSPINE", "SSPINE", "COCCYX", "HEART", "BRAIN"]
+    (
+        *("CHEST", "ABDOMEN", "PELVIS", "SKULL", "HEAD", "BRAIN", "NECK", "HEART"),
+        *("SPINE", "CSPINE", "TSPINE", "LSPINE", "SSPINE", "COCCYX"),
+    )
 )
 """Body parts of which there is one (PS3.16 Annex L), as the page offers them."""
 

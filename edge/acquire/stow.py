@@ -21,6 +21,7 @@ import asyncio
 import hmac
 import ipaddress
 import json
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,7 +31,7 @@ from aiohttp import web
 
 from edge.acquire.related import TooLarge, media_type, parts
 from edge.acquire.visit import Source, Taken, Visit
-from edge.config import Ingest, Sender, Stow
+from edge.config import DicomTls, Ingest, Sender, Stow
 from edge.spool.spool import Spool
 from edge.verdict import Status
 from gateway.clock import Clock
@@ -125,6 +126,23 @@ def stow_app(spool: Spool, clock: Clock, config: Stow, ingest: Ingest) -> web.Ap
     app = web.Application()
     app.add_routes([web.post("/studies", store.post), web.post("/studies/{study}", store.post)])
     return app
+
+
+def web_tls(config: DicomTls | None) -> ssl.SSLContext | None:
+    """TLS for the web application, 1.2 or newer (BCP 195). Raises UsageError if the files cannot be used."""
+    if config is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM")
+    try:
+        context.load_cert_chain(config.certificate, config.key)
+        if config.client_ca is not None:
+            context.load_verify_locations(config.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"acquire.stow.tls: {error}") from error
+    return context
 
 
 class _Store:

@@ -9,7 +9,7 @@ in ``NAME.why``. Nothing is ever overwritten or deleted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,6 +28,12 @@ UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", 
 log = logger("edge.acquire")
 
 Mark = tuple[int, int]  # size, time of change in nanoseconds
+
+
+def watches_of(folders: Sequence[Folder], spool: Spool, clock: Clock, data: Path) -> dict[str, Watch]:
+    """A watch for each configured folder, by its place in the configuration."""
+    memory = data / "acquire"
+    return {str(number): Watch(spool, clock, one, memory) for number, one in enumerate(folders, 1)}
 
 
 class Watch:
