@@ -58,6 +58,7 @@ def console_app(
         [
             web.get("/", console.page),
             web.get("/style.css", console.style),
+            web.get("/favicon.ico", console.icon),
             web.get("/status.json", console.status),
             web.get("/metrics", console.metrics),
             web.get("/healthz", console.health),
@@ -97,6 +98,10 @@ class _Console:
 
     async def style(self, request: web.Request) -> web.Response:
         return web.Response(text=STYLE, content_type="text/css")
+
+    async def icon(self, request: web.Request) -> web.Response:
+        """There is none; browsers ask all the same."""
+        return web.Response(status=204)
 
     async def status(self, request: web.Request) -> web.Response:
         link = self._link()

@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.errors import UsageError
 
 COOKIE = "session"
-OPEN_PATHS = frozenset(("/login", "/style.css", "/healthz", "/metrics"))
+OPEN_PATHS = frozenset(("/login", "/style.css", "/favicon.ico", "/healthz", "/metrics"))
 TRIES, PAUSE_SECONDS = 5, 60.0
 """So many wrong pass-codes, then none is looked at for so long."""
 
@@ -23,7 +23,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none, browsers send forms from Origin: null
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
@@ -120,8 +120,7 @@ class Guard:
 
 def check_same_origin(request: web.Request) -> None:
     """Raises HTTPForbidden unless the request comes from this page itself (RFC 6454; Fetch Metadata)."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        raise web.HTTPForbidden(text="only from the console's own page\n")
+    told = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin")
-    if origin is not None and origin.partition("://")[2] != request.host:
+    if told != "same-origin" or (origin is not None and origin.partition("://")[2] != request.host):
         raise web.HTTPForbidden(text="only from the console's own page\n")
