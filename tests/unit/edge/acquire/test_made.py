@@ -2,6 +2,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from io import BytesIO
@@ -121,8 +122,7 @@ EVERYTHING = {
     "mixed tiff pages": (tiff(shades(), shades("L"), shades("RGB", (20, 20))), {"kind": Kind.PAPER}),
     "pdf": (pdf(3), {}),
     "pdf of paper": (pdf(), {"kind": Kind.PAPER, "description": ""}),
-    "little told": (saved(shades(), "JPEG"), {name: "" for name in
-        ("birth_date", "sex", "accession", "description", "modality", "body_part", "laterality")}),
+    "little told": (saved(shades(), "JPEG"), dict.fromkeys(("birth_date", "sex", "accession", "description", "modality", "body_part", "laterality"), "")),
 }  # fmt: skip
 
 
@@ -136,7 +136,9 @@ def test_dciodvfy_finds_no_error(name, tmp_path):
         dataset = dcmread(BytesIO(wrap("1.2", "1.2", one.transfer_syntax_uid) + one.data))
         head = wrap(dataset.SOPClassUID, dataset.SOPInstanceUID, one.transfer_syntax_uid)
         file.write_bytes(head + one.data)
-        judged = subprocess.run(["dciodvfy", "-new", file], capture_output=True, text=True, timeout=30)
+        judged = subprocess.run(
+            ["dciodvfy", "-new", file], capture_output=True, text=True, timeout=30, check=False
+        )
         errors = [line for line in judged.stderr.splitlines() if "Error" in line]
         assert errors == [], judged.stderr
 
@@ -266,7 +268,5 @@ def test_bent_bytes_are_refused_or_read_and_nothing_else(name, data):
     bent = bytearray(EVERYTHING[name][0])
     for _ in range(data.draw(st.integers(1, 6))):
         bent[data.draw(st.integers(0, len(bent) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(Malformed):
         make(bytes(bent))
-    except Malformed as error:
-        assert str(error)

@@ -14,14 +14,15 @@ from gateway.config import Bytes, Seconds
 from gateway.dicom.part10 import split
 from gateway.errors import ConfigError, UsageError
 from gateway.model import Priority
-from tests.doubles.acquired import CT, dataset, kept, notices, part10
+from tests.doubles.acquired import dataset, kept, notices, part10
 from tests.doubles.datasets import shared_files
 
+OPEN, NOBODY = Stow(open=True), Ingest()
 TYPE = 'multipart/related; type="application/dicom"; boundary=cut'
 
 
 @asynccontextmanager
-async def serving(world, config=Stow(open=True), ingest=Ingest()):
+async def serving(world, config=OPEN, ingest=NOBODY):
     async with TestClient(TestServer(stow_app(world.spool, world.clock, config, ingest))) as client:
         yield client
 
@@ -248,4 +249,3 @@ async def test_every_shared_file_is_answered(world):
                 status, _ = await post(client, multipart(file.read_bytes()))
             assert status in (200, 202, 409), file
     assert len(kept(world)) > len(files) // 2
-    assert CT

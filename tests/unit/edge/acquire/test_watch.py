@@ -97,9 +97,9 @@ def test_unfinished_names_links_and_pipes_are_left_alone(world, place, tmp_path)
     os.mkfifo(place / "pipe.dcm")
     for name in ("a.dcm.tmp", "a.part", ".hidden.dcm", "~a.dcm"):
         (place / name).write_bytes(part10())
-    names = sorted(os.listdir(place))
+    names = sorted(place.iterdir())
     assert look(watching(world, place), world) == 0
-    assert sorted(os.listdir(place)) == names
+    assert sorted(place.iterdir()) == names
 
 
 def test_a_full_disk_leaves_the_file_for_later(world, place):
