@@ -19,6 +19,7 @@ from gateway.clock import parse_rfc3339
 
 SHOWN_ITEMS = 30
 SHOWN_WARNINGS = 50
+FAR_DAYS = 999
 CERTIFICATE_DAYS = 14
 """A certificate that ends sooner is told loudly: it renews itself long before, if the hub can be reached."""
 
@@ -99,9 +100,8 @@ def _cards(status: SpoolStatus, until: datetime | None, now: datetime, language:
     since = say(language, "nothing")
     if oldest:
         since = say(language, "oldest", since=moment(parse_rfc3339(oldest), now))
-    days = (
-        "" if status.days_left is None else say(language, "days", days=f"{min(status.days_left, 9999):.0f}")
-    )
+    left = status.days_left
+    days = "" if left is None or left > FAR_DAYS else say(language, "days", days=f"{left:.0f}")
     room = days if status.accepting else say(language, "full")
     return (
         '<div class="cards">'

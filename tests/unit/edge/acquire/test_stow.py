@@ -1,15 +1,19 @@
 import asyncio
+import shutil
+import ssl
+import subprocess
 import warnings
 from contextlib import asynccontextmanager
 from io import BytesIO
 
 import pytest
+from aiohttp import ClientError, ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 
-from edge.acquire.stow import stow_app
-from edge.config import Ingest, Sender, Stow
+from edge.acquire.stow import stow_app, web_tls
+from edge.config import DicomTls, Ingest, Sender, Stow
 from gateway.config import Bytes, Seconds
 from gateway.dicom.part10 import split
 from gateway.errors import ConfigError, UsageError
@@ -249,3 +253,36 @@ async def test_every_shared_file_is_answered(world):
                 status, _ = await post(client, multipart(file.read_bytes()))
             assert status in (200, 202, 409), file
     assert len(kept(world)) > len(files) // 2
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_tls_with_and_without_the_senders_certificate(world, tmp_path):
+    certificate, key = tmp_path / "stow.crt", tmp_path / "stow.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    trusting = ssl.create_default_context(cafile=certificate)
+    for client_ca, shown, answered in (
+        (None, False, True),
+        (certificate, False, False),
+        (certificate, True, True),
+    ):
+        server = TestServer(stow_app(world.spool, world.clock, OPEN, NOBODY))
+        await server.start_server(ssl=web_tls(DicomTls(certificate, key, client_ca)))
+        if shown:
+            trusting.load_cert_chain(certificate, key)
+        url = f"https://127.0.0.1:{server.port}/studies"
+        async with ClientSession() as session:
+            try:
+                response = await session.post(
+                    url, data=part10(), headers={"Content-Type": "application/dicom"}, ssl=trusting
+                )
+                assert (response.status, answered) == (200, True)
+            except ClientError:
+                assert not answered
+        await server.close()
+    with pytest.raises(UsageError, match="acquire.stow.tls"):
+        web_tls(DicomTls(tmp_path / "none", key))
+    assert web_tls(None) is None
