@@ -255,14 +255,21 @@ async def test_every_shared_file_is_answered(world):
     assert len(kept(world)) > len(files) // 2
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-async def test_tls_with_and_without_the_senders_certificate(world, tmp_path):
+@pytest.fixture
+def certified(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
     certificate, key = tmp_path / "stow.crt", tmp_path / "stow.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
          "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
+    return certificate, key
+
+
+async def test_tls_with_and_without_the_senders_certificate(world, certified):
+    certificate, key = certified
     trusting = ssl.create_default_context(cafile=certificate)
     for client_ca, shown, answered in (
         (None, False, True),
@@ -283,6 +290,6 @@ async def test_tls_with_and_without_the_senders_certificate(world, tmp_path):
             except ClientError:
                 assert not answered
         await server.close()
-    with pytest.raises(UsageError, match="acquire.stow.tls"):
-        web_tls(DicomTls(tmp_path / "none", key))
+    with pytest.raises(UsageError, match=r"acquire\.stow\.tls"):
+        web_tls(DicomTls(certificate / "none", key))
     assert web_tls(None) is None

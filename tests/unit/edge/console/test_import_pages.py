@@ -116,6 +116,7 @@ async def test_other_pages_and_names_may_not_use_it(client):
         assert (await client.post("/import/medium", data={}, headers=headers)).status == 403
     for host in ("evil.example", "rebound.example:8081", "a.b.c"):
         assert (await client.get("/status.json", headers={"Host": host})).status == 421
+    assert (await client.get("/metrics", headers={"Host": "evil.example"})).status == 200
     for host in ("edge", "localhost:1", "192.0.2.7:8081", "[::1]:8081", "edge.local"):
         assert (await client.get("/", headers={"Host": host})).status == 200
 
