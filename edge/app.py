@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
 
+from edge.acquire.desk import ImportDesk
+from edge.acquire.stow import stow_app, web_tls
+from edge.acquire.watch import watches_of
 from edge.budget import Budgets
 from edge.config import EdgeConfig
 from edge.console.app import console_app
+from edge.console.guard import passcode_of
+from edge.console.sources import Sources
 from edge.downlink.deliver import deliveries_of
 from edge.downlink.poller import Downlink
 from edge.heartbeat import Heartbeat
@@ -85,10 +91,30 @@ async def _run(
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
     listener = DicomListener(settings.ingest, spool, clock)
-    console = console_app(spool, lambda: uplink.link, clock, uplink.blocked, lambda: reload.fault)
+    desk = ImportDesk(spool, clock, settings.acquire, settings.data)
+    watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
+    console = console_app(
+        spool,
+        lambda: uplink.link,
+        clock,
+        uplink.blocked,
+        lambda: reload.fault,
+        sources=Sources(
+            importer=desk,
+            reports=downlink.reports,
+            certificate_until=lambda: identity.certificate.not_valid_after_utc,
+            troubles=lambda: [watch.fault for watch in watches.values() if watch.fault],
+        ),
+        passcode=passcode_of(settings.console.passcode),
+        names=settings.console.names,
+    )
     await asyncio.to_thread(listener.start)
     try:
-        async with _listening(console, settings.console.host, settings.console.port):
+        async with AsyncExitStack() as sites:
+            await sites.enter_async_context(_listening(console, settings.console.host, settings.console.port))
+            if (stow := settings.acquire.stow) is not None:
+                app = stow_app(spool, clock, stow, settings.ingest)
+                await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
             log.info("edge runs", site=identity.site, port=listener.port)
             await supervise.run(
                 {
@@ -100,6 +126,8 @@ async def _run(
                     "renewal": Renewal(client, clock).run,
                     "witness": Witness(settings.data, identity, client, clock).run,
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
+                    "imports": desk.run,
+                    **{f"watch {name}": watch.run for name, watch in watches.items()},
                 }
             )
     finally:
@@ -107,8 +135,10 @@ async def _run(
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
-    """Serve the technician's page while the block runs.
+async def _listening(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Serve `app` while the block runs.
 
     Raises:
         UsageError: the address cannot be had.
@@ -116,7 +146,7 @@ async def _listening(app: web.Application, host: str, port: int) -> AsyncIterato
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.config import BitRate, Bytes, Seconds, TimeOfDay
 from gateway.model import Priority
@@ -19,6 +20,34 @@ class Sender:
     address: str | None = None  # IP address or CIDR network; none: any address
     priority: str = "routine"
     charset: str | None = None  # assumed where a dataset declares none, such as GB18030
+    time_zone: str | None = None  # of its clock, as in the IANA database, such as Asia/Shanghai
+    institution: str | None = None  # where it stands, if one edge serves several places
+    token: Path | None = None  # a file with its bearer token, for STOW-RS
+
+    def __post_init__(self) -> None:
+        """A time zone must be one."""
+        checked_zone(self.time_zone)
+
+    @property
+    def remarks(self) -> dict[str, str]:
+        """What the hub is told beside each of its instances."""
+        return remarks(self.charset, self.time_zone, self.institution)
+
+
+def checked_zone(name: str | None) -> None:
+    """Raises ValueError unless `name` is a time zone of the IANA database, or None."""
+    if name is None:
+        return
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise ValueError(f"time_zone {name!r} is not in the IANA database, such as Asia/Shanghai") from error
+
+
+def remarks(charset: str | None, time_zone: str | None, institution: str | None) -> dict[str, str]:
+    """The settings that are set, under the names the hub knows them by."""
+    told = {"charset": charset, "time_zone": time_zone, "institution": institution}
+    return {name: value for name, value in told.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +71,60 @@ class Ingest:
     tls: DicomTls | None = None
     accept_deflated: bool = False  # a deflate bomb unpacks a thousandfold
     max_associations: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Stow:
+    """STOW-RS for senders that speak the web instead of DIMSE. Its senders are those of ``ingest``."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # senders are on other machines; tokens and addresses guard it
+    port: int = 8042
+    open: bool = False  # true: accept anyone (demonstrations only)
+    tls: DicomTls | None = None
+    max_instance: Bytes = Bytes(1_000_000_000)  # held in memory until it is sealed
+    max_requests: int = 4
+    idle_timeout: Seconds = Seconds(60)
+
+
+class After(Enum):
+    """What becomes of a file whose instance is durable here."""
+
+    MOVE = "move"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder into which a device or a program writes DICOM files."""
+
+    path: Path
+    name: str = "FOLDER"  # stands for the AE title
+    priority: Priority = Priority.ROUTINE
+    charset: str | None = None
+    time_zone: str | None = None
+    institution: str | None = None
+    poll: Seconds = Seconds(5)
+    stable: Seconds = Seconds(10)  # a file is whole when it has not changed for so long
+    after: After = After.MOVE
+
+    def __post_init__(self) -> None:
+        """A time zone must be one."""
+        checked_zone(self.time_zone)
+
+    @property
+    def remarks(self) -> dict[str, str]:
+        """What the hub is told beside each instance from here."""
+        return remarks(self.charset, self.time_zone, self.institution)
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """The ways in beside the listener."""
+
+    stow: Stow | None = None
+    folders: tuple[Folder, ...] = ()
+    media: tuple[Path, ...] = (Path("/media"), Path("/mnt"))  # what below may be imported from the page
+    upload: Bytes = Bytes(500_000_000)  # of all files of one upload on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +235,8 @@ class Console:
 
     host: str = "127.0.0.1"
     port: int = 8081
+    passcode: Path | None = None  # a file with a pass-code, asked for once a browser; null: none
+    names: tuple[str, ...] = ()  # host names browsers use for this machine, besides its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +245,7 @@ class EdgeConfig:
 
     data: Path
     ingest: Ingest = field(default_factory=Ingest)
+    acquire: Acquire = field(default_factory=Acquire)
     spool: Spool = field(default_factory=Spool)
     uplink: Uplink = field(default_factory=Uplink)
     downlink: Downlink = field(default_factory=Downlink)

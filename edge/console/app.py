@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
 from edge.budget import Blocked
-from edge.console.facts import metrics, status_json
+from edge.console.facts import beside, metrics, status_json
+from edge.console.guard import COOKIE, Guard
+from edge.console.import_page import login_page
+from edge.console.imports import Imports
+from edge.console.language import language_of, remember
 from edge.console.outlook import outlook
 from edge.console.page import page
-from edge.console.words import LANGUAGES, choose
+from edge.console.sources import Sources
 from edge.spool.item import LinkState
 from edge.spool.spool import Spool
 from gateway.clock import Clock
@@ -19,13 +23,7 @@ from gateway.errors import Broken, Malformed
 from gateway.model import Priority, parcel_id
 
 STYLE = Path(__file__).with_name("style.css").read_text()
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+REFRESH_SECONDS = 10
 
 
 def console_app(
@@ -34,8 +32,12 @@ def console_app(
     clock: Clock,
     blocked: Callable[[Priority], Blocked | None] = lambda _: None,
     fault: Callable[[], str] = lambda: "",
+    *,
+    sources: Sources | None = None,
+    passcode: str = "",
+    names: Sequence[str] = (),
 ) -> web.Application:
-    """The application: ``/``, ``/status.json``, ``/metrics``, ``/healthz``.
+    """The application: ``/``, ``/import``, ``/status.json``, ``/metrics``, ``/healthz``.
 
     Args:
         spool: what is shown.
@@ -43,33 +45,31 @@ def console_app(
         clock: the time.
         blocked: what the budgets hold back now.
         fault: what is wrong with the changed configuration file.
+        sources: what is shown besides.
+        passcode: asked for once a browser; empty: none.
+        names: by which browsers may call this machine besides its own.
     """
-    console = _Console(spool, link, clock, blocked, fault)
-    app = web.Application(middlewares=[_with_headers], client_max_size=1024)
+    sources = sources or Sources()
+    guard = Guard(passcode, names, clock)
+    console = _Console(spool, link, clock, blocked, fault, sources)
+    app = web.Application(middlewares=[guard.middleware, remember], client_max_size=4096)
+    login = Login(guard)
     app.add_routes(
         [
             web.get("/", console.page),
             web.get("/style.css", console.style),
+            web.get("/favicon.ico", console.icon),
             web.get("/status.json", console.status),
             web.get("/metrics", console.metrics),
             web.get("/healthz", console.health),
             web.post("/held/{parcel}/release", console.release),
+            web.get("/login", login.page),
+            web.post("/login", login.enter),
         ]
     )
+    if sources.importer is not None:
+        app.add_routes(Imports(sources.importer, clock).routes())
     return app
-
-
-@web.middleware
-async def _with_headers(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        error.headers.update(SECURITY_HEADERS)
-        raise
-    response.headers.update(SECURITY_HEADERS)
-    return response
 
 
 class _Console:
@@ -80,31 +80,35 @@ class _Console:
         clock: Clock,
         blocked: Callable[[Priority], Blocked | None],
         fault: Callable[[], str],
+        sources: Sources,
     ) -> None:
         self._spool, self._link, self._clock = spool, link, clock
-        self._blocked, self._fault = blocked, fault
+        self._blocked, self._fault, self._sources = blocked, fault, sources
 
     async def page(self, request: web.Request) -> web.Response:
-        asked = request.query.get("lang", request.cookies.get("lang", ""))
-        language = choose(request.headers.get("Accept-Language", ""), asked)
-        link = self._link()
+        link, still = self._link(), request.query.get("still") == "1"
         status = await self._spool.status(link)
         ahead = outlook(status, link, self._blocked, self._fault())
-        text = page(status, link, self._clock.now(), language, ahead)
+        now, language = self._clock.now(), language_of(request)
+        text = page(status, link, now, language, ahead, self._sources, still=still)
         response = web.Response(text=text, content_type="text/html")
-        response.headers["Vary"] = "Accept-Language, Cookie"
-        if request.query.get("lang") in LANGUAGES:
-            response.set_cookie("lang", language, max_age=31_536_000, httponly=True, samesite="Strict")
+        if not still:
+            response.headers["Refresh"] = str(REFRESH_SECONDS)
         return response
 
     async def style(self, request: web.Request) -> web.Response:
         return web.Response(text=STYLE, content_type="text/css")
 
+    async def icon(self, request: web.Request) -> web.Response:
+        """There is none; browsers ask all the same."""
+        return web.Response(status=204)
+
     async def status(self, request: web.Request) -> web.Response:
         link = self._link()
         status = await self._spool.status(link)
         ahead = outlook(status, link, self._blocked, self._fault())
-        return web.json_response(status_json(status, link, self._clock.now(), studies=True, ahead=ahead))
+        facts = status_json(status, link, self._clock.now(), studies=True, ahead=ahead)
+        return web.json_response(facts | beside(self._sources))
 
     async def metrics(self, request: web.Request) -> web.Response:
         link = self._link()
@@ -121,14 +125,36 @@ class _Console:
         )
 
     async def release(self, request: web.Request) -> web.Response:
-        """A person says: try a held item again. Only from this page itself."""
-        if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-            raise web.HTTPForbidden(text="only from the console's own page\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.host:
-            raise web.HTTPForbidden(text="only from the console's own page\n")
+        """A person says: try a held item again."""
         try:
             await self._spool.release(parcel_id(request.match_info["parcel"]))
         except (Malformed, Broken) as error:
             raise web.HTTPConflict(text=f"{error}\n") from error
         raise web.HTTPSeeOther("/")
+
+
+class Login:
+    """Asks for the pass-code.
+
+    Args:
+        guard: knows it.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The form."""
+        text = login_page(language_of(request), wrong=False)
+        return web.Response(text=text, content_type="text/html")
+
+    async def enter(self, request: web.Request) -> web.Response:
+        """Let the right one in."""
+        given = str((await request.post()).get("passcode", ""))
+        session = self._guard.log_in(given) if self._guard.asks else None
+        if session is None:
+            text = login_page(language_of(request), wrong=True)
+            return web.Response(text=text, content_type="text/html", status=403)
+        response = web.Response(status=303, headers={"Location": "/"})
+        response.set_cookie(COOKIE, session, httponly=True, samesite="Strict")
+        return response

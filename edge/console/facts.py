@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from edge.console.outlook import Outlook
+from edge.console.sources import Sources
 from edge.spool.item import LinkState, SpoolItem
 from edge.spool.states import WAITING, State
 from edge.spool.status import Reason, SpoolStatus
@@ -61,6 +63,20 @@ def status_json(
     if studies:
         facts["studies"] = [_study(one, ahead) for one in status.studies]
     return facts
+
+
+def beside(sources: Sources) -> dict[str, Any]:
+    """What ``/status.json`` says besides the spool."""
+    until = sources.certificate_until()
+    return {
+        "certificate_until": None if until is None else rfc3339(until),
+        "troubles": list(sources.troubles()),
+        "warnings": [
+            {"study_uid": one.study_uid, "kind": one.kind, "words": one.words, "at": one.at}
+            for one in sources.warnings()
+        ],
+        "reports": [asdict(one) for one in sources.reports()],
+    }
 
 
 def _study(one: StudyProgress, ahead: Outlook) -> dict[str, Any]:

@@ -1,20 +1,27 @@
-"""The page as HTML. Pure. Every value is escaped; there is no script and no inline style."""
+"""The first page as HTML. Pure. Every value is escaped; there is no script and no inline style."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 
+from edge.console.layout import alert, frame, moment, table
 from edge.console.outlook import Outlook
+from edge.console.sources import Sources
 from edge.console.words import bytes_text, duration, say
+from edge.shown import ReportShown, StudyWarning
 from edge.spool.item import LinkState, SpoolItem
 from edge.spool.states import WAITING, State
 from edge.spool.status import Load, Reason, SpoolStatus, Why
 from edge.spool.view import StudyProgress
 from gateway.clock import parse_rfc3339
 
-REFRESH_SECONDS = 5
 SHOWN_ITEMS = 30
+SHOWN_WARNINGS = 50
+FAR_DAYS = 999
+CERTIFICATE_DAYS = 14
+"""A certificate that ends sooner is told loudly: it renews itself long before, if the hub can be reached."""
 
 
 def page(
@@ -23,38 +30,45 @@ def page(
     now: datetime,
     language: str,
     ahead: Outlook | None = None,
+    sources: Sources | None = None,
+    *,
+    still: bool = False,
 ) -> str:
-    """The whole page."""
-    ahead = ahead or Outlook()
-    other = "zh" if language == "en" else "en"
-    parts = [
-        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">',
-        f"<title>{escape(say(language, 'title'))}</title>",
-        '<link rel="stylesheet" href="/style.css"></head><body>',
-        f"<header><h1>{escape(say(language, 'title'))}</h1>",
-        f'<a href="/?lang={other}" lang="{other}">{escape(say(language, "other"))}</a></header>',
-        _fault(ahead.fault, language),
-        _hub(link, now, language),
-        _rate(link, ahead, language),
-        _cards(status, now, language),
-        _studies(status.studies, ahead, now, language),
-        _items(
-            [
-                *((item, None) for item in status.held),
-                *((item, ahead.reason(item, why, now)) for item, why in status.first),
-            ],
-            now,
-            language,
-        ),
-        f"<p><small>{escape(say(language, 'updated', now=_moment(now, now)))}</small></p></body></html>",
-    ]
-    return "".join(parts)
+    """The whole page; `still`: it does not look again by itself."""
+    ahead, sources = ahead or Outlook(), sources or Sources()
+    reports = {one.study_uid: one for one in reversed(sources.reports())}
+    body = "".join(
+        (
+            _fault(ahead.fault, language),
+            "".join(alert(words) for words in sources.troubles()),
+            _hub(link, now, language),
+            _rate(link, ahead, language),
+            _cards(status, sources.certificate_until(), now, language),
+            _warnings(status.studies, sources.warnings(), now, language),
+            _studies(status.studies, reports, ahead, now, language),
+            _reports(sources.reports(), now, language),
+            _items(
+                [
+                    *((item, None) for item in status.held),
+                    *((item, ahead.reason(item, why, now)) for item, why in status.first),
+                ],
+                now,
+                language,
+            ),
+            _updated(now, language, still=still),
+        )
+    )
+    return frame(body, language, here="/", nav=("import",) if sources.importer else ())
+
+
+def _updated(now: datetime, language: str, *, still: bool) -> str:
+    words = escape(say(language, "updated", now=now.astimezone().strftime("%H:%M:%S")))
+    path, key = ("/", "go_on") if still else ("/?still=1", "stand_still")
+    return f'<p><small>{words} <a href="{path}">{escape(say(language, key))}</a></small></p>'
 
 
 def _fault(fault: str, language: str) -> str:
-    return f'<p class="bad">{escape(say(language, "config_fault", words=fault))}</p>' if fault else ""
+    return alert(say(language, "config_fault", words=fault)) if fault else ""
 
 
 def _rate(link: LinkState | None, ahead: Outlook, language: str) -> str:
@@ -73,22 +87,21 @@ def _hub(link: LinkState | None, now: datetime, language: str) -> str:
         return f"<p>{escape(say(language, 'hub_online'))}</p>"
     seconds = 0 if link.next_try is None else round((link.next_try - now).total_seconds())
     words = [
-        say(language, "hub_away", since=_moment(link.since, now)),
+        say(language, "hub_away", since=moment(link.since, now)),
         say(language, "next_try", seconds=seconds) if seconds > 0 else say(language, "next_now"),
         link.reason,
     ]
-    return f'<p class="bad">{escape(" ".join(word for word in words if word))}</p>'
+    return alert(" ".join(word for word in words if word))
 
 
-def _cards(status: SpoolStatus, now: datetime, language: str) -> str:
+def _cards(status: SpoolStatus, until: datetime | None, now: datetime, language: str) -> str:
     waiting, held = status.load(*WAITING), status.load(State.HELD)
     oldest = status.oldest_waiting
     since = say(language, "nothing")
     if oldest:
-        since = say(language, "oldest", since=_moment(parse_rfc3339(oldest), now))
-    days = (
-        "" if status.days_left is None else say(language, "days", days=f"{min(status.days_left, 9999):.0f}")
-    )
+        since = say(language, "oldest", since=moment(parse_rfc3339(oldest), now))
+    left = status.days_left
+    days = "" if left is None or left > FAR_DAYS else say(language, "days", days=f"{left:.0f}")
     room = days if status.accepting else say(language, "full")
     return (
         '<div class="cards">'
@@ -107,7 +120,21 @@ def _cards(status: SpoolStatus, now: datetime, language: str) -> str:
             "",
             bad=not status.accepting,
         )
+        + _certificate(until, now, language)
         + "</div>"
+    )
+
+
+def _certificate(until: datetime | None, now: datetime, language: str) -> str:
+    if until is None:
+        return ""
+    days = (until - now).days
+    return _card(
+        say(language, "certificate"),
+        say(language, "days", days=max(0, days)),
+        say(language, "until", until=f"{until.astimezone():%Y-%m-%d}"),
+        "",
+        bad=days < CERTIFICATE_DAYS,
     )
 
 
@@ -121,26 +148,88 @@ def _count(load: Load, language: str) -> str:
     return say(language, "count", items=load.items, instances=load.instances, size=bytes_text(load.size))
 
 
-def _studies(studies: tuple[StudyProgress, ...], ahead: Outlook, now: datetime, language: str) -> str:
+def _warnings(
+    studies: Sequence[StudyProgress], warnings: Sequence[StudyWarning], now: datetime, language: str
+) -> str:
+    if not warnings:
+        return ""
+    known = {one.facts.study_uid: one for one in studies}
+    rows = []
+    for warning in sorted(warnings, key=lambda one: one.at, reverse=True)[:SHOWN_WARNINGS]:
+        study = known.get(warning.study_uid)
+        who = _who(study) if study else warning.study_uid
+        rows.append(
+            [
+                escape(who),
+                f'<span class="warn">{escape(warning.words)}</span>',
+                escape(moment(parse_rfc3339(warning.at), now)),
+            ]
+        )
+    return table("warnings", ("patient", "look_at", "found"), rows, language)
+
+
+def _who(one: StudyProgress) -> str:
+    return f"{one.facts.patient_name} {one.facts.patient_id}".strip()
+
+
+def _studies(
+    studies: tuple[StudyProgress, ...],
+    reports: Mapping[str, ReportShown],
+    ahead: Outlook,
+    now: datetime,
+    language: str,
+) -> str:
     if not studies:
         return ""
-    names = ("patient", "accession", "description", "modality", "priority", "received", "progress")
+    names = ("patient", "accession", "description", "modality", "priority", "received", "progress", "read")
     rows = []
     for one in studies:
-        bar = f'<progress max="{one.received}" value="{one.sent}"></progress> {one.sent}/{one.received}'
+        label = escape(say(language, "progress"))
+        bar = (
+            f'<progress aria-label="{label}" max="{one.received}" value="{one.sent}"></progress>'
+            f" {one.sent}/{one.received}"
+        )
         seconds = ahead.studies.get(one.facts.study_uid)
         if seconds is not None:
             bar += f" {escape(say(language, 'about', time=duration(seconds, language)))}"
         texts = (
-            f"{one.facts.patient_name} {one.facts.patient_id}".strip(),
+            _who(one),
             one.facts.accession,
             one.facts.description,
             one.facts.modality,
             say(language, one.priority.word),
-            _moment(parse_rfc3339(one.last_at), now),
+            moment(parse_rfc3339(one.last_at), now),
         )
-        rows.append([*(escape(text) for text in texts), bar])
-    return f"<h2>{escape(say(language, 'studies'))}</h2>{_table(names, rows, language)}"
+        report = reports.get(one.facts.study_uid)
+        rows.append([*(escape(text) for text in texts), bar, _read(report, now, language)])
+    return table("studies", names, rows, language)
+
+
+def _read(report: ReportShown | None, now: datetime, language: str) -> str:
+    if report is None:
+        return escape(say(language, "not_yet"))
+    text = say(language, f"report_{report.state}", at=moment(parse_rfc3339(report.at), now))
+    return f'<span class="{"bad" if report.state == "refused" else "good"}">{escape(text)}</span>'
+
+
+def _reports(reports: Sequence[ReportShown], now: datetime, language: str) -> str:
+    """Reports that somebody should know of: not everywhere yet, or from before the last start."""
+    rows = []
+    for one in reports:
+        if one.study_uid and not one.waiting and not one.reason:
+            continue  # said in the row of its study
+        lacking = "; ".join(f"{name}: {words}".rstrip(": ") for name, words in one.waiting)
+        rows.append(
+            [
+                escape(one.report_id[:8]),
+                _read(one, now, language),
+                escape(", ".join(one.delivered)),
+                escape("; ".join(text for text in (one.reason, lacking) if text)),
+            ]
+        )
+    if not rows:
+        return ""
+    return table("reports", ("report", "state", "delivered_to", "lacking"), rows[:SHOWN_ITEMS], language)
 
 
 def _items(items: list[tuple[SpoolItem, Reason | None]], now: datetime, language: str) -> str:
@@ -158,13 +247,13 @@ def _items(items: list[tuple[SpoolItem, Reason | None]], now: datetime, language
             [
                 escape(item.modality or (say(language, "notice") if not item.instances else "")),
                 escape(say(language, item.priority.word)),
-                escape(_moment(parse_rfc3339(item.received_at), now)),
+                escape(moment(parse_rfc3339(item.received_at), now)),
                 escape(bytes_text(item.sealed_size)),
                 reason,
             ]
         )
     names = ("modality", "priority", "received", "size", "why")
-    return f"<h2>{escape(say(language, 'items'))}</h2>{_table(names, rows, language)}"
+    return table("items", names, rows, language)
 
 
 def explain(why: Reason, now: datetime, language: str) -> str:
@@ -173,23 +262,6 @@ def explain(why: Reason, now: datetime, language: str) -> str:
     if why.next_try is not None and why.next_try > now:
         seconds = round((why.next_try - now).total_seconds())
         following = f"{seconds} s" if language == "zh" else f"in {seconds} s"
-    since = "" if why.since is None else _moment(why.since, now)
+    since = "" if why.since is None else moment(why.since, now)
     text = say(language, f"why_{why.why.value}", since=since, next=following, words=why.words)
     return text.rstrip(":： ")
-
-
-def _table(names: tuple[str, ...], rows: list[list[str]], language: str) -> str:
-    heads = [escape(say(language, name)) for name in names]
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    lines = []
-    for row in rows:
-        cells = zip(heads, row, strict=True)
-        lines.append("".join(f'<td data-name="{name}">{cell}</td>' for name, cell in cells))
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _moment(moment: datetime, now: datetime) -> str:
-    """Time of day at the hospital, with the date if it is another day's."""
-    local = moment.astimezone()
-    return local.strftime("%H:%M" if local.date() == now.astimezone().date() else "%Y-%m-%d %H:%M")

@@ -54,6 +54,104 @@ about | about {time} | 约 {time}
 config_fault | The changed configuration is faulty: {words} | 新配置有误，仍用旧配置：{words}
 updated | State of {now} | 截至 {now}
 other | 中文 | English
+waits | What waits | 待传状态
+pages | Pages | 页面
+import | Import | 导入
+stand_still | Stop refreshing | 停止自动刷新
+go_on | Refresh by itself again | 恢复自动刷新
+certificate | Certificate | 证书
+until | until {until} | 有效期至 {until}
+warnings | Please look at these | 请检查
+look_at | What to look at | 检查内容
+found | Found | 发现时间
+read | Report | 报告
+not_yet | not yet | 尚无
+report_listed | signed, on its way, {at} | 已签发，传输中，{at}
+report_verified | signed and here since {at}, being delivered | 已签发，{at} 收到，正在送达
+report_delivered | delivered {at} | {at} 已送达
+report_acknowledged | delivered {at} | {at} 已送达
+report_refused | refused {at} | {at} 被拒绝
+reports | Reports | 报告
+report | Report | 报告
+state | State | 状态
+delivered_to | Delivered to | 已送达
+lacking | Still missing | 尚未送达
+import_files | Pictures, PDF or DICOM files | 图片、PDF 或 DICOM 文件
+files | Files | 文件
+files_hint | JPEG, PNG, TIFF, PDF, DICOM; at most {size}. | JPEG、PNG、TIFF、PDF、DICOM；合计不超过 {size}。
+patient_hint | For pictures and PDF; DICOM files keep their own. | 图片和 PDF 必填；DICOM 文件保留自身信息。
+order | Order | 申请单
+patient_name | Name (family^given) | 姓名（姓^名）
+patient_id | Patient ID | 患者编号
+birth_date | Date of birth | 出生日期
+sex | Sex | 性别
+sex_ | unknown | 未知
+sex_M | male | 男
+sex_F | female | 女
+sex_O | other | 其他
+kind | What it shows | 内容类型
+kind_film | a film that was scanned or photographed | 扫描或翻拍的胶片
+kind_photo | a photograph of the patient | 患者照片
+kind_screen | the screen or output of a device | 设备屏幕或输出
+kind_paper | a sheet of paper | 纸质单据
+body_part | Body part | 部位
+laterality | Side | 侧别
+laterality_ | not told | 未指明
+laterality_L | left | 左
+laterality_R | right | 右
+laterality_B | both | 双侧
+modality_ | not told | 未指明
+modality_CR | CR X-ray | CR X 线
+modality_DX | DX X-ray | DX X 线
+modality_CT | CT | CT
+modality_MR | MR | MR
+modality_US | Ultrasound | 超声
+modality_XA | Angiography | 血管造影
+modality_RF | Fluoroscopy | 透视
+modality_MG | Mammography | 乳腺 X 线
+modality_NM | Nuclear medicine | 核医学
+modality_ES | Endoscopy | 内镜
+modality_ECG | ECG | 心电图
+modality_OT | other | 其他
+body_part_ | not told | 未指明
+body_part_CHEST | chest | 胸部
+body_part_ABDOMEN | abdomen | 腹部
+body_part_HEAD | head | 头部
+body_part_NECK | neck | 颈部
+body_part_CSPINE | cervical spine | 颈椎
+body_part_TSPINE | thoracic spine | 胸椎
+body_part_LSPINE | lumbar spine | 腰椎
+body_part_PELVIS | pelvis | 骨盆
+body_part_HIP | hip | 髋关节
+body_part_KNEE | knee | 膝关节
+body_part_ANKLE | ankle | 踝关节
+body_part_FOOT | foot | 足
+body_part_SHOULDER | shoulder | 肩关节
+body_part_ELBOW | elbow | 肘关节
+body_part_WRIST | wrist | 腕关节
+body_part_HAND | hand | 手
+body_part_BREAST | breast | 乳腺
+body_part_HEART | heart | 心脏
+import_now | Import | 导入
+import_medium | CD, DVD or USB stick | 光盘或 U 盘
+no_medium | None is there. Put one in, then load this page again. | 未发现光盘或 U 盘。插入后请刷新本页。
+imports | Imports since the last start | 本次启动以来的导入
+started | Started | 开始
+from | From | 来源
+outcome | Outcome | 结果
+import_runs | {done} of {total} files read | 已读取 {done}/{total} 个文件
+import_done | done: {kept} kept, {refused} refused | 完成：保存 {kept} 幅影像，拒绝 {refused} 个文件
+import_broken | ended early: {kept} images kept | 提前结束：已保存 {kept} 幅影像
+import_fault | Ended early, may be tried again: {words} | 提前结束，可再次导入：{words}
+import_more | Back to importing | 返回导入
+progress_label | Files read | 已读取文件
+problems | Not taken, or flawed | 未导入或有缺陷
+skipped | {count} other files were left out. | 已略过 {count} 个其他文件。
+form_fault | Please correct: {words} | 请更正：{words}
+too_large | more than {limit} MB at once | 一次超过 {limit} MB
+passcode | Pass-code | 口令
+passcode_wrong | That was not the pass-code. | 口令错误。
+log_in | Enter | 进入
 count | {items} parcels, {instances} images, {size} | {items} 个包，{instances} 幅影像，{size}
 """
 

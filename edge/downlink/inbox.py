@@ -7,6 +7,7 @@ knows. No patient data: identifiers, names of destinations, their words.
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from edge.downlink.states import Event, Stage, State, step, summary
 from gateway import durable
 from gateway.errors import Broken
 from gateway.report.delivery import MAX_DETAIL
+
+SHOWN = 50
+"""Finished deliveries kept at hand for the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +112,18 @@ class Inbox:
 
     Args:
         folder: such as ``data/downlink``; created if it is not there.
+
+    Attributes:
+        finished: those that ended last, the newest last.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._done = folder, folder / "done"
         durable.make_folder(self._done)
         durable.sweep(folder)
+        self.finished: deque[Entry] = deque(maxlen=SHOWN)
+        newest = sorted(self._done.glob("*.json"), key=lambda file: file.stat().st_mtime)[-SHOWN:]
+        self.finished.extend(Entry.from_bytes(file.read_bytes()) for file in newest)
         self._entries = {
             file.stem: Entry.from_bytes(file.read_bytes()) for file in sorted(folder.glob("*.json"))
         }
@@ -149,4 +159,5 @@ class Inbox:
         file = self._folder / f"{entry.delivery_id}.json"
         durable.replace(self._done / file.name, entry.to_bytes())
         durable.remove(file)
+        self.finished.append(entry)
         del self._entries[entry.delivery_id]

@@ -27,9 +27,14 @@ class Hub(Protocol):
 
 
 class Packages:
-    """Fetches and judges."""
+    """Fetches and judges.
+
+    Attributes:
+        studies: delivery → Study Instance UID, of what was opened since the start.
+    """
 
     def __init__(self, hub: Hub, identity: EdgeIdentity, clock: Clock) -> None:
+        self.studies: dict[str, str] = {}
         self._hub, self._identity, self._clock = hub, identity, clock
         self._kept: OrderedDict[str, Verified] = OrderedDict()
         self._lock = asyncio.Lock()
@@ -48,6 +53,7 @@ class Packages:
                 site, trust, now = self._identity.site, self._identity.trust, self._clock.now()
                 found = await cpu.run(open_package, package, delivery, site, trust, now)
                 self._kept[delivery] = found
+                self.studies[delivery] = found.manifest.study_uid
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(delivery)

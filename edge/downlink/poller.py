@@ -13,8 +13,10 @@ from edge.downlink.courier import Courier
 from edge.downlink.deliver import Delivery
 from edge.downlink.inbox import Entry, Inbox
 from edge.downlink.packages import Hub, Packages
+from edge.downlink.states import Stage
 from edge.downlink.teller import Teller
 from edge.identity import EdgeIdentity
+from edge.shown import ReportShown
 from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import DataError, Malformed, Refused, Unavailable
@@ -69,6 +71,28 @@ class Downlink:
         async with asyncio.TaskGroup() as group:
             for service in (self._poll, self._teller.run, *(courier.run for courier in self._couriers)):
                 group.create_task(service())
+
+    def reports(self) -> list[ReportShown]:
+        """Reports under way and delivered of late, the newest first; studies by what was opened here."""
+        entries = [*self._inbox.finished, *self._inbox.open()]
+        return [
+            ReportShown(
+                report_id=entry.report_id,
+                study_uid=self._packages.studies.get(entry.delivery_id, ""),
+                state=entry.state.value,
+                at=max([one.at for one in entry.destinations.values()] + [entry.queued_at]),
+                delivered=tuple(
+                    name for name, one in sorted(entry.destinations.items()) if one.stage is Stage.DELIVERED
+                ),
+                waiting=tuple(
+                    (name, one.detail)
+                    for name, one in sorted(entry.destinations.items())
+                    if one.stage is not Stage.DELIVERED
+                ),
+                reason=entry.reason,
+            )
+            for entry in reversed(entries)
+        ]
 
     def status(self) -> dict[str, Any]:
         """What is under way, for the console: no patient data in it."""

@@ -181,10 +181,7 @@ class Reception:
 
 
 def _remarks(verdict: Verdict, visit: Visit) -> dict[str, str]:
-    remarks = {"flaw": verdict.flaw[:1000]} if verdict.flaw else {}
-    if visit.sender.charset:
-        remarks["charset"] = visit.sender.charset
-    return remarks
+    return {**visit.sender.remarks, **({"flaw": verdict.flaw[:1000]} if verdict.flaw else {})}
 
 
 def _for_the_page(found: dict[str, str]) -> StudyFacts:

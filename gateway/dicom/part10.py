@@ -63,7 +63,7 @@ def _short(element: int, vr: bytes, value: str, padding: bytes) -> bytes:
     return pack("<HH2sH", 2, element, vr, len(data)) + data
 
 
-def split(file: bytes) -> Part10:
+def split(file: bytes | bytearray | memoryview) -> Part10:
     """Take a file apart. Never raises: a file without header is all dataset, its syntax a guess."""
     view = memoryview(file)
     flaws: list[str] = []

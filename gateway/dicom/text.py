@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.dicom.detect import LATIN, detect
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 MULTI_BYTE_ALONE = {"192": "utf_8", "GB18030": "gb18030", "GBK": "gbk", "GB2312": "gb18030"}
 SINGLE = {
@@ -127,9 +129,21 @@ def decode(
         codec = _codec(declared[0])
         text = _strict(value, codec) or ""
         if not text:
-            return _disproved(value, codec, default)
-    suspect = codec == "latin_1" and _strict(value, "utf_8") is not None
-    return Decoded(text, Origin.DECLARED, codec, damaged=REPLACEMENT in text, suspect=suspect)
+            return _disproved(value, codec, default, name=name)
+    lie = _lie(value, codec, name=name) if codec in SINGLE.values() else ""
+    if lie:
+        usual = None if default is None else _codec(_term(default))
+        if lie == usual:
+            return Decoded(value.decode(lie), Origin.DEFAULT, lie, suspect=True)
+    return Decoded(text, Origin.DECLARED, codec, damaged=REPLACEMENT in text, suspect=bool(lie))
+
+
+def _lie(value: bytes, codec: str, *, name: bool) -> str:
+    """What the bytes look like where that is surely not `codec`, to which any bytes are right; else empty."""
+    likely = detect(value, name=name)
+    if likely == "utf_8" and codec != "utf_8":
+        return likely
+    return likely if codec == LATIN and likely != LATIN else ""
 
 
 def _codec(term: str) -> str:
@@ -158,32 +172,22 @@ def _undeclared(value: bytes, default: str | None, *, escapes: bool, name: bool)
         codec = _codec(_term(default))
         text = value.decode(codec, "replace")
         return Decoded(text, Origin.DEFAULT, codec, damaged=REPLACEMENT in text)
-    return _detected(value)
+    return _detected(value, name=name)
 
 
-def _detected(value: bytes) -> Decoded:
-    for codec in ("utf_8", "gb18030"):
-        text = _strict(value, codec)
-        if text is not None and (codec == "utf_8" or _like_chinese(value, text)):
-            return Decoded(text, Origin.DETECTED, codec)
-    return Decoded(value.decode("latin_1"), Origin.DETECTED, "latin_1")
+def _detected(value: bytes, *, name: bool) -> Decoded:
+    codec = detect(value, name=name)
+    return Decoded(value.decode(codec, "replace"), Origin.DETECTED, codec)
 
 
-def _like_chinese(value: bytes, text: str) -> bool:
-    """Whether it is Chinese: ``Müller`` in Latin-1 decodes as GB18030 too, but has no pair of high bytes."""
-    wide = [letter for letter in text if letter >= "\x80"]
-    ideographs = all("\u3000" <= letter <= "\u9fff" or letter >= "\uff00" for letter in wide)
-    return ideographs and re.search(rb"[\xa1-\xf7][\xa1-\xfe]", value) is not None
-
-
-def _disproved(value: bytes, codec: str, default: str | None) -> Decoded:
+def _disproved(value: bytes, codec: str, default: str | None, *, name: bool) -> Decoded:
     """The declared set cannot be right; try what the sender usually means, then what it looks like."""
     if default is not None:
         usual = _codec(_term(default))
         text = _strict(value, usual)
         if text is not None:
             return Decoded(text, Origin.DEFAULT, usual, suspect=True)
-    guess = _detected(value)
+    guess = _detected(value, name=name)
     if guess.codec != "latin_1":
         return Decoded(guess.text, Origin.DETECTED, guess.codec, suspect=True)
     return Decoded(value.decode(codec, "replace"), Origin.DECLARED, codec, damaged=True)

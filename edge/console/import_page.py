@@ -1,0 +1,147 @@
+"""The pages for importing, as HTML. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from pathlib import Path
+
+from edge.console.layout import alert, choice, frame, moment, table, text_field
+from edge.console.words import bytes_text, say
+from edge.importing import Job, Kind
+from gateway.clock import parse_rfc3339
+
+SEXES = ("", "M", "F", "O")
+SIDES = ("", "L", "R", "B")
+MODALITIES = ("", "CR", "DX", "CT", "MR", "US", "XA", "RF", "MG", "NM", "ES", "ECG", "OT")
+BODY_PARTS = (
+    "", "CHEST", "ABDOMEN", "HEAD", "NECK", "CSPINE", "TSPINE", "LSPINE", "PELVIS", "HIP", "KNEE", "ANKLE",
+    "FOOT", "SHOULDER", "ELBOW", "WRIST", "HAND", "BREAST", "HEART",
+)  # fmt: skip
+ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.pdf,.dcm,image/jpeg,image/png,image/tiff,application/pdf"
+NAV = ("import",)
+
+
+def import_page(
+    language: str,
+    *,
+    limit: int,
+    media: Sequence[Path],
+    jobs: Sequence[Job],
+    now: datetime,
+    values: Mapping[str, str] | None = None,
+    fault: str = "",
+) -> str:
+    """Choose files or a disc.
+
+    Args:
+        language: of the words.
+        limit: bytes of one upload.
+        media: discs and sticks that are there.
+        jobs: imports, the newest first.
+        now: the time.
+        values: what was filled in already.
+        fault: what was wrong with it; empty: nothing.
+    """
+    body = (
+        (alert(say(language, "form_fault", words=fault)) if fault else "")
+        + _upload(language, limit, values or {})
+        + _media(language, media)
+        + _jobs(language, jobs, now)
+    )
+    return frame(body, language, here="/import", title="import", nav=NAV)
+
+
+def _upload(language: str, limit: int, values: Mapping[str, str]) -> str:
+    def words(key: str) -> str:
+        return escape(say(language, key))
+
+    hint = escape(say(language, "files_hint", size=bytes_text(limit)))
+    length = 'maxlength="64"'
+    return (
+        f"<section><h2>{words('import_files')}</h2>"
+        '<form class="fields" method="post" action="/import/upload" enctype="multipart/form-data">'
+        f'<label for="files">{words("files")} *</label>'
+        f'<input id="files" name="files" type="file" multiple required accept="{ACCEPT}"'
+        f' aria-describedby="files_hint"><p id="files_hint" class="hint">{hint}</p>'
+        f'<fieldset><legend>{words("patient")}</legend><p class="hint">{words("patient_hint")}</p>'
+        + text_field("patient_name", language, values, more=length)
+        + text_field("patient_id", language, values, more=length)
+        + text_field("birth_date", language, values, more='type="date"')
+        + choice("sex", language, SEXES, values)
+        + f"</fieldset><fieldset><legend>{words('order')}</legend>"
+        + text_field("accession", language, values, more='maxlength="16"')
+        + text_field("description", language, values, more=length)
+        + choice("kind", language, [kind.value for kind in Kind], values)
+        + choice("modality", language, MODALITIES, values)
+        + choice("body_part", language, BODY_PARTS, values)
+        + choice("laterality", language, SIDES, values)
+        + f"</fieldset><p><button>{words('import_now')}</button></p></form></section>"
+    )
+
+
+def _media(language: str, media: Sequence[Path]) -> str:
+    title = f"<section><h2>{escape(say(language, 'import_medium'))}</h2>"
+    if not media:
+        return f"{title}<p>{escape(say(language, 'no_medium'))}</p></section>"
+    button = escape(say(language, "import_now"))
+    rows = "".join(
+        f'<li><form method="post" action="/import/medium"><span>{escape(str(one))}</span>'
+        f'<input type="hidden" name="folder" value="{escape(str(one))}">'
+        f'<button aria-label="{button}: {escape(str(one))}">{button}</button></form></li>'
+        for one in media
+    )
+    return f'{title}<ul class="media">{rows}</ul></section>'
+
+
+def _jobs(language: str, jobs: Sequence[Job], now: datetime) -> str:
+    if not jobs:
+        return ""
+    rows = [
+        [
+            f'<a href="/import/{job.ident}">{escape(moment(parse_rfc3339(job.started_at), now))}</a>',
+            escape(job.place),
+            _outcome(language, job),
+        ]
+        for job in jobs
+    ]
+    return table("imports", ("started", "from", "outcome"), rows, language)
+
+
+def _outcome(language: str, job: Job) -> str:
+    key = "import_runs" if not job.ended_at else "import_broken" if job.fault else "import_done"
+    text = say(language, key, done=job.done, total=job.total, kept=job.kept, refused=job.refused)
+    bad = bool(job.fault or job.refused)
+    return f'<span class="{"bad" if bad else "good" if job.ended_at else ""}">{escape(text)}</span>'
+
+
+def job_page(language: str, job: Job) -> str:
+    """How one import went, or goes."""
+    bar = ""
+    if not job.ended_at:
+        label = escape(say(language, "progress_label"))
+        bar = (
+            f'<p><progress aria-label="{label}" max="{max(1, job.total)}" value="{job.done}"></progress></p>'
+        )
+    problems = "".join(f"<li>{escape(words)}</li>" for words in job.problems)
+    listed = f"<h2>{escape(say(language, 'problems'))}</h2><ul>{problems}</ul>" if problems else ""
+    fault = alert(say(language, "import_fault", words=job.fault)) if job.fault else ""
+    skipped = f"<p>{escape(say(language, 'skipped', count=job.skipped))}</p>" if job.skipped else ""
+    body = (
+        f'{fault}<p role="status">{_outcome(language, job)}</p>{bar}{skipped}{listed}'
+        f'<p><a href="/import">{escape(say(language, "import_more"))}</a></p>'
+    )
+    return frame(body, language, here=f"/import/{job.ident}", title="import", nav=NAV)
+
+
+def login_page(language: str, *, wrong: bool) -> str:
+    """Asks for the pass-code."""
+    fault = alert(say(language, "passcode_wrong")) if wrong else ""
+    field = (
+        f'<label for="passcode">{escape(say(language, "passcode"))}</label>'
+        '<input id="passcode" name="passcode" type="password" autocomplete="current-password" required>'
+    )
+    button = f"<button>{escape(say(language, 'log_in'))}</button>"
+    body = f'{fault}<form class="fields" method="post" action="/login">{field}<p>{button}</p></form>'
+    return frame(body, language, here="/login")

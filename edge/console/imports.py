@@ -1,0 +1,143 @@
+"""The routes for importing: files with their form, discs, and how each import goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import BodyPartReader, web
+
+from edge.console.import_page import import_page, job_page
+from edge.console.language import language_of
+from edge.console.words import say
+from edge.importing import Form, Importer, Kind, Upload
+from gateway.clock import Clock
+from gateway.errors import Malformed, Refused
+
+FIELD_LIMIT = 1024
+MAX_PARTS = 2000
+REFRESH = {"Refresh": "3"}
+
+
+class Imports:
+    """Handlers.
+
+    Args:
+        importer: does the work.
+        clock: the time.
+    """
+
+    def __init__(self, importer: Importer, clock: Clock) -> None:
+        self._importer, self._clock = importer, clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to the application."""
+        return [
+            web.get("/import", self.page),
+            web.post("/import/upload", self.upload),
+            web.post("/import/medium", self.medium),
+            web.get("/import/{job:[0-9a-f]{16}}", self.job),
+        ]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Choose files or a disc."""
+        return self._page(request)
+
+    def _page(
+        self, request: web.Request, fault: str = "", values: dict[str, str] | None = None, status: int = 200
+    ) -> web.Response:
+        text = import_page(
+            language_of(request),
+            limit=self._importer.upload_limit,
+            media=self._importer.media(),
+            jobs=self._importer.jobs(),
+            now=self._clock.now(),
+            values=values,
+            fault=fault,
+        )
+        return web.Response(text=text, content_type="text/html", status=status)
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Take the files; say at once what is wrong with the form."""
+        values: dict[str, str] = {}
+        try:
+            files, values = await _read(request, self._importer.upload_limit)
+            job = self._importer.start_upload(files, _form(values))
+        except Malformed as error:
+            return self._page(request, str(error), values, 400)
+        except _TooLarge:
+            limit = self._importer.upload_limit
+            fault = say(language_of(request), "too_large", limit=limit // 1_000_000)
+            return self._page(request, fault, values, 413)
+        raise web.HTTPSeeOther(f"/import/{job.ident}")
+
+    async def medium(self, request: web.Request) -> web.Response:
+        """Start to read a disc."""
+        told = (await request.post()).get("folder", "")
+        try:
+            job = self._importer.start_folder(Path(str(told)))
+        except Refused as error:
+            return self._page(request, str(error), status=409)
+        raise web.HTTPSeeOther(f"/import/{job.ident}")
+
+    async def job(self, request: web.Request) -> web.Response:
+        """How an import goes; looks again by itself while it runs."""
+        ident = request.match_info["job"]
+        job = next((one for one in self._importer.jobs() if one.ident == ident), None)
+        if job is None:
+            raise web.HTTPNotFound(text="that import is not known any more\n")
+        headers = {} if job.ended_at else REFRESH
+        text = job_page(language_of(request), job)
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+async def _read(request: web.Request, limit: int) -> tuple[list[Upload], dict[str, str]]:
+    """Files and fields of ``multipart/form-data`` (RFC 7578), bounded."""
+    if not request.content_type.startswith("multipart/form-data"):
+        raise Malformed("send multipart/form-data")
+    files: list[Upload] = []
+    values: dict[str, str] = {}
+    room = limit
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or len(files) + len(values) > MAX_PARTS:
+                raise Malformed("send multipart/form-data")
+            body = bytearray()
+            most = room if part.filename is not None else FIELD_LIMIT
+            while chunk := await part.read_chunk(1 << 16):
+                body += chunk
+                if len(body) > most:
+                    raise _TooLarge
+            if part.filename is None:
+                values[part.name or ""] = body.decode("utf-8", "replace").strip()
+            elif part.filename or body:
+                room -= len(body)
+                files.append(Upload(part.filename[-100:], bytes(body)))
+    except (ValueError, web.RequestPayloadError) as error:
+        raise Malformed("the upload broke off; send it again") from error
+    return files, values
+
+
+def _form(values: dict[str, str]) -> Form | None:
+    """The form, or None where neither name nor identifier is given: DICOM files need none."""
+    if not values.get("patient_name") and not values.get("patient_id"):
+        return None
+    try:
+        kind = Kind(values.get("kind") or Kind.FILM.value)
+    except ValueError:
+        raise Malformed("kind: film, photo, screen or paper") from None
+    return Form(
+        patient_name=values.get("patient_name", ""),
+        patient_id=values.get("patient_id", ""),
+        birth_date=values.get("birth_date", "").replace("-", ""),
+        sex=values.get("sex", ""),
+        accession=values.get("accession", ""),
+        description=values.get("description", ""),
+        modality=values.get("modality", ""),
+        body_part=values.get("body_part", ""),
+        laterality=values.get("laterality", ""),
+        kind=kind,
+    )

@@ -1,0 +1,114 @@
+"""What the technician's page and the station that imports say to each other. Pure.
+
+`edge.acquire` does the work, `edge.console` shows it; neither knows the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+PROBLEMS_SHOWN = 50
+
+
+class Kind(Enum):
+    """What a picture shows, by which it becomes one SOP class or another."""
+
+    FILM = "film"  # a digitised film: Secondary Capture
+    PHOTO = "photo"  # a photograph of the patient: VL Photographic Image
+    SCREEN = "screen"  # a picture of another device's screen, or its output: Secondary Capture
+    PAPER = "paper"  # a scanned request or report: Secondary Capture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """Patient and order of files that are no DICOM, as chosen by a person.
+
+    Attributes:
+        patient_name: as DICOM writes it, ``family^given``, or plain.
+        birth_date: ``YYYYMMDD``, or empty.
+        sex: ``M``, ``F``, ``O`` or empty.
+        laterality: ``L``, ``R``, ``B`` or empty (not paired).
+        study_uid: of the study they belong to; empty: a new one.
+    """
+
+    patient_name: str
+    patient_id: str
+    birth_date: str = ""
+    sex: str = ""
+    accession: str = ""
+    description: str = ""
+    modality: str = ""
+    body_part: str = ""
+    laterality: str = ""
+    kind: Kind = Kind.FILM
+    study_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file from the browser."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Job:
+    """One import and how far it is.
+
+    Attributes:
+        ident: 16 hexadecimal digits.
+        place: where the files come from: a folder, or the number of files uploaded. No patient's name.
+        total: files to read; 0 while they are still being counted.
+        done: files read.
+        kept: instances made durable.
+        skipped: files that are no DICOM and no picture, such as a viewer on a CD.
+        problems: what could not be taken and why, at most `PROBLEMS_SHOWN`.
+        refused: how many could not be taken.
+        studies: Study Instance UIDs of what was kept.
+        ended_at: RFC 3339; empty while it runs.
+        fault: why the whole of it failed; empty if it did not.
+    """
+
+    ident: str
+    place: str
+    started_at: str
+    total: int = 0
+    done: int = 0
+    kept: int = 0
+    skipped: int = 0
+    refused: int = 0
+    problems: list[str] = field(default_factory=list)
+    studies: set[str] = field(default_factory=set)
+    ended_at: str = ""
+    fault: str = ""
+
+    def problem(self, words: str, *, kept: bool = False) -> None:
+        """Note one file that was not taken, or was and is flawed."""
+        self.refused += not kept
+        if len(self.problems) < PROBLEMS_SHOWN:
+            self.problems.append(words[:300])
+
+
+class Importer(Protocol):
+    """What the page asks for."""
+
+    @property
+    def upload_limit(self) -> int:
+        """Bytes of one upload."""
+
+    def media(self) -> Sequence[Path]:
+        """Discs and sticks that are there now."""
+
+    def jobs(self) -> Sequence[Job]:
+        """What runs or ran, the newest first."""
+
+    def start_folder(self, folder: Path) -> Job:
+        """Import what is below `folder`. Raises Refused if it may not be read from the page."""
+
+    def start_upload(self, files: Sequence[Upload], form: Form | None) -> Job:
+        """Import uploaded files; `form` is for those that are no DICOM. Raises Malformed for a bad form."""

@@ -1,0 +1,44 @@
+"""A disc put into a running hospital's edge: by the command, by the page, and up to the hub."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.doubles.acquired import part10
+from tests.journeys.conftest import Stack, environment
+
+
+def imported(config: str, folder: Path) -> tuple[int, dict]:
+    command = [sys.executable, "-m", "gateway.cli", "edge", "import", "-c", config, str(folder), "--json"]
+    done = subprocess.run(command, capture_output=True, env=environment(), check=False, timeout=60)
+    assert done.returncode in (0, 1), done.stderr.decode()
+    return done.returncode, json.loads(done.stdout)
+
+
+def status(stack: Stack) -> dict:
+    with urllib.request.urlopen(f"{stack.edge['console']}/status.json", timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_the_running_edge_imports_a_disc_and_sends_it(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "IM1").write_bytes(part10("2.25.4711", name="Disc^王"))
+    (tmp_path / "readme.txt").write_text("hello")
+    code, told = imported(stack.edge["config"], tmp_path)
+    assert (code, told["kept"], told["skipped"], told["problems"]) == (0, 1, 1, [])
+    assert imported(stack.edge["config"], tmp_path)[1]["kept"] == 1
+    until = time.monotonic() + 30
+    while not any(
+        one["patient"]["name"] == "Disc^王" and one["sent"] >= 2 for one in status(stack)["studies"]
+    ):
+        assert time.monotonic() < until, stack.logs()
+        time.sleep(0.2)
+    (tmp_path / "IM1").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    code, told = imported(stack.edge["config"], tmp_path)
+    assert (code, told["kept"], told["refused"]) == (1, 0, 1)
+    with urllib.request.urlopen(f"{stack.edge['console']}/import", timeout=5) as page:
+        assert str(tmp_path) in page.read().decode()

@@ -1,0 +1,190 @@
+from datetime import timedelta
+from io import BytesIO
+
+import pytest
+from aiohttp import FormData
+from aiohttp.test_utils import TestClient, TestServer
+from PIL import Image
+
+from edge.acquire.desk import ImportDesk
+from edge.config import Acquire
+from edge.console.app import console_app
+from edge.console.guard import passcode_of
+from edge.console.sources import Sources
+from edge.shown import ReportShown
+from gateway.clock import rfc3339
+from gateway.config import Bytes
+from gateway.errors import UsageError
+from tests.doubles.acquired import kept
+from tests.doubles.spools import SpoolWorld
+
+
+@pytest.fixture
+async def world(tmp_path):
+    world = SpoolWorld(tmp_path / "data")
+    yield world
+    world.spool.close()
+
+
+@pytest.fixture
+async def desk(world):
+    return ImportDesk(world.spool, world.clock, Acquire(media=(), upload=Bytes(50_000)), world.data)
+
+
+def serving(world, **options):
+    return TestClient(TestServer(console_app(world.spool, lambda: None, world.clock, **options)))
+
+
+@pytest.fixture
+async def client(world, desk):
+    async with serving(world, sources=Sources(importer=desk)) as client:
+        yield client
+
+
+def form(*files, **fields):
+    data = FormData(quote_fields=False, default_to_multipart=True)
+    for name, value in fields.items():
+        data.add_field(name, value)
+    for number, file in enumerate(files):
+        data.add_field("files", file, filename=f"<b>{number}.png")
+    return data
+
+
+def png():
+    buffer = BytesIO()
+    Image.linear_gradient("L").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+async def test_a_picture_with_its_form_is_imported(world, desk, client):
+    fields = {"patient_name": "王^小东", "patient_id": "P1", "birth_date": "1970-01-02", "laterality": "L"}
+    response = await client.post("/import/upload", data=form(png(), **fields), allow_redirects=False)
+    assert response.status == 303
+    running = await client.get(response.headers["Location"])
+    assert running.headers["Refresh"]
+    desk.run_waiting(lambda _done, _total: None)
+    ended = await client.get(response.headers["Location"])
+    assert "Refresh" not in ended.headers
+    assert "done: 1 kept" in await ended.text()
+    assert b"19700102" in kept(world)[0][1]
+    listed = await (await client.get("/import?lang=zh")).text()
+    assert "完成：保存 1 幅影像" in listed
+
+
+async def test_names_of_files_are_shown_as_text(desk, client):
+    response = await client.post("/import/upload", data=form(b"x"), allow_redirects=False)
+    desk.run_waiting(lambda _done, _total: None)
+    text = await (await client.get(response.headers["Location"])).text()
+    assert "&lt;b&gt;0.png" in text
+    assert "<b>0" not in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "files", "status", "words"),
+    [
+        ({"patient_name": "A"}, [b"x"], 400, "patient_id"),
+        ({"patient_name": "<i>A", "patient_id": "1", "sex": "<"}, [b"x"], 400, "sex"),
+        ({}, [], 400, "no file"),
+        ({}, [b"x" * 60_000], 413, "0 MB"),
+        ({"patient_name": "x" * 2000}, [b"x"], 413, "MB"),
+    ],
+)
+async def test_what_is_wrong_with_a_form_is_told(client, fields, files, status, words):
+    response = await client.post("/import/upload", data=form(*files, more="", **fields))
+    text = await response.text()
+    assert response.status == status
+    assert words in text
+    assert 'role="alert"' in text
+    assert "<i>" not in text
+
+
+async def test_a_broken_upload_is_told(client):
+    for kind, body in (("application/json", b"{}"), ("multipart/form-data; boundary=x", b"--y"),
+                       ("multipart/form-data", b"--y")):  # fmt: skip
+        response = await client.post("/import/upload", data=body, headers={"Content-Type": kind})
+        assert response.status == 400
+
+
+async def test_a_disc_that_is_not_offered_is_not_read(client):
+    response = await client.post("/import/medium", data={"folder": "/etc"})
+    assert response.status == 409
+    assert (await client.get("/import/0123456789abcdef")).status == 404
+
+
+async def test_other_pages_and_names_may_not_use_it(client):
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert (await client.post("/import/medium", data={}, headers=headers)).status == 403
+    for host in ("evil.example", "rebound.example:8081", "a.b.c"):
+        assert (await client.get("/status.json", headers={"Host": host})).status == 421
+    assert (await client.get("/metrics", headers={"Host": "evil.example"})).status == 200
+    for host in ("edge", "localhost:1", "192.0.2.7:8081", "[::1]:8081", "edge.local"):
+        assert (await client.get("/", headers={"Host": host})).status == 200
+
+
+async def test_a_configured_name_is_known(world):
+    async with serving(world, names=("edge.hospital.example",)) as client:
+        assert (await client.get("/", headers={"Host": "EDGE.hospital.example:8081"})).status == 200
+
+
+async def test_without_an_importer_there_is_no_import(world):
+    async with serving(world) as client:
+        assert (await client.get("/import")).status == 404
+        assert "/import" not in await (await client.get("/")).text()
+
+
+async def test_the_pass_code_is_asked_for_once(world):
+    async with serving(world, passcode="blue horse") as client:
+        for path in ("/", "/status.json"):
+            response = await client.get(path, allow_redirects=False)
+            assert (response.status, response.headers["Location"]) == (303, "/login")
+        assert (await client.get("/healthz")).status == 200
+        assert (await client.post("/login", data={"passcode": "wrong"})).status == 403
+        right = await client.post("/login", data={"passcode": "blue horse"}, allow_redirects=False)
+        assert right.status == 303
+        assert "HttpOnly" in right.headers["Set-Cookie"]
+        assert (await client.get("/status.json")).status == 200
+        for _ in range(4):
+            assert (await client.post("/login", data={"passcode": "wrong"})).status == 403
+        assert (await client.post("/login", data={"passcode": "blue horse"})).status == 429
+        world.clock.advance(61)
+        assert (await client.post("/login", data={"passcode": "blue horse"})).status == 200
+
+
+async def test_an_empty_pass_code_lets_nobody_in(world, tmp_path):
+    async with serving(world) as client:
+        assert (await client.post("/login", data={"passcode": ""})).status == 403
+    (tmp_path / "code").write_text("\n")
+    for file in (tmp_path / "code", tmp_path / "none"):
+        with pytest.raises(UsageError):
+            passcode_of(file)
+    (tmp_path / "code").write_text("abc\n")
+    assert (passcode_of(tmp_path / "code"), passcode_of(None)) == ("abc", "")
+
+
+async def test_what_else_is_known_is_shown(world):
+    world.receive()
+    now = world.clock.now()
+    reports = [
+        ReportShown("r1", "2.25.888", "acknowledged", rfc3339(now), ("PACS",)),
+        ReportShown("r2-long-name", "", "refused", rfc3339(now), (), (("RIS", "no"),), "signature"),
+    ]
+    sources = Sources(
+        reports=lambda: reports,
+        certificate_until=lambda: now + timedelta(days=3),
+        troubles=lambda: ["/srv/in: <gone>"],
+    )
+    async with serving(world, sources=sources) as client:
+        text = await (await client.get("/?still=1")).text()
+        facts = await (await client.get("/status.json")).json()
+    assert "delivered 09:00" in text or "delivered " in text
+    assert "signature; RIS: no" in text
+    assert "3 days left" in text
+    assert "/srv/in: &lt;gone&gt;" in text
+    assert [one["state"] for one in facts["reports"]] == ["acknowledged", "refused"]
+    assert facts["certificate_until"] == rfc3339(now + timedelta(days=3))
+
+
+async def test_it_looks_again_by_itself_unless_told_not_to(world):
+    async with serving(world) as client:
+        assert (await client.get("/")).headers["Refresh"] == "10"
+        assert "Refresh" not in (await client.get("/?still=1")).headers
