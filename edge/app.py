@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from edge.budget import Budgets
-from edge.config import EdgeConfig
+from edge.config import Congestion, EdgeConfig
 from edge.console.app import console_app
 from edge.downlink.deliver import deliveries_of
 from edge.downlink.poller import Downlink
@@ -59,7 +59,8 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
         clock=clock,
     )
     proxy = Proxy.configured(settings.uplink)
-    client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy)
+    bbr = settings.uplink.congestion is Congestion.BBR
+    client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy, bbr=bbr)
     try:
         await _run(file, settings, identity, spool, client, clock)
     finally:

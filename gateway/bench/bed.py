@@ -133,13 +133,24 @@ class Bed:
         Raises:
             Unavailable: it does not answer.
         """
+        told: dict[str, Any] = json.loads(self._get("/status.json"))
+        return told
+
+    def metrics(self) -> str:
+        """The edge's ``/metrics``.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        return self._get("/metrics").decode()
+
+    def _get(self, path: str) -> bytes:
         try:
             with (
                 self.link.inside(Side.EDGE),
-                urllib.request.urlopen(f"{self._console}/status.json", timeout=30) as response,  # noqa: S310  # our own address
+                urllib.request.urlopen(self._console + path, timeout=30) as response,  # noqa: S310  # our own address
             ):
-                told: dict[str, Any] = json.loads(response.read())
-                return told
+                return bytes(response.read())
         except OSError as error:
             raise Unavailable(f"the edge's console does not answer: {error}") from error
 

@@ -22,6 +22,10 @@ from gateway.config import BitRate, Bytes
 from gateway.errors import ConfigError
 
 
+WIDTH = 110
+"""Columns of the tables, in a file or a pipe."""
+
+
 class Desk:
     """Where a bench works and speaks.
 
@@ -34,6 +38,8 @@ class Desk:
         self._keep: bool = options.keep
         self._within: Path | None = options.dir
         self.screen = Console(stderr=self.as_json)  # with --json, standard output is for the script
+        if self.screen.width < WIDTH and not self.screen.is_terminal:
+            self.screen = Console(stderr=self.as_json, width=WIDTH)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -63,7 +63,7 @@ class Link(Protocol):
     def host(self, side: Side) -> str:
         """The address of a side."""
 
-    def inside(self, side: Side) -> _Entered:
+    def inside(self, side: Side) -> AbstractContextManager[None]:
         """Put the calling thread on a side while the block runs."""
 
     def shape(self, shape: Shape, congestion: str) -> None:
@@ -76,12 +76,6 @@ class Link(Protocol):
         """Take it down."""
 
 
-class _Entered(Protocol):
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: object, trace: object) -> bool | None: ...
-
-
 class Loopback:
     """No link at all: both sides on 127.0.0.1, as fast as this machine."""
 
@@ -91,13 +85,9 @@ class Loopback:
         """127.0.0.1."""
         return "127.0.0.1"
 
-    @contextmanager
-    def _inside(self) -> Iterator[None]:
-        yield
-
-    def inside(self, side: Side) -> _Entered:
+    def inside(self, side: Side) -> AbstractContextManager[None]:
         """Nothing to enter."""
-        return self._inside()
+        return nullcontext()
 
     def shape(self, shape: Shape, congestion: str) -> None:
         """Nothing to change."""
@@ -125,28 +115,27 @@ class Wan:
     def __init__(self, program: Path) -> None:
         self._program, self._name = program, f"tb{os.getpid()}"
         self._call("up", *_words(Shape()))
-        self._namespaces = {side: f"/run/netns/{self._name}-{side.value}" for side in Side}
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._namespaces: dict[Side, int] = {}
+        for side in Side:
+            path = f"/run/netns/{self._name}-{side.value}"
+            self._namespaces[side] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def host(self, side: Side) -> str:
         """As ``wan`` gives them."""
         return {Side.EDGE: "10.77.0.1", Side.HUB: "10.77.0.2"}[side]
 
-    def inside(self, side: Side) -> _Entered:
-        """Enter the namespace; leave it at the end of the block."""
-        return self._inside(side)
-
     @contextmanager
-    def _inside(self, side: Side) -> Iterator[None]:
-        namespace = os.open(self._namespaces[side], os.O_RDONLY | os.O_CLOEXEC)
+    def inside(self, side: Side) -> Iterator[None]:
+        """Enter the namespace; go back where the thread was at the end of the block."""
+        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _enter(namespace)
+            _enter(self._namespaces[side])
+            try:
+                yield
+            finally:
+                _enter(before)
         finally:
-            os.close(namespace)
-        try:
-            yield
-        finally:
-            _enter(self._home)
+            os.close(before)
 
     def shape(self, shape: Shape, congestion: str) -> None:
         """Change the running link."""
@@ -166,7 +155,8 @@ class Wan:
     def close(self) -> None:
         """Take the link and both namespaces down."""
         subprocess.run(self._words("down"), capture_output=True, check=False)
-        os.close(self._home)
+        for namespace in self._namespaces.values():
+            os.close(namespace)
 
     def _words(self, *words: str) -> list[str]:
         return [sys.executable, str(self._program), "--name", self._name, *words]

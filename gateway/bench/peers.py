@@ -56,6 +56,11 @@ class Orthanc:
         """Instances it holds."""
         return int(self.call("GET", "/statistics")["CountInstances"])
 
+    def holds(self, study: str, count: int) -> bool:
+        """Whether it has `count` instances of a study."""
+        found = [one for one in self.call("POST", "/tools/lookup", study.encode()) if one["Type"] == "Study"]
+        return bool(found) and len(self.call("GET", f"{found[0]['Path']}/instances")) >= count
+
 
 @contextmanager
 def orthanc(

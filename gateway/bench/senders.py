@@ -31,7 +31,7 @@ def chosen(wanted: str | None) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The environment for dcmtk and Orthanc: they crawl at 17 instances a second without ``TCP_NODELAY=1``."""
+    """For dcmtk and Orthanc, which crawl at 17 instances a second without ``TCP_NODELAY=1``."""
     return {**os.environ, "TCP_NODELAY": "1"}
 
 
