@@ -21,7 +21,6 @@ from gateway import config
 from gateway.config import BitRate, Bytes
 from gateway.errors import ConfigError
 
-
 WIDTH = 110
 """Columns of the tables, in a file or a pipe."""
 

@@ -14,11 +14,14 @@ from typing import Any
 
 from gateway.bench import peers, senders
 from gateway.bench.bed import AE_TITLE, EDGE, Bed, resident, until
+from gateway.bench.pour import pour
 from gateway.bench.studies import Study
 from gateway.demo.layout import free_base
 
 HOST = "127.0.0.1"
 PEER_PORT = 21440
+FILLERS = 4
+"""Associations that fill a spool."""
 SETTLE_SECONDS = 60.0
 """The most a receiver may take to count what it has answered."""
 
@@ -190,5 +193,46 @@ def big(bed: Bed, study: Study, sender: str) -> dict[str, float]:
             "added_bytes": resident(pid) - before,
             "held": bed.held(),
         }
+    finally:
+        bed.stop_edge()
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Rates of one edge before and after its spool was filled, in instances a second.
+
+    Attributes:
+        held: instances in the spool at the end.
+        empty: the study, into the empty spool.
+        full: the study, into the full spool.
+        pour_first: tiny instances, over the first tenth of the filling.
+        pour_last: over the last tenth.
+    """
+
+    held: int
+    empty: float
+    full: float
+    pour_first: float
+    pour_last: float
+
+
+def fill(bed: Bed, study: Study, count: int, sender: str, rounds: int, told: Callable[[int], None]) -> Filled:
+    """Send a study to a fresh edge, fill its spool with `count` tiny instances, send the study again."""
+
+    def rate() -> float:
+        os.sync()
+        started = time.perf_counter()
+        senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
+        return study.count / (time.perf_counter() - started)
+
+    bed.start_edge(fresh=True)
+    try:
+        empty = statistics.median(rate() for _ in range(rounds))
+        tenths = pour(HOST, bed.ports.dicom, AE_TITLE, count, FILLERS, told)
+        full = statistics.median(rate() for _ in range(rounds))
+        wanted = count + 2 * rounds * study.count
+        until(lambda: bed.held() >= wanted, SETTLE_SECONDS)
+        last = tenths[-1] - tenths[-2]
+        return Filled(bed.held(), empty, full, count / 10 / tenths[0], count / 10 / last)
     finally:
         bed.stop_edge()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gateway.bench import desk, ingest, senders, studies
@@ -19,6 +22,8 @@ from gateway.errors import UsageError
 
 GOALS = {1: ("Orthanc", 3.0), 4: ("dcmtk storescp --fork", 1.0)}
 """Associations → the peer, and how many times its rate is the goal."""
+BIG_GOAL = 64_000_000
+"""Bytes of memory one huge instance may add."""
 
 
 def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,8 +48,8 @@ def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print. Returns 0, or 1 if an answered instance was not there."""
-    if min(options.instances, options.rounds, *options.associations) < 1:
-        raise UsageError("--instances, --rounds and --associations take 1 and more")
+    if min(options.instances, options.rounds, *options.associations) < 1 or 0 < options.hold < 10:
+        raise UsageError("--instances, --rounds and --associations take 1 and more, --hold 10 and more")
     bench = Desk(options)
     with bench.folder() as folder, ExitStack() as stack:
         return _Run(options, bench, folder, stack).all()
@@ -74,10 +79,12 @@ class _Run:
         kept = self._kill()
         more: dict[str, Any] = {"sender": self.sender, "held_after_kill": kept}
         if self.options.hold:
-            more["hold"] = self._hold()
+            filled = self._hold()
+            more["hold"] = asdict(filled)
         if self.options.big:
             more["big"] = self._big()
         self._print(receivers, rounds, kept)
+        self._more(more)
         self.bench.answer(ingest.as_json(rounds, more))
         lost = [one for one in rounds if one.held < one.sent]
         for one in lost:
@@ -115,8 +122,18 @@ class _Run:
         with self.bench.step("what is left after kill -9 of the edge"):
             return ingest.after_kill(self.bed, self.study, self.sender)
 
-    def _hold(self) -> dict[str, float]:
-        return {}
+    def _hold(self) -> ingest.Filled:
+        count = self.options.hold
+        with Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.bench.screen,
+        ) as bar:
+            task = bar.add_task(f"a spool with {count} tiny instances", total=count)
+            told: Callable[[int], None] = lambda more: bar.advance(task, more)  # noqa: E731
+            return ingest.fill(self.bed, self.study, count, self.sender, self.options.rounds, told)
 
     def _big(self) -> dict[str, float]:
         with self.bench.step(f"one instance of {self.options.big / 1e6:.0f} MB"):
@@ -156,3 +173,21 @@ class _Run:
             good = own[1] / by_name[peer] >= goal
             words += f"; goal {goal:g} × {peer}: " + ("[green]reached[/]" if good else "[red]not reached[/]")
         self.bench.screen.print(words, highlight=False)
+
+    def _more(self, found: dict[str, Any]) -> None:
+        if hold := found.get("hold"):
+            part = hold["full"] / hold["empty"]
+            self.bench.screen.print(
+                f"spool with {hold['held']} instances: {hold['full']:.0f} instances/s, {part:.0%} of an empty "
+                f"one's {hold['empty']:.0f}; tiny ones meanwhile: {hold['pour_first']:.0f}/s at first, "
+                f"{hold['pour_last']:.0f}/s at last",
+                highlight=False,
+            )
+        if big := found.get("big"):
+            good = "[green]reached[/]" if big["added_bytes"] < BIG_GOAL else "[red]not reached[/]"
+            self.bench.screen.print(
+                f"one instance of {big['bytes'] / 1e6:.0f} MB: {big['seconds']:.1f} s, "
+                f"{big['bytes'] / 1e6 / big['seconds']:.0f} MB/s, {big['added_bytes'] / 1e6:.0f} MB of memory "
+                f"more; goal < 64 MB: {good}",
+                highlight=False,
+            )

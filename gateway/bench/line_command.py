@@ -165,7 +165,7 @@ class _Run:
             self._table(scenario, [row for row in self.rows if row.scenario is scenario])
         self.bench.screen.print(
             "used: payload by what the link could have carried; steady: the same in the middle; effective: "
-            "original bytes by that;\nlimit: the payload at the link's rate and one round trip; > stopped then"
+            "original bytes by that;\nlimit: the payload at the link's rate and a round trip; >: stopped then"
         )
 
     def _table(self, scenario: Scenario, rows: list[Row]) -> None:
