@@ -178,8 +178,8 @@ class _Run:
         if hold := found.get("hold"):
             part = hold["full"] / hold["empty"]
             self.bench.screen.print(
-                f"spool with {hold['held']} instances: {hold['full']:.0f} instances/s, {part:.0%} of an empty "
-                f"one's {hold['empty']:.0f}; tiny ones meanwhile: {hold['pour_first']:.0f}/s at first, "
+                f"spool with {hold['held']} instances: {hold['full']:.0f} instances/s, {part:.0%} of an "
+                f"empty one's {hold['empty']:.0f}; tiny ones meanwhile: {hold['pour_first']:.0f}/s at first, "
                 f"{hold['pour_last']:.0f}/s at last",
                 highlight=False,
             )
@@ -187,7 +187,7 @@ class _Run:
             good = "[green]reached[/]" if big["added_bytes"] < BIG_GOAL else "[red]not reached[/]"
             self.bench.screen.print(
                 f"one instance of {big['bytes'] / 1e6:.0f} MB: {big['seconds']:.1f} s, "
-                f"{big['bytes'] / 1e6 / big['seconds']:.0f} MB/s, {big['added_bytes'] / 1e6:.0f} MB of memory "
-                f"more; goal < 64 MB: {good}",
+                f"{big['bytes'] / 1e6 / big['seconds']:.0f} MB/s, {big['added_bytes'] / 1e6:.0f} MB of "
+                f"memory more; goal < 64 MB: {good}",
                 highlight=False,
             )

@@ -19,6 +19,7 @@ from gateway.bench.peers import Orthanc
 from gateway.bench.sampling import Sampler
 from gateway.bench.scenarios import Load, Scenario
 from gateway.bench.studies import Study
+from gateway.demo.layout import free_base
 from gateway.errors import Unavailable
 
 WARM_SECONDS = 4.0
@@ -28,7 +29,8 @@ STAT_AFTER = 6.0
 STAT_SLICES = 4
 DRAIN_SECONDS = 300.0
 """For what is left when a scenario was stopped; the link is fast then."""
-PEER_PORTS = {Side.EDGE: (22440, 22441), Side.HUB: (22450, 22451)}
+PEER_PORT = 22440
+"""The first of an Orthanc pair's; on loopback the first free from there."""
 WAYS = ("peer (HTTP)", "C-STORE")
 """How one Orthanc sends to another."""
 
@@ -233,7 +235,9 @@ def carry_by_orthanc(
 @contextmanager
 def _pair(link: Link, folder: Path) -> Iterator[tuple[Orthanc, Orthanc]]:
     here, there = link.host(Side.EDGE), link.host(Side.HUB)
-    http, dicom = PEER_PORTS[Side.HUB]
+    base = PEER_PORT if link.shaped else free_base(here, PEER_PORT, 1)
+    near_ports, far_ports = (base, base + 1), (base + 10, base + 11)
+    http, dicom = far_ports
     more: dict[str, object] = {
         "OrthancPeers": {"hub": [f"http://{there}:{http}/"]},
         "DicomModalities": {"hub": [peers.ORTHANC_AE, there, dicom]},
@@ -242,9 +246,9 @@ def _pair(link: Link, folder: Path) -> Iterator[tuple[Orthanc, Orthanc]]:
     }
     with (
         link.inside(Side.HUB),
-        peers.orthanc(folder / "far", there, PEER_PORTS[Side.HUB]) as far,
+        peers.orthanc(folder / "far", there, far_ports) as far,
         link.inside(Side.EDGE),
-        peers.orthanc(folder / "near", here, PEER_PORTS[Side.EDGE], more) as near,
+        peers.orthanc(folder / "near", here, near_ports, more) as near,
     ):
         yield near, far
 
