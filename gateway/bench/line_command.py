@@ -20,6 +20,7 @@ from gateway.bench.link import Link, open_link
 from gateway.bench.scenarios import NAMES, SCENARIOS, Scenario
 from gateway.errors import Unavailable, UsageError
 
+OURS = "telerad"
 PEER_LEAST = 20.0
 """Seconds a peer is given at least; else as many times ours as --peer-factor says."""
 
@@ -119,10 +120,14 @@ class _Run:
         with self.bench.step("a hub, and an enrolled edge"):
             self.bed.prepare()
         for scenario in chosen:
-            self._one(scenario, compare=compare)
+            try:
+                self._one(scenario, compare=compare)
+            except Unavailable as error:  # what is left in the spool would burden the next
+                self.rows.append(Row(scenario, OURS, None, str(error)))
+                break
         self._print(how)
         self.bench.answer({"how": how, "sender": self.sender, "results": [_plain(row) for row in self.rows]})
-        own = [row.figures for row in self.rows if row.who == "telerad"]
+        own = [row.figures for row in self.rows if row.who == OURS]
         return 0 if all(found is not None and found.finished for found in own) else 1
 
     def _one(self, scenario: Scenario, *, compare: bool) -> None:
@@ -132,7 +137,7 @@ class _Run:
                 loads = line.made(scenario, place, self.options.study, self.run_name)
             with self.bench.step(f"{scenario.name}: {scenario.words}"):
                 carried = line.carry(self.bed, scenario, loads, self.sender, self.options.timeout)
-            self.rows.append(Row(scenario, "telerad", carried.figures))
+            self.rows.append(Row(scenario, OURS, carried.figures))
             self._draw(scenario, carried)
             for way in line.WAYS if compare else ():
                 allowed = max(PEER_LEAST, carried.figures.seconds * self.options.peer_factor)
@@ -192,7 +197,7 @@ class _Run:
         for row in rows:
             if row.remark:
                 self.bench.tell(f"{row.who}: {row.remark}")
-        own = next((row.figures for row in rows if row.who == "telerad" and row.figures), None)
+        own = next((row.figures for row in rows if row.who == OURS and row.figures), None)
         if own is not None:
             self.bench.screen.print(f"  goal: {_verdict(scenario, own)}", highlight=False)
 
@@ -237,6 +242,6 @@ def _plain(row: Row) -> dict[str, object]:
         "congestion": scenario.congestion,
         "figures": None if row.figures is None else asdict(row.figures),
         "goal": None if goal is None else asdict(goal),
-        "reached": goal.reached(row.figures) if goal and row.figures and row.who == "telerad" else None,
+        "reached": goal.reached(row.figures) if goal and row.figures and row.who == OURS else None,
         "remark": row.remark,
     }

@@ -137,11 +137,9 @@ def read_packed(log: Path, since: float) -> Iterator[Packed]:
         try:
             told = json.loads(line)
             at = datetime.fromisoformat(told["timestamp"]).timestamp() - since
-            ways = told.get("ways") or {}
-            named = ways if isinstance(ways, dict) else {str(ways): int(told.get("instances", 1))}
-            if told.get("event") == "packed" and at >= 0:
-                yield Packed(
-                    at, int(told["plain"]), int(told["coded"]), {k: int(v) for k, v in named.items()}
-                )
-        except (ValueError, KeyError, TypeError):
+            ways = told["ways"] or {"as received": told["instances"]}
+            if told["event"] == "packed" and at >= 0 and told["instances"]:
+                named = {str(name): int(count) for name, count in ways.items()}
+                yield Packed(at, int(told["plain"]), int(told["coded"]), named)
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue  # a line cut short by a kill

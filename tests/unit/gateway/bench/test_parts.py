@@ -125,14 +125,18 @@ def test_what_the_edge_coded_is_read_from_its_log(tmp_path: Path) -> None:
     event = {"event": "packed", "timestamp": now.isoformat(), "parcel": "p", "plain": 9, "coded": 4}
     lines = [
         json.dumps(event | {"ways": {"jxl": 2}, "instances": 2, "seconds": 0.1}),
-        json.dumps(event | {"ways": "zstd", "instances": 3}),
+        json.dumps(event | {"ways": {}, "instances": 3, "seconds": 0.1}),
+        json.dumps(event | {"ways": {}, "instances": 0, "seconds": 0.1}),
         json.dumps({"event": "listening", "timestamp": now.isoformat()}),
         '{"event": "packed", "timest',
     ]
     log = tmp_path / "edge.log"
     log.write_text("\n".join(lines))
     found = list(read_packed(log, now.timestamp() - 5))
-    assert [(one.plain, one.coded, one.ways) for one in found] == [(9, 4, {"jxl": 2}), (9, 4, {"zstd": 3})]
+    assert [(one.plain, one.coded, one.ways) for one in found] == [
+        (9, 4, {"jxl": 2}),
+        (9, 4, {"as received": 3}),
+    ]
     assert found[0].at == pytest.approx(5, abs=0.01)
     assert list(read_packed(log, now.timestamp() + 5)) == []
 
