@@ -122,7 +122,7 @@ class _Run:
         for scenario in chosen:
             try:
                 self._one(scenario, compare=compare)
-            except Unavailable as error:  # what is left in the spool would burden the next
+            except (Unavailable, UsageError) as error:  # what is left in the spool would burden the next
                 self.rows.append(Row(scenario, OURS, None, str(error)))
                 break
         self._print(how)

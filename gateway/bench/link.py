@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -23,6 +23,8 @@ from gateway.errors import UsageError
 
 CLONE_NEWNET = 0x40000000
 """<sched.h>"""
+CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+ALLOWED = CONGESTION.with_name("tcp_allowed_congestion_control")
 NEAR_RATE = 1_000_000_000
 """Bits per second while nothing is measured."""
 QUEUE = 256 << 10
@@ -115,6 +117,7 @@ class Wan:
     def __init__(self, program: Path) -> None:
         self._program, self._name = program, f"tb{os.getpid()}"
         self._call("up", *_words(Shape()))
+        self._allowed: str | None = None
         self._namespaces: dict[Side, int] = {}
         for side in Side:
             path = f"/run/netns/{self._name}-{side.value}"
@@ -140,12 +143,22 @@ class Wan:
     def shape(self, shape: Shape, congestion: str) -> None:
         """Change the running link."""
         self._call("set", *_words(shape))
+        self._allow(congestion)
         for side in Side:
             with self.inside(side):
                 try:
-                    Path("/proc/sys/net/ipv4/tcp_congestion_control").write_text(congestion)
+                    CONGESTION.write_text(congestion)
                 except OSError as error:
                     raise UsageError(f"this kernel has no TCP congestion control {congestion}") from error
+
+    def _allow(self, congestion: str) -> None:
+        """A namespace may only be set to what the whole machine allows everyone; `close` takes it back."""
+        allowed = ALLOWED.read_text()
+        if congestion not in allowed.split():
+            if self._allowed is None:
+                self._allowed = allowed
+            with suppress(OSError):  # not known at all: told when it is set
+                ALLOWED.write_text(f"{allowed.strip()} {congestion}")
 
     def sent(self) -> int:
         """What the link itself has counted from the edge's side."""
@@ -154,6 +167,8 @@ class Wan:
 
     def close(self) -> None:
         """Take the link and both namespaces down."""
+        if self._allowed is not None:
+            ALLOWED.write_text(self._allowed)
         subprocess.run(self._words("down"), capture_output=True, check=False)
         for namespace in self._namespaces.values():
             os.close(namespace)

@@ -169,8 +169,10 @@ def test_a_sender_tells_an_answer_that_is_no_success(tmp_path: Path, storage) ->
     parts = sorted(study.folder.iterdir())
     senders.store("pynetdicom", parts, "127.0.0.1", port, "ANY")
     assert len(seen) == 2
-    with pytest.raises(Unavailable):
-        senders.store("pynetdicom", parts, "127.0.0.1", 1, "ANY")
+    with pytest.raises(Unavailable, match=str(0xA700)):
+        senders.store("pynetdicom", parts, "127.0.0.1", port, "ANY", calling="FULL")
+    with pytest.raises(Unavailable, match="0xA700"):
+        pour("127.0.0.1", port, "FULL", 10, 1, lambda _: None)
 
 
 @pytest.fixture
@@ -178,10 +180,15 @@ def storage():
     """A stock pynetdicom receiver: its port, and (SOP Instance UID, pixel bytes) of what came."""
     from pynetdicom import AE, AllStoragePresentationContexts, evt
 
+    def called(event) -> str:
+        return event.assoc.requestor.primitive.called_ae_title.strip()
+
     seen: list[tuple[str, int]] = []
     lock = threading.Lock()
 
     def store(event) -> int:
+        if "FULL" in (event.assoc.requestor.ae_title.strip(), called(event)):
+            return 0xA700
         dataset = event.dataset
         assert dataset.SOPInstanceUID == event.request.AffectedSOPInstanceUID
         with lock:
