@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -66,6 +67,13 @@ class Desk:
     def tell(self, words: str) -> None:
         """A remark."""
         self.screen.print(f"  [yellow]·[/] {words}", highlight=False)
+
+    def machine(self) -> dict[str, float]:
+        """What is measured on, and how busy it is with other work; said if that will be felt."""
+        load, cpus = os.getloadavg()[0], os.cpu_count() or 1
+        if load > cpus / 2:
+            self.tell(f"this machine is busy already (load {load:.1f} on {cpus} CPUs): figures will be worse")
+        return {"cpus": cpus, "load_before": load}
 
     def answer(self, facts: dict[str, Any]) -> None:
         """The result for a script, if one asked."""

@@ -66,6 +66,7 @@ class _Run:
         self.bench.tell(
             f"sent by {self.sender}, {senders.PDU}-byte PDUs, TCP_NODELAY=1 for dcmtk and Orthanc"
         )
+        machine = self.bench.machine()
         with self.bench.step("an enrolled edge; its hub is stopped again"):
             self.bed.prepare()
             self.bed.stop_hub()
@@ -77,7 +78,7 @@ class _Run:
                 self.bench.tell(words)
         rounds = self._compare(receivers)
         kept = self._kill()
-        more: dict[str, Any] = {"sender": self.sender, "held_after_kill": kept}
+        more: dict[str, Any] = {"machine": machine, "sender": self.sender, "held_after_kill": kept}
         if self.options.hold:
             filled = self._hold()
             more["hold"] = asdict(filled)

@@ -21,6 +21,9 @@ from gateway.bench.scenarios import NAMES, SCENARIOS, Scenario
 from gateway.errors import Unavailable, UsageError
 
 OURS = "telerad"
+LEGEND = """
+used: payload by what the link could have carried; steady: the same in the middle of the transfer;
+effective: original bytes by that; limit: the payload at the link's rate and a round trip; >: stopped then"""
 PEER_LEAST = 20.0
 """Seconds a peer is given at least; else as many times ours as --peer-factor says."""
 
@@ -114,6 +117,7 @@ class _Run:
         stack.callback(self.bed.close)
 
     def all(self, chosen: list[Scenario], how: str) -> int:
+        machine = self.bench.machine()
         compare = not self.options.no_peers and peers.orthanc_installed()
         if not compare and not self.options.no_peers:
             self.bench.tell("Orthanc is not installed (on Debian: apt install orthanc); not compared")
@@ -125,8 +129,11 @@ class _Run:
             except (Unavailable, UsageError) as error:  # what is left in the spool would burden the next
                 self.rows.append(Row(scenario, OURS, None, str(error)))
                 break
-        self._print(how)
-        self.bench.answer({"how": how, "sender": self.sender, "results": [_plain(row) for row in self.rows]})
+            finally:  # also after Ctrl-C: what was measured is told
+                self._table(scenario, [row for row in self.rows if row.scenario is scenario])
+        self.bench.screen.print(LEGEND)
+        results = [_plain(row) for row in self.rows]
+        self.bench.answer({"how": how, "machine": machine, "sender": self.sender, "results": results})
         own = [row.figures for row in self.rows if row.who == OURS]
         return 0 if all(found is not None and found.finished for found in own) else 1
 
@@ -163,15 +170,6 @@ class _Run:
         file = self.options.plots / f"{scenario.name}.svg"
         file.write_text(text)
         self.bench.screen.print(f"      {file}", highlight=False)
-
-    def _print(self, how: str) -> None:
-        self.bench.screen.print(f"\n[bold]The line[/], {how}", highlight=False)
-        for scenario in dict.fromkeys(row.scenario for row in self.rows):
-            self._table(scenario, [row for row in self.rows if row.scenario is scenario])
-        self.bench.screen.print(
-            "used: payload by what the link could have carried; steady: the same in the middle; effective: "
-            "original bytes by that;\nlimit: the payload at the link's rate and a round trip; >: stopped then"
-        )
 
     def _table(self, scenario: Scenario, rows: list[Row]) -> None:
         shape = scenario.shape
