@@ -215,7 +215,7 @@ def _cells(found: Figures) -> list[str]:
 
 
 def _percent(part: float | None) -> str:
-    return "–" if part is None else f"{part:.0%}"
+    return "–" if part is None else f"{part:.1%}"
 
 
 def _number(value: float | None, unit: str = "") -> str:
