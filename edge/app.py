@@ -14,7 +14,7 @@ from edge.acquire.desk import ImportDesk
 from edge.acquire.stow import stow_app, web_tls
 from edge.acquire.watch import watches_of
 from edge.budget import Budgets
-from edge.config import EdgeConfig
+from edge.config import Congestion, EdgeConfig
 from edge.console.app import console_app
 from edge.console.guard import passcode_of
 from edge.console.sources import Sources
@@ -65,7 +65,8 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
         clock=clock,
     )
     proxy = Proxy.configured(settings.uplink)
-    client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy)
+    bbr = settings.uplink.congestion is Congestion.BBR
+    client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy, bbr=bbr)
     try:
         await _run(file, settings, identity, spool, client, clock)
     finally:

@@ -162,6 +162,13 @@ class Budget:
             raise ValueError("from and to are the same time; leave both out for the whole day")
 
 
+class Congestion(Enum):
+    """What TCP does about loss on the way to the hub."""
+
+    BBR = "bbr"
+    DEFAULT = "default"  # whatever the machine is set to, such as CUBIC
+
+
 @dataclass(frozen=True, slots=True)
 class Uplink:
     """The line to the hub."""
@@ -173,6 +180,7 @@ class Uplink:
     retry_cap: Seconds = Seconds(60)
     budget: tuple[Budget, ...] = ()  # changed without a restart; nothing covered: no limit
     proxy: str | None = None  # http://host:port or http://user:password@host:port; by HTTP CONNECT
+    congestion: Congestion = Congestion.BBR
     proxy_credentials: Path | None = None  # a file with one line user:password, instead of in the URL
 
     def __post_init__(self) -> None:

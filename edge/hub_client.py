@@ -43,6 +43,7 @@ class HubClient:
         clock: this machine's.
         idle_timeout: seconds without a byte, either way, after which the line counts as broken.
         proxy: to go through; None: straight to the hub.
+        bbr: ask TCP for BBR where the kernel has it.
 
     Attributes:
         clock_offset: the hub's clock minus ours, as of the last answer; None before the first.
@@ -55,8 +56,9 @@ class HubClient:
         *,
         idle_timeout: float = 60.0,
         proxy: Proxy | None = None,
+        bbr: bool = True,
     ) -> None:
-        self.identity = identity
+        self.identity, self._bbr = identity, bbr
         self._proxy = proxy
         self.clock_offset: timedelta | None = None
         self._clock = clock
@@ -221,7 +223,7 @@ class HubClient:
         ):
             if hasattr(socket, name):
                 made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        sockets.for_long_lines(made)
+        sockets.for_long_lines(made, bbr=self._bbr)
         return made
 
     def _first_step(self, error: aiohttp.ClientConnectorError) -> str:

@@ -17,15 +17,19 @@ CONGESTION = b"bbr"
 _NET = Path("/proc/sys/net")
 
 
-def for_long_lines(made: socket.socket) -> None:
+def for_long_lines(made: socket.socket, *, bbr: bool = True) -> None:
     """Set up a TCP socket, connected or listening (what it accepts inherits this).
 
     TCP_NODELAY, BBR where the kernel offers it, a send buffer for bandwidth × delay where the kernel
     would not grow it so far by itself, and little of it for bytes that are not on the line yet. What
     this kernel does not know or allow is left as it was.
+
+    Args:
+        made: the socket.
+        bbr: ask for BBR; else the kernel's own congestion control is left.
     """
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_CONGESTION"):
+    if bbr and hasattr(socket, "TCP_CONGESTION"):
         with suppress(OSError):  # not built in, or not allowed to this user
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):

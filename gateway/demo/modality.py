@@ -36,6 +36,7 @@ class Sample:
     study_uid: str
     transfer_syntax_uid: str
     sha256: str  # of the dataset bytes, which is what C-STORE carries
+    size: int  # of the dataset in bytes
     patient: tuple[str, ...]  # texts that must not be found on an edge's disk
 
 
@@ -87,7 +88,9 @@ def read_sample(path: Path) -> Sample:
     names = tuple(str(dataset.get(word, "")) for word in ("PatientName", "PatientID"))
     study = str(dataset.get("StudyInstanceUID", ""))
     digest = hashlib.sha256(data).hexdigest()
-    return Sample(path, sop_class, instance, study, syntax, digest, tuple(n for n in names if len(n) > 4))
+    return Sample(
+        path, sop_class, instance, study, syntax, digest, len(data), tuple(n for n in names if len(n) > 4)
+    )
 
 
 def read_samples(files: Sequence[Path]) -> tuple[list[Sample], list[str]]:
@@ -109,7 +112,13 @@ def package_files() -> list[Path]:
 
 
 def send(
-    samples: Sequence[Sample], host: str, port: int, ae_title: str, sent: Callable[[Answer], None]
+    samples: Sequence[Sample],
+    host: str,
+    port: int,
+    ae_title: str,
+    sent: Callable[[Answer], None],
+    *,
+    calling: str = "DEMO_CT",
 ) -> list[Answer]:
     """Send every sample; one association for each group of contexts that fits one.
 
@@ -119,6 +128,7 @@ def send(
         port: likewise.
         ae_title: called AE title.
         sent: told after each answer, for progress.
+        calling: the sender's AE title.
 
     Raises:
         Unavailable: the edge rejected the association or went away.
@@ -126,7 +136,7 @@ def send(
     _config.STORE_SEND_CHUNKED_DATASET = True  # send the file's own bytes, never a re-encoded dataset
     answers: list[Answer] = []
     for contexts, group in _grouped(samples):
-        entity = AE(ae_title="DEMO_CT")
+        entity = AE(ae_title=calling)
         association = entity.associate(host, port, contexts=contexts, ae_title=ae_title)
         if not association.is_established:
             raise Unavailable(f"the edge at {host}:{port} did not accept the association")

@@ -19,7 +19,7 @@ from edge.enroll import enroll
 from edge.hub_client import HubClient
 from edge.identity import Addresses, EdgeIdentity, device_pem
 from edge.renewal import Renewal, life_used
-from gateway import durable, keyfile
+from gateway import durable, keyfile, sockets
 from gateway.clock import SystemClock
 from gateway.envelope.kem import KemKeys
 from gateway.errors import (
@@ -339,3 +339,16 @@ async def test_a_key_set_outlives_its_signers_certificate(hub: SmallHub, identit
     stale = sign_key_set("hub", KemKeys.generate("x").publics(), hub.keys.receipt_signer, CLOCK.now())
     with pytest.raises(Unverified, match="expired"):
         identity.replace_keys(stale, later)
+
+
+@pytest.mark.parametrize("bbr", [True, False])
+async def test_congestion_control_is_the_machines_own_unless_asked_for(
+    identity: EdgeIdentity, bbr: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "CONGESTION", b"reno")  # every Linux has it, and nobody's default is
+    with socket.socket() as plain:
+        own = sockets.congestion_of(plain)
+    assert own != "reno"
+    async with HubClient(identity, CLOCK, bbr=bbr) as opened:
+        with opened._socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", None)) as made:
+            assert sockets.congestion_of(made) == ("reno" if bbr else own)

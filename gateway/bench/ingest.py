@@ -1,0 +1,238 @@
+"""``telerad bench ingest``: instances a second by C-STORE, beside dcmtk and Orthanc in the same run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.bench import peers, senders
+from gateway.bench.bed import AE_TITLE, EDGE, Bed, resident, until
+from gateway.bench.pour import pour
+from gateway.bench.studies import Study
+from gateway.demo.layout import free_base
+
+HOST = "127.0.0.1"
+PEER_PORT = 21440
+FILLERS = 4
+"""Associations that fill a spool."""
+SETTLE_SECONDS = 60.0
+"""The most a receiver may take to count what it has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A receiver that listens."""
+
+    port: int
+    ae_title: str
+    held: Callable[[], int]
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One that is compared.
+
+    Attributes:
+        name: in the table.
+        durable: what an answer of success is worth there.
+        running: runs it fresh and empty in a folder.
+    """
+
+    name: str
+    durable: str
+    running: Callable[[Path], AbstractContextManager[Target]]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One measurement.
+
+    Attributes:
+        receiver: its name.
+        associations: at the same time.
+        seconds: until the last answer.
+        sent: instances answered with success.
+        held: instances the receiver then had.
+        resident: its peak memory, in bytes.
+    """
+
+    receiver: str
+    associations: int
+    seconds: float
+    sent: int
+    held: int
+    resident: int
+
+
+def edge_receiver(bed: Bed) -> Receiver:
+    """Our edge, its hub away: what it takes stays in its spool."""
+
+    @contextmanager
+    def running(folder: Path) -> Iterator[Target]:
+        bed.start_edge(fresh=True)
+        try:
+            yield Target(bed.ports.dicom, AE_TITLE, bed.held, bed.processes.pids[EDGE])
+        finally:
+            bed.stop_edge()
+
+    return Receiver("telerad edge", "fsync before each answer, encrypted", running)
+
+
+def peer_receivers() -> tuple[list[Receiver], list[str]]:
+    """Those that are installed, and in plain words those that are not."""
+    found, missing = [], []
+    if shutil.which("storescp"):
+        found += [
+            Receiver("dcmtk storescp", "none: no fsync, no index", _storescp("+B")),
+            Receiver("dcmtk storescp --fork", "none: no fsync, no index", _storescp("+B", "--fork")),
+        ]
+    else:
+        missing.append("dcmtk's storescp is not installed (on Debian: apt install dcmtk); not compared")
+    if peers.orthanc_installed():
+        found.append(Receiver("Orthanc", "file fsync, SQLite; not encrypted", _orthanc))
+    else:
+        missing.append("Orthanc is not installed (on Debian: apt install orthanc); not compared")
+    return found, missing
+
+
+def _storescp(*words: str) -> Callable[[Path], AbstractContextManager[Target]]:
+    @contextmanager
+    def running(folder: Path) -> Iterator[Target]:
+        port = free_base(HOST, PEER_PORT, 1)
+        kept = folder / "kept"
+        with peers.storescp(kept, HOST, port, *words) as pid:
+            yield Target(port, "STORESCP", lambda: sum(1 for _ in kept.iterdir()), pid)
+
+    return running
+
+
+@contextmanager
+def _orthanc(folder: Path) -> Iterator[Target]:
+    port = free_base(HOST, PEER_PORT, 1)
+    with peers.orthanc(folder, HOST, (port, port + 1)) as running:
+        yield Target(port + 1, peers.ORTHANC_AE, running.count, running.pid)
+
+
+def measure(receiver: Receiver, study: Study, associations: int, sender: str, folder: Path) -> Round:
+    """Send one study to a fresh receiver.
+
+    Args:
+        receiver: to run.
+        study: whose folder has one subfolder for each association, or any if there is one.
+        associations: at the same time.
+        sender: by name.
+        folder: for what the receiver keeps; removed again.
+    """
+    parts = [study.folder] if associations == 1 else sorted(p for p in study.folder.iterdir() if p.is_dir())
+    try:
+        with receiver.running(folder) as target:
+            os.sync()  # what the round before left in memory must not be this one's burden
+            started = time.perf_counter()
+            senders.store(sender, parts, HOST, target.port, target.ae_title)
+            seconds = time.perf_counter() - started
+            until(lambda: target.held() >= study.count, SETTLE_SECONDS)
+            peak = resident(target.pid)
+            return Round(receiver.name, associations, seconds, study.count, target.held(), peak)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def after_kill(bed: Bed, study: Study, sender: str) -> int:
+    """How many instances a fresh edge still has when it was killed after its last answer, and restarted."""
+    bed.start_edge(fresh=True)
+    senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
+    bed.kill_edge()
+    bed.start_edge()
+    until(lambda: bed.held() >= study.count, SETTLE_SECONDS)
+    held = bed.held()
+    bed.stop_edge()
+    return held
+
+
+def rates(rounds: list[Round], associations: int) -> dict[str, float]:
+    """Median instances a second by receiver."""
+    names = dict.fromkeys(one.receiver for one in rounds if one.associations == associations)
+    return {
+        name: statistics.median(
+            one.sent / one.seconds
+            for one in rounds
+            if one.receiver == name and one.associations == associations
+        )
+        for name in names
+    }
+
+
+def as_json(rounds: list[Round], more: dict[str, Any]) -> dict[str, Any]:
+    """Everything measured."""
+    counts = sorted({one.associations for one in rounds})
+    medians = {str(count): rates(rounds, count) for count in counts}
+    return {"rounds": [asdict(one) for one in rounds], "instances_per_second": medians, **more}
+
+
+def big(bed: Bed, study: Study, sender: str) -> dict[str, float]:
+    """One huge instance to a fresh edge: seconds, and the memory it added in bytes."""
+    bed.start_edge(fresh=True)
+    try:
+        pid = bed.processes.pids[EDGE]
+        before = resident(pid)
+        started = time.perf_counter()
+        senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
+        seconds = time.perf_counter() - started
+        until(lambda: bed.held() >= study.count, SETTLE_SECONDS)
+        return {
+            "bytes": study.size,
+            "seconds": seconds,
+            "added_bytes": resident(pid) - before,
+            "held": bed.held(),
+        }
+    finally:
+        bed.stop_edge()
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Rates of one edge before and after its spool was filled, in instances a second.
+
+    Attributes:
+        held: instances in the spool at the end.
+        empty: the study, into the empty spool.
+        full: the study, into the full spool.
+        pour_first: tiny instances, over the first tenth of the filling.
+        pour_last: over the last tenth.
+    """
+
+    held: int
+    empty: float
+    full: float
+    pour_first: float
+    pour_last: float
+
+
+def fill(bed: Bed, study: Study, count: int, sender: str, rounds: int, told: Callable[[int], None]) -> Filled:
+    """Send a study to a fresh edge, fill its spool with `count` tiny instances, send the study again."""
+
+    def rate() -> float:
+        os.sync()
+        started = time.perf_counter()
+        senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
+        return study.count / (time.perf_counter() - started)
+
+    bed.start_edge(fresh=True)
+    try:
+        empty = statistics.median(rate() for _ in range(rounds))
+        tenths = pour(HOST, bed.ports.dicom, AE_TITLE, count, FILLERS, told)
+        full = statistics.median(rate() for _ in range(rounds))
+        wanted = count + 2 * rounds * study.count
+        until(lambda: bed.held() >= wanted, SETTLE_SECONDS)
+        last = tenths[-1] - tenths[-2]
+        return Filled(bed.held(), empty, full, count / 10 / tenths[0], count / 10 / last)
+    finally:
+        bed.stop_edge()

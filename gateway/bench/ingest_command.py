@@ -1,0 +1,194 @@
+"""``telerad bench ingest``: what it asks, does and prints."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gateway.bench import desk, ingest, senders, studies
+from gateway.bench.bed import Bed
+from gateway.bench.desk import Desk
+from gateway.bench.ingest import Receiver, Round
+from gateway.bench.link import Loopback
+from gateway.errors import UsageError
+
+GOALS = {1: ("Orthanc", 3.0), 4: ("dcmtk storescp --fork", 1.0)}
+"""Associations → the peer, and how many times its rate is the goal."""
+BIG_GOAL = 64_000_000
+"""Bytes of memory one huge instance may add."""
+
+
+def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``ingest``."""
+    summary = "instances a second by C-STORE: this edge, dcmtk storescp, Orthanc"
+    parser = actions.add_parser("ingest", help=summary, description=summary)
+    parser.add_argument("--instances", type=int, default=400, metavar="N", help="CT instances sent (400)")
+    parser.add_argument("--study", type=Path, metavar="DIR", help="send the DICOM files below DIR instead")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds, A B A B; medians (3)")
+    parser.add_argument(
+        "--associations", type=int, nargs="+", default=[1, 4], metavar="N", help="at the same time (1 4)"
+    )
+    parser.add_argument("--sender", choices=senders.SENDERS, help="the scanner (storescu if installed)")
+    parser.add_argument("--only-edge", action="store_true", help="compare with nobody")
+    parser.add_argument("--hold", type=int, default=0, metavar="N", help="also with N instances in the spool")
+    parser.add_argument(
+        "--big", type=desk.size, default=0, metavar="BYTES", help="also one multi-frame instance, such as 2GB"
+    )
+    desk.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print. Returns 0, or 1 if an answered instance was not there."""
+    if min(options.instances, options.rounds, *options.associations) < 1 or 0 < options.hold < 10:
+        raise UsageError("--instances, --rounds and --associations take 1 and more, --hold 10 and more")
+    bench = Desk(options)
+    with bench.folder() as folder, ExitStack() as stack:
+        return _Run(options, bench, folder, stack).all()
+
+
+class _Run:
+    def __init__(self, options: argparse.Namespace, bench: Desk, folder: Path, stack: ExitStack) -> None:
+        self.options, self.bench, self.folder = options, bench, folder
+        self.sender = senders.chosen(options.sender)
+        self.bed = Bed(folder / "bed", Loopback())
+        stack.callback(self.bed.close)
+
+    def all(self) -> int:
+        self.bench.tell(
+            f"sent by {self.sender}, {senders.PDU}-byte PDUs, TCP_NODELAY=1 for dcmtk and Orthanc"
+        )
+        machine = self.bench.machine()
+        with self.bench.step("an enrolled edge; its hub is stopped again"):
+            self.bed.prepare()
+            self.bed.stop_hub()
+        receivers = [ingest.edge_receiver(self.bed)]
+        if not self.options.only_edge:
+            found, missing = ingest.peer_receivers()
+            receivers += found
+            for words in missing:
+                self.bench.tell(words)
+        rounds = self._compare(receivers)
+        kept = self._kill()
+        more: dict[str, Any] = {"machine": machine, "sender": self.sender, "held_after_kill": kept}
+        if self.options.hold:
+            filled = self._hold()
+            more["hold"] = asdict(filled)
+        if self.options.big:
+            more["big"] = self._big()
+        self._print(receivers, rounds, kept)
+        self._more(more)
+        self.bench.answer(ingest.as_json(rounds, more))
+        lost = [one for one in rounds if one.held < one.sent]
+        for one in lost:
+            self.bench.tell(f"{one.receiver} answered {one.sent} and held {one.held}")
+        return 1 if any(one.receiver == receivers[0].name for one in lost) or kept < self.study.count else 0
+
+    def _compare(self, receivers: list[Receiver]) -> list[Round]:
+        rounds = []
+        for associations in self.options.associations:
+            study = self._study(associations)
+            for number in range(self.options.rounds):
+                for receiver in receivers:
+                    words = f"{associations} association(s), round {number + 1}: {receiver.name}"
+                    with self.bench.step(words):
+                        rounds.append(
+                            ingest.measure(receiver, study, associations, self.sender, self.folder / "peer")
+                        )
+                    last = rounds[-1]
+                    self.bench.screen.print(
+                        f"      {last.sent / last.seconds:.0f} instances/s", highlight=False
+                    )
+        return rounds
+
+    def _study(self, associations: int) -> studies.Study:
+        with self.bench.step(f"study for {associations} association(s) made ready"):
+            folder = self.folder / f"study{associations}"
+            if self.options.study:
+                self.study = studies.spread(self.options.study, folder, associations)
+            else:
+                run_name = f"ingest-{associations}"
+                self.study = studies.ct(folder, self.options.instances, run_name, parts=associations)
+        return self.study
+
+    def _kill(self) -> int:
+        with self.bench.step("what is left after kill -9 of the edge"):
+            return ingest.after_kill(self.bed, self.study, self.sender)
+
+    def _hold(self) -> ingest.Filled:
+        count = self.options.hold
+        with Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.bench.screen,
+        ) as bar:
+            task = bar.add_task(f"a spool with {count} tiny instances", total=count)
+            told: Callable[[int], None] = lambda more: bar.advance(task, more)  # noqa: E731
+            return ingest.fill(self.bed, self.study, count, self.sender, self.options.rounds, told)
+
+    def _big(self) -> dict[str, float]:
+        with self.bench.step(f"one instance of {self.options.big / 1e6:.0f} MB"):
+            study = studies.big(self.folder / "big", self.options.big, "big")
+            return ingest.big(self.bed, study, self.sender)
+
+    def _print(self, receivers: list[Receiver], rounds: list[Round], kept: int) -> None:
+        table = Table(title=f"C-STORE of {self.study.count} instances, {self.study.size / 1e6:.0f} MB")
+        table.add_column("receiver")
+        medians = {count: ingest.rates(rounds, count) for count in self.options.associations}
+        for count in medians:
+            table.add_column(f"instances/s, {count} assoc.", justify="right")
+        for word in ("peak MB", "there"):
+            table.add_column(word, justify="right")
+        table.add_column("an answer means")
+        for receiver in receivers:
+            own = [one for one in rounds if one.receiver == receiver.name]
+            cells = [f"{medians[count][receiver.name]:.0f}" for count in medians]
+            there = f"{min(one.held for one in own)}/{own[0].sent}"
+            words = receiver.durable
+            if receiver is receivers[0]:
+                words += f"; {kept}/{self.study.count} after kill -9"
+            peak = statistics.median(one.resident for one in own) / 1e6
+            table.add_row(receiver.name, *cells, f"{peak:.0f}", there, words)
+        self.bench.screen.print(table)
+        for count, by_name in medians.items():
+            self._ratios(count, by_name)
+
+    def _ratios(self, count: int, by_name: dict[str, float]) -> None:
+        own, *others = by_name.items()
+        ratios = ", ".join(f"{own[1] / rate:.2f} × {name}" for name, rate in others)
+        if not ratios:
+            return
+        words = f"{count} association(s): the edge at {ratios}"
+        peer, goal = GOALS.get(count, ("", 0.0))
+        if peer in by_name:
+            good = own[1] / by_name[peer] >= goal
+            words += f"; goal {goal:g} × {peer}: " + ("[green]reached[/]" if good else "[red]not reached[/]")
+        self.bench.screen.print(words, highlight=False)
+
+    def _more(self, found: dict[str, Any]) -> None:
+        if hold := found.get("hold"):
+            part = hold["full"] / hold["empty"]
+            self.bench.screen.print(
+                f"spool with {hold['held']} instances: {hold['full']:.0f} instances/s, {part:.0%} of an "
+                f"empty one's {hold['empty']:.0f}; tiny ones meanwhile: {hold['pour_first']:.0f}/s at first, "
+                f"{hold['pour_last']:.0f}/s at last",
+                highlight=False,
+            )
+        if big := found.get("big"):
+            good = "[green]reached[/]" if big["added_bytes"] < BIG_GOAL else "[red]not reached[/]"
+            self.bench.screen.print(
+                f"one instance of {big['bytes'] / 1e6:.0f} MB: {big['seconds']:.1f} s, "
+                f"{big['bytes'] / 1e6 / big['seconds']:.0f} MB/s, {big['added_bytes'] / 1e6:.0f} MB of "
+                f"memory more; goal < 64 MB: {good}",
+                highlight=False,
+            )
