@@ -21,7 +21,9 @@ from gateway.trust import Purpose
 from hub.access.access import Access
 from hub.access.passwords import Passwords
 from hub.access.signing import SigningKey
+from hub.access.vault import Vault
 from hub.tables import VERSION, metadata
+from hub.trail import AuditTrail
 from tests.doubles.clock import SetClock
 from tests.doubles.people import CHEAP
 from tests.doubles.record import MemoryRecord
@@ -65,7 +67,11 @@ def on_hub(folder: Path, work: Any) -> Any:
     async def run() -> Any:
         database = await open_database(sqlite_url(folder / "data" / "hub.db"), metadata, version=VERSION)
         try:
-            return await work(Access(database, MemoryRecord(), SystemClock(), passwords=Passwords(CHEAP)))
+            clock = SystemClock()
+            trail, vault = AuditTrail(database, clock), Vault(b"v" * 32)
+            hashing = Passwords(CHEAP)
+            access = Access(database, MemoryRecord(), clock, vault=vault, trail=trail, passwords=hashing)
+            return await work(access)
         finally:
             await database.close()
 
