@@ -61,6 +61,7 @@ class CaseRoutes:
         """The way of its study, judged as anybody could offline."""
         account = await self._access.account(request)
         case = await self._worklist.case(account, body.case_id(request))
+        await self._deeds.of_case(account, request, case)
         return web.json_response(await self._evidence.told(case["study_uid"], case["site"]))
 
     async def open(self, request: web.Request) -> web.Response:

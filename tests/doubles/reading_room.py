@@ -22,6 +22,7 @@ from hub.access.accounts import NewAccount
 from hub.access.emergency import Emergency
 from hub.access.headers import add_headers
 from hub.access.middleware import problems, same_origin
+from hub.access.passkeys import Passkeys
 from hub.access.passwords import Passwords
 from hub.access.vault import Vault
 from hub.archive.archive import Archive, Incoming
@@ -54,6 +55,7 @@ CLOCK = SystemClock()
 class ReadingRoom:
     url: str
     archive: Archive
+    access: Access
 
 
 @asynccontextmanager
@@ -109,7 +111,9 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
     server = TestServer(app, host="localhost")  # a browser keeps Secure cookies of localhost without TLS
     await server.start_server(shutdown_timeout=0.1)
     try:
-        yield ReadingRoom(f"http://localhost:{server.port}", archive)
+        url = f"http://localhost:{server.port}"
+        access.passkeys = Passkeys(database, CLOCK, access.flows, origin=url, name="Telerad")
+        yield ReadingRoom(url, archive, access)
     finally:
         await server.close()
         await database.close()

@@ -23,7 +23,7 @@ Listening = Callable[[web.Application, int], AbstractAsyncContextManager[None]]
 
 
 @pytest.mark.parametrize("which", ["hub", "edge"])
-async def test_row_18_slowloris_at_the_programs_listeners(
+async def test_attack_18_slowloris_at_the_programs_listeners(
     which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, client, _ = tls_pair(tmp_path)

@@ -1,4 +1,4 @@
-"""Row 18 at every listener: half a header, silent TLS, a stalled body, a dripping one; and honest clients go on."""
+"""Attack 18 at every listener: half a header, silent TLS, a stalled body, a dripping one; and honest clients go on."""
 
 from __future__ import annotations
 
@@ -76,24 +76,24 @@ async def gone(port: int, first: bytes, drip: bytes = b"", every: float = 0.2) -
 
 
 @pytest.mark.parametrize("first", [b"", b"G", HALF], ids=["silent", "one byte", "half a header"])
-async def test_row_18_slowloris_half_a_header(first: bytes) -> None:
+async def test_attack_18_slowloris_half_a_header(first: bytes) -> None:
     async with serving() as (_, port):
         assert 0.4 < await gone(port, first) < 4
         assert await gone(port, first, drip=b"x") < 4, "a drip does not help"
 
 
-async def test_row_18_slowloris_half_a_header_after_a_whole_request() -> None:
+async def test_attack_18_slowloris_half_a_header_after_a_whole_request() -> None:
     async with serving() as (_, port):
         assert 0.4 < await gone(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", drip=b"G") < 4
 
 
-async def test_row_18_slowloris_stalled_and_dripping_body() -> None:
+async def test_attack_18_slowloris_stalled_and_dripping_body() -> None:
     async with serving() as (_, port):
         assert 0.4 < await gone(port, BODY + b"x" * 10) < 4
         assert 0.9 < await gone(port, BODY, drip=b"x", every=0.1) < 6
 
 
-async def test_row_18_slowloris_silent_tls(tmp_path: Path) -> None:
+async def test_attack_18_slowloris_silent_tls(tmp_path: Path) -> None:
     server, client, _ = tls_pair(tmp_path)
     async with serving(context=server) as (_, port):
         assert 0.4 < await gone(port, b"") < 4
@@ -103,7 +103,7 @@ async def test_row_18_slowloris_silent_tls(tmp_path: Path) -> None:
             assert answer.status == 200
 
 
-async def test_row_18_many_silent_connections_of_one_address_leave_room(tmp_path: Path) -> None:
+async def test_attack_18_many_silent_connections_of_one_address_leave_room(tmp_path: Path) -> None:
     patient = Patience(header=30.0, silent=8, look=0.1)
     async with serving(patient) as (listener, port):
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]

@@ -281,7 +281,7 @@ async def test_an_account_of_a_program_is_never_linked(desk: Desk) -> None:
     ],
     ids=str,
 )
-async def test_row_17_ssrf_a_discovery_document_that_leads_elsewhere_is_not_followed(
+async def test_attack_17_ssrf_a_discovery_document_that_leads_elsewhere_is_not_followed(
     desk: Desk, document: dict[str, Any]
 ) -> None:
     desk.provider.document = document
@@ -289,7 +289,7 @@ async def test_row_17_ssrf_a_discovery_document_that_leads_elsewhere_is_not_foll
         assert (answer.status, answer.headers["Location"]) == (303, "/#/sso-unavailable")
 
 
-async def test_row_17_ssrf_a_name_that_leads_to_loopback_is_not_asked(desk: Desk, tmp_path: Path) -> None:
+async def test_attack_17_ssrf_a_name_that_leads_to_loopback_is_not_asked(desk: Desk, tmp_path: Path) -> None:
     """The very same provider, without its network in the configuration."""
     _, client, _ = tls_pair(tmp_path)
     host = desk.provider.issuer.removeprefix("https://")
@@ -301,7 +301,7 @@ async def test_row_17_ssrf_a_name_that_leads_to_loopback_is_not_asked(desk: Desk
         await Outbound([literal], [], client).json(f"https://{literal}/keys")
 
 
-async def test_row_17_ssrf_redirects_are_not_followed_and_answers_are_small(desk: Desk) -> None:
+async def test_attack_17_ssrf_redirects_are_not_followed_and_answers_are_small(desk: Desk) -> None:
     desk.provider.document = {"padding": "x" * (300 << 10)}
     with pytest.raises(Malformed):
         await desk.sso.begin()
@@ -312,6 +312,6 @@ async def test_row_17_ssrf_redirects_are_not_followed_and_answers_are_small(desk
     ["127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "::1", "fe80::1", "fd00::1", "0.0.0.0",
      "::ffff:127.0.0.1", "100.64.0.1", "224.0.0.1"],
 )  # fmt: skip
-def test_row_17_ssrf_networks_that_are_not_asked(address: str) -> None:
+def test_attack_17_ssrf_networks_that_are_not_asked(address: str) -> None:
     assert not permitted(ipaddress.ip_address(address), [])
     assert permitted(ipaddress.ip_address("203.0.114.1"), [])

@@ -193,7 +193,7 @@ async def test_wrong_step_ups_wait_like_wrong_log_ins(portal: PortalHub) -> None
     assert (await browser.call("POST", "/api/session/step-up", {"code": "000000"}))[0] == 429
 
 
-async def test_row_15_stolen_reader_session(portal: PortalHub) -> None:
+async def test_attack_15_stolen_reader_session(portal: PortalHub) -> None:
     """The cookie is strict, goes idle, dies at log-out, step-up and by the owner's hand, and cannot sign."""
     browser, key = await portal.logged_in("chen"), SoftPasskey(portal.origin)
     async with browser.raw(

@@ -232,7 +232,7 @@ async def test_the_auditor_finds_by_time_person_study_patient_and_event_page_by_
 HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", 'a,b"c', "张伟", "plain"]
 
 
-def test_row_21_csv_formula_injection() -> None:
+def test_attack_21_csv_formula_injection() -> None:
     """Golden: whatever a person is called, a spreadsheet sees words."""
     lines = [sheet.head()]
     for number, name in enumerate(HOSTILE):
