@@ -151,6 +151,7 @@ export class Admin extends Localised {
 
   override render() {
     return html`
+      <h1 class="unseen">${word('admin', this.table)}</h1>
       <nav aria-label=${t('nav.admin')}>
         ${tablesOf(this.viewer).map(
           (table) => html`<a href="#/admin/${table}" aria-current=${table === this.table ? 'page' : 'false'}>${word('admin', table)}</a>`,
