@@ -22,7 +22,7 @@ from gateway.errors import ConfigError
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-"""A configuration file larger than this is a mistake or an attack."""
+"""A configuration file larger or nested deeper than this is a mistake or an attack."""
 
 Seconds = NewType("Seconds", float)
 """A duration; written ``90``, ``90s``, ``15m``, ``12h`` or ``30d``."""

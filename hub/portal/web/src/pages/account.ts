@@ -94,7 +94,11 @@ export class AccountPage extends Localised {
   private addPasskey(event: Event): void {
     event.preventDefault();
     const label = this.renderRoot.querySelector<HTMLInputElement>('[name=label]')?.value ?? '';
-    void this.attempt(async () => api.addPasskey(await makePasskey(await api.beginPasskey()), label));
+    const form = event.target as HTMLFormElement;
+    void this.attempt(async () => {
+      await api.addPasskey(await makePasskey(await api.beginPasskey()), label);
+      form.reset();
+    });
   }
 
   private renewCodes(): void {

@@ -31,6 +31,13 @@ export class GlassDialog extends Dialog {
     `,
   ];
 
+  override async show(): Promise<void> {
+    this.failure = '';
+    this.told = '';
+    this.renderRoot.querySelector('form')?.reset();
+    await super.show();
+  }
+
   private async submit(event: Event): Promise<void> {
     event.preventDefault();
     this.failure = '';
