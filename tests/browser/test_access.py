@@ -150,6 +150,7 @@ async def test_the_glass_is_broken_with_a_reason_and_the_lead_and_the_auditor_se
     await expect(page.locator("tr-facts")).to_contain_text("Haemorrhage?")
     for name in ("lead", "audrey"):
         await page.get_by_role("button", name="Log out").click()
+        await expect(page.get_by_label("User name")).to_be_visible()
         await log_in(page, room, name)
         await page.goto(f"{room.url}/#/admin/emergencies")
         await expect(page.locator("tr-oversight tbody tr")).to_contain_text(
