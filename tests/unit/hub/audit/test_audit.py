@@ -140,6 +140,15 @@ async def marked(hub: Hub) -> int:
         return int((await connection.execute(select(func.max(audit_marks.c.position)))).scalar() or 0)
 
 
+async def until_marked(hub: Hub, position: int) -> None:
+    """Wait until the repository has taken everything up to `position`."""
+    for _ in range(1_000):
+        if await marked(hub) == position:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"the mark stays at {await marked(hub)}")
+
+
 def people(repository: Repository) -> list[str]:
     found = []
     for message in repository.messages:
@@ -169,11 +178,10 @@ async def test_the_repository_is_told_everything_in_order_though_it_was_away_fir
         await trail.note(Deed("login", person="p4"))
         await asyncio.sleep(0.1)
         await repository.start()
-        await repository.until(5)
+        await until_marked(hub, 5)
     told = people(repository)
     assert list(dict.fromkeys(told)) == [f"p{number}" for number in range(5)]
     assert repository.faults == []
-    assert await marked(hub) == 5
     await repository.stop()
 
 
@@ -185,11 +193,7 @@ async def test_a_repository_that_hangs_up_loses_nothing(hub: Hub, tmp_path: Path
         for number in range(6):
             await trail.note(Deed("login", person=f"p{number}"))
             await asyncio.sleep(0.1)
-        for _ in range(500):
-            if await marked(hub) == 6:
-                break
-            await asyncio.sleep(0.02)
-        assert await marked(hub) == 6
+        await until_marked(hub, 6)
     await repository.stop()
     assert repository.connections > 1
 
