@@ -37,6 +37,11 @@ from gateway.clock import Clock, SystemClock
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
 from gateway.log import logger
+from gateway.patience import Listener, Patience
+from gateway.tls import HANDSHAKE_SECONDS
+
+PATIENCE = Patience()
+"""With slow clients of the technician's page."""
 
 log = logger("edge")
 
@@ -146,12 +151,20 @@ async def _listening(
     """
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()
+    assert runner.server is not None  # noqa: S101  # set up the line before
     try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        server = await asyncio.get_running_loop().create_server(
+            Listener(runner.server, PATIENCE),
+            host,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None,
+        )
     except OSError as error:
         await runner.cleanup()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     try:
         yield
     finally:
+        server.close()
         await runner.cleanup()

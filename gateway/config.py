@@ -21,7 +21,8 @@ import yaml
 from gateway.errors import ConfigError
 
 MAX_BYTES = 1 << 20
-"""A configuration file larger than this is a mistake or an attack."""
+MAX_DEPTH = 32
+"""A configuration file larger or nested deeper than this is a mistake or an attack."""
 
 Seconds = NewType("Seconds", float)
 """A duration; written ``90``, ``90s``, ``15m``, ``12h`` or ``30d``."""
@@ -78,12 +79,16 @@ def compose(text: bytes, *, file: Path | None = None) -> yaml.Node:
     """Parse YAML to its node tree (which knows its lines), refusing what no configuration needs.
 
     Raises:
-        ConfigError: too large, not YAML, empty, aliases, explicit tags or duplicate keys.
+        ConfigError: too large, too deep, not YAML, empty, aliases, explicit tags or duplicate keys.
     """
     if len(text) > MAX_BYTES:
         raise ConfigError(f"is larger than {MAX_BYTES} bytes", file=file)
+    depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise ConfigError(f"is nested deeper than {MAX_DEPTH}", file=file, line=_line(event))
             if isinstance(event, yaml.AliasEvent):
                 raise ConfigError("aliases (*name) are not allowed", file=file, line=_line(event))
         root = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +23,27 @@ from gateway.database import Database, open_database
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
 from gateway.log import logger
+from gateway.patience import Listener, Patience
 from gateway.trust import FileSigner, Signer
+from hub.access import roles
 from hub.access.access import Access
+from hub.access.emergency import Emergency
 from hub.access.headers import add_headers
-from hub.access.middleware import problems, same_origin
+from hub.access.middleware import declared, guarded, problems, same_origin
+from hub.access.sso import single_sign_on
+from hub.access.vault import Vault
 from hub.archive.archive import Archive
-from hub.archive.settle import Patience, Settler
+from hub.archive.settle import Patience as SettlePatience
+from hub.archive.settle import Settler
 from hub.archive.store import BlobStore
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.worklist import Worklist
+from hub.audit.exporter import Exporter
+from hub.audit.follower import Follower
+from hub.audit.images import audited_images
+from hub.audit.message import Source
+from hub.audit.repository import repository_of
+from hub.audit.search import AuditSearch
 from hub.config import HubConfig
 from hub.custody import CustodyLog
 from hub.dicomweb.routes import routes as dicomweb_routes
@@ -45,16 +57,21 @@ from hub.identity import HubKeys
 from hub.intake.intake import Intake
 from hub.local import Aside, Judge, serving
 from hub.portal.app import portal_routes
+from hub.record import Deed
 from hub.reports.desk import Desk
 from hub.reports.press import Press
 from hub.reports.signature import TrustMaterial
 from hub.reports.timestamp import TimestampAuthority
 from hub.rules.book import RuleBook
 from hub.tables import VERSION, metadata
+from hub.trail import AuditTrail
 from hub.witnesses import Witnesses, witness_routes
 
 HANDSHAKE_SECONDS = 10.0
 """A client silent for so long in its TLS handshake is let go."""
+
+PATIENCE = Patience()
+"""With slow clients, on both ports."""
 
 DRAIN_SECONDS = 1.0
 """How long requests under way may go on at the end; event streams never end by themselves."""
@@ -86,6 +103,7 @@ class Hub:
     database: Database
     keys: HubKeys
     custody: CustodyLog
+    trail: AuditTrail
     archive: Archive
     access: Access
     worklist: Worklist
@@ -132,10 +150,15 @@ def _build(settings: HubConfig, clock: Clock, database: Database) -> Hub:
     authority = Authority.open(settings.pki, clock)
     keys = HubKeys.prepare(settings, authority, clock)
     custody = CustodyLog(database, keys.checkpoint_signer, clock)
+    trail = AuditTrail(database, clock)
     access = Access(
         database,
         custody,
         clock,
+        vault=Vault.load(settings.data / "keys" / "access.key"),
+        trail=trail,
+        origin=settings.web.url,
+        step_up=settings.access.step_up,
         require_second_factor=settings.access.require_second_factor,
         idle=settings.access.idle,
         absolute=settings.access.absolute,
@@ -143,7 +166,7 @@ def _build(settings: HubConfig, clock: Clock, database: Database) -> Hub:
     )
     archive = Archive(database, BlobStore(settings.data / "archive"), custody, clock)
     worklist = Worklist(database, custody, clock)
-    return Hub(settings, clock, database, keys, custody, archive, access, worklist)
+    return Hub(settings, clock, database, keys, custody, trail, archive, access, worklist)
 
 
 async def _run(hub: Hub, rules: RuleBook) -> None:
@@ -160,12 +183,19 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))
     line.add_routes(downlink_routes(outbox, clock))
     line.add_routes(witness_routes(_witnesses(hub)))
-    patience = Patience(settings.settle.after_association, settings.settle.quiet)
+    portal = web_application(hub, enrolment, rules)
+    patience = SettlePatience(settings.settle.after_association, settings.settle.quiet)
     async with (
         _listening(line, settings.line.host, settings.line.port, hub.keys.line_context()),
-        _listening(_web(hub, enrolment, rules), settings.web.host, settings.web.port, hub.keys.web_context()),
+        _listening(
+            portal,
+            settings.web.host,
+            settings.web.port,
+            hub.keys.web_context(),
+        ),
         local_door(hub, intake),
     ):
+        await hub.trail.note(Deed("hub-started"))
         log.info("hub runs", web=settings.web.url, line=settings.line.url)
         await supervise.run(
             {
@@ -176,9 +206,12 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "fleet": door.run,
                 "keys": hub.keys.run,
                 "checkpoints": custody.run,
+                "audit": Follower(database).run,
+                **_export(hub),
             }
         )
         await intake.drain()
+        await hub.trail.note(Deed("hub-stopped"))
 
 
 def _witnesses(hub: Hub) -> Witnesses:
@@ -202,14 +235,42 @@ def _evidence(hub: Hub) -> EvidenceRoom:
     )
 
 
-def _web(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Application:
+def web_application(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Application:
+    """Everything the web port serves; each route with its declared policy."""
     app = web.Application(middlewares=[problems, same_origin], client_max_size=MAX_BODY)
     app.on_response_prepare.append(add_headers)
-    app.router.add_get("/healthz", _healthy)
-    app.add_routes(fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock))
-    app.add_routes(dicomweb_routes(hub.archive, hub.access.scope, public=hub.settings.web.url))
-    app.add_routes(portal_routes(hub.worklist, _desk(hub), hub.access, hub.archive, rules, _evidence(hub)))
+    app.router.add_get("/healthz", guarded(hub.access, roles.PUBLIC, _healthy))
+    fleet = fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock)
+    app.add_routes(declared(hub.access, roles.PUBLIC, fleet))
+    images = dicomweb_routes(hub.archive, hub.access.scope, public=hub.settings.web.url)
+    app.add_routes(declared(hub.access, roles.IMAGES, audited_images(images, hub.access.session, hub.trail)))
+    settings = hub.settings
+    app.add_routes(
+        portal_routes(
+            hub.worklist,
+            _desk(hub),
+            hub.access,
+            hub.archive,
+            rules,
+            _evidence(hub),
+            trail=hub.trail,
+            audit=AuditSearch(hub.database),
+            emergency=Emergency(
+                hub.database, hub.custody, hub.trail, hub.clock, lasts=settings.access.emergency
+            ),
+            sso=single_sign_on(settings, hub.access.flows, hub.database, hub.clock),
+        )
+    )
     return app
+
+
+def _export(hub: Hub) -> dict[str, Callable[[], Awaitable[None]]]:
+    """The service that tells an audit repository, if there is one."""
+    told = hub.settings.audit
+    if told.repository is None:
+        return {}
+    source = Source(hub.settings.name, told.enterprise, hub.settings.web.url)
+    return {"audit export": Exporter(hub.database, repository_of(told.repository), source).run}
 
 
 async def _healthy(_: web.Request) -> web.Response:
@@ -247,7 +308,12 @@ async def _listening(
     assert runner.server is not None  # noqa: S101  # set up the line before
     try:
         server = await asyncio.get_running_loop().create_server(
-            runner.server, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS, backlog=512
+            Listener(runner.server, PATIENCE),
+            host,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            backlog=512,
         )
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

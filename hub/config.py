@@ -43,12 +43,49 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
+class Oidc:
+    """Single sign-on at the organisation's own log-in (OpenID Connect)."""
+
+    issuer: str
+    client_id: str
+    client_secret: Path | None = None  # a file with one line; none: a public client
+    link_claim: str | None = None  # email or preferred_username; none: provisioned identities only
+    trust_factors: bool = False  # whether its `amr` counts as our second factor
+    label: str = "Single sign-on"
+    hosts: tuple[str, ...] = ()  # besides the issuer's own, for token and keys
+    networks: tuple[str, ...] = ()  # besides public ones
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Logging in."""
 
-    require_second_factor: bool = True  # readers and administrators
+    require_second_factor: bool = True  # readers, leads and administrators
     idle: Seconds = Seconds(15 * 60)
     absolute: Seconds = Seconds(12 * 3600)
+    step_up: Seconds = Seconds(15 * 60)  # how long a second factor counts as just shown
+    emergency: Seconds = Seconds(4 * 3600)  # how long a study stays open to who broke the glass
+    oidc: Oidc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRepository:
+    """A hospital's audit repository: syslog over TLS (PS3.15 A.6, RFC 5425)."""
+
+    host: str
+    ca: Path
+    port: int = 6514
+    certificate: Path | None = None  # ours, if it asks for one: PEM chain
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Where the audit trail is told, besides the auditor's page."""
+
+    enterprise: str = ""  # AuditEnterpriseSiteID
+    repository: AuditRepository | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +102,7 @@ class HubConfig:
     storage: Storage = field(default_factory=Storage)
     settle: Settle = field(default_factory=Settle)
     access: Access = field(default_factory=Access)
+    audit: Audit = field(default_factory=Audit)
 
     @property
     def database_url(self) -> str:

@@ -3,6 +3,7 @@
 - reader: the cases assigned to them and those of their groups, at sites they are licensed for;
 - lead: the cases of their groups, and their own, at every site;
 - site: everything of their own hospital;
+- reader and lead: what they opened in an emergency, with a reason and for a time;
 - admin, auditor, service: every row. Whether that includes pixels is `hub/access/roles.py`.
 
 A reader with no row in `reader_sites` may read every site; with rows, the sites whose licence has
@@ -17,6 +18,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.people import Account, Role
+from hub.tables.account import break_glass
 from hub.tables.case import cases, reader_groups, reader_sites
 from hub.tables.study import studies
 
@@ -32,12 +34,14 @@ class Reach:
         sites: only of these; None: of any.
         user: the reader, whose own cases count; None: the sites alone decide.
         groups: the reader's groups.
+        granted: studies opened in an emergency; nothing else limits these.
     """
 
     everything: bool = False
     sites: frozenset[str] | None = None
     user: str | None = None
     groups: frozenset[str] = frozenset()
+    granted: frozenset[int] = frozenset()
 
     def clause(self) -> ColumnElement[bool]:
         """A condition on `cases` joined with `studies`."""
@@ -46,7 +50,8 @@ class Reach:
         at_site = studies.c.site.in_(sorted(self.sites)) if self.sites is not None else true()
         if self.user is None:
             return at_site if self.sites is not None else false()
-        return and_(at_site, or_(cases.c.assignee == self.user, cases.c.group.in_(sorted(self.groups))))
+        own = and_(at_site, or_(cases.c.assignee == self.user, cases.c.group.in_(sorted(self.groups))))
+        return or_(own, cases.c.study.in_(sorted(self.granted))) if self.granted else own
 
 
 async def licensed_sites(connection: AsyncConnection, user: str, today: str) -> frozenset[str] | None:
@@ -64,14 +69,21 @@ async def groups_of(connection: AsyncConnection, user: str) -> frozenset[str]:
     return frozenset((await connection.execute(query)).scalars())
 
 
-async def reach_of(connection: AsyncConnection, account: Account, today: str) -> Reach:
-    """What `account` may see on the ISO date `today`."""
+async def granted_to(connection: AsyncConnection, user: str, now: str) -> frozenset[int]:
+    """The studies a reader opened in an emergency that has not ended at `now`, RFC 3339."""
+    mine = (break_glass.c.user == user) & (break_glass.c.until > now)
+    return frozenset((await connection.execute(select(break_glass.c.study).where(mine))).scalars())
+
+
+async def reach_of(connection: AsyncConnection, account: Account, now: str) -> Reach:
+    """What `account` may see at `now`, RFC 3339."""
     if account.role in _EVERYTHING:
         return Reach(everything=True)
     if account.role is Role.SITE:
         return Reach(sites=frozenset({account.site} if account.site else ()))
     groups = await groups_of(connection, account.name)
+    granted = await granted_to(connection, account.name, now)
     if account.role is Role.LEAD:
-        return Reach(user=account.name, groups=groups)
-    sites = await licensed_sites(connection, account.name, today)
-    return Reach(sites=sites, user=account.name, groups=groups)
+        return Reach(user=account.name, groups=groups, granted=granted)
+    sites = await licensed_sites(connection, account.name, now[:10])
+    return Reach(sites=sites, user=account.name, groups=groups, granted=granted)

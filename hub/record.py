@@ -1,9 +1,10 @@
-"""What stations ask of the custody log. `hub/custody.py` keeps it."""
+"""What stations ask of the custody log (`hub/custody.py`) and of the audit trail (`hub/trail.py`)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,3 +28,40 @@ class Record(Protocol):
 def subject_of(kind: str, identifier: str | int) -> str:
     """The subject of an event about something whose identifier must not stand in the log."""
     return hashlib.sha256(f"{kind}:{identifier}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing somebody did, for the audit trail.
+
+    Args:
+        event: one of `hub/audit/events.py`.
+        person: the login; empty: the hub itself.
+        role: of that account.
+        address: where the request came from.
+        refused: it was tried, and not allowed or wrong.
+        site: the hospital it is about, if one.
+        study_uid: the study it is about, if one.
+        patient_id: as the hospital numbers the patient.
+        detail: more, JSON; never a report's text, a key or a secret.
+    """
+
+    event: str
+    person: str = ""
+    role: str = ""
+    address: str = ""
+    refused: bool = False
+    site: str = ""
+    study_uid: str = ""
+    patient_id: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Trail(Protocol):
+    """The audit trail: append-only, inside the caller's own transaction or one of its own."""
+
+    async def append(self, connection: AsyncConnection, deed: Deed) -> None:
+        """Add one event."""
+
+    async def note(self, deed: Deed) -> None:
+        """Add one event; it is durable when this returns."""

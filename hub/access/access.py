@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,20 +15,23 @@ from aiohttp import web
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.errors import GatewayError, NotAllowed
 from hub.access import totp
-from hub.access.accounts import Accounts
+from hub.access.accounts import Accounts, BadCredentials
+from hub.access.flows import Flows
+from hub.access.passkeys import Passkeys
 from hub.access.passwords import Passwords
 from hub.access.roles import PIXELS, SECOND_FACTOR
 from hub.access.sessions import COOKIE, Session, Sessions
 from hub.access.signing import SigningKeys
 from hub.access.throttle import Buckets, TooMany
+from hub.access.vault import Vault
 from hub.archive.scope import NOTHING, Scope
 from hub.people import Account, Role
 from hub.reach import reach_of
-from hub.record import Record, subject_of
+from hub.record import Deed, Record, Trail, subject_of
 from hub.tables.case import cases
 from hub.tables.study import studies
 
@@ -53,6 +57,10 @@ class SecondFactorRequired(NotAllowed):
     """Logged in with a password alone where the hub asks for two factors."""
 
 
+class StepUpRequired(NotAllowed):
+    """This act needs the second factor shown again, just now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """A fresh session: the token for the cookie, and the session itself."""
@@ -72,7 +80,11 @@ class Access:
         require_second_factor: whether readers, leads and administrators need one.
         idle: seconds until an idle session ends.
         absolute: seconds until any session ends.
-        issuer: the hub's name in authenticator apps.
+        issuer: the hub's name in authenticator apps and to passkeys.
+        vault: seals secrets that must be read again.
+        trail: the audit trail.
+        origin: of the portal, as browsers reach it.
+        step_up: seconds for which a second factor counts as just shown.
     """
 
     def __init__(
@@ -81,6 +93,10 @@ class Access:
         custody: Record,
         clock: Clock,
         *,
+        vault: Vault,
+        trail: Trail,
+        origin: str = "https://localhost:8443",
+        step_up: float = 15 * 60.0,
         passwords: Passwords | None = None,
         require_second_factor: bool = True,
         idle: float = 15 * 60.0,
@@ -88,40 +104,108 @@ class Access:
         issuer: str = "telerad",
     ) -> None:
         hashing = passwords or Passwords()
-        self.accounts = Accounts(database, hashing, clock)
+        self.accounts = Accounts(database, hashing, clock, vault)
+        self.flows = Flows(database, clock)
+        self.passkeys = Passkeys(database, clock, self.flows, origin=origin, name=issuer)
         self.sessions = Sessions(database, clock, idle=idle, absolute=absolute)
         self.signing_keys = SigningKeys(database, hashing, clock)
         self._database, self._custody, self._clock = database, custody, clock
-        self._require, self._issuer = require_second_factor, issuer
+        self._require, self._issuer, self._trail, self._step_up = (
+            require_second_factor,
+            issuer,
+            trail,
+            step_up,
+        )
         self._addresses = Buckets()
 
-    async def login(self, name: str, password: str, code: str | None, *, address: str) -> Login:
+    async def login(
+        self, name: str, password: str, code: str | None, *, address: str, agent: str = ""
+    ) -> Login:
         """Open a session.
 
         Raises:
             BadCredentials: something is wrong (not told what).
             CodeRequired: the password is right and a code is missing.
+            PasskeyRequired: the password is right and the second factor is a passkey.
             TooMany: too many tries; ``retry_after`` in seconds.
         """
-        wait = self._addresses.take(address, self._clock.monotonic())
-        if wait > 0:
-            raise TooMany("too many logins from this address", retry_after=wait)
+        self.brake(address)
         try:
             account = await self.accounts.prove(name, password, code)
         except GatewayError as error:
-            await self._note("login-refused", name, why=type(error).__name__)
+            await self.note(name, "login-refused", address=address, refused=True, why=type(error).__name__)
             raise
-        token, _ = await self.sessions.open(account.name, factors=account.factors, address=address)
+        return await self.enter(account.name, factors=account.factors, address=address, agent=agent)
+
+    async def login_with_passkey(
+        self, credential: Mapping[str, Any], *, address: str, agent: str = ""
+    ) -> Login:
+        """Open a session by a passkey alone; it is two factors. Raises BadCredentials or TooMany."""
+        self.brake(address)
+        try:
+            name = await self.passkeys.prove(credential, None)
+        except BadCredentials as error:
+            await self.note("", "login-refused", address=address, refused=True, why=type(error).__name__)
+            raise
+        return await self.enter(name, factors=2, address=address, agent=agent, how="passkey")
+
+    async def enter(
+        self, name: str, *, factors: int, address: str, agent: str = "", how: str = "password"
+    ) -> Login:
+        """A session for somebody who has proved who they are. Raises BadCredentials if they are barred."""
+        token, _ = await self.sessions.open(name, factors=factors, address=address, agent=agent)
         session = await self.sessions.find(token, kind="browser", touch=False)
         if session is None:
-            raise NotLoggedIn("the account was disabled just now")
-        await self._note("login", name, factors=account.factors)
+            await self.note(name, "login-refused", address=address, refused=True, why="disabled")
+            raise BadCredentials("wrong name, password or code")
+        await self.note(name, "login", address=address, role=session.account.role, factors=factors, how=how)
         return Login(token, session)
+
+    def brake(self, address: str) -> None:
+        """Raises TooMany if this address tries too often."""
+        wait = self._addresses.take(address, self._clock.monotonic())
+        if wait > 0:
+            raise TooMany("too many logins from this address", retry_after=wait)
+
+    async def step_up(
+        self,
+        session: Session,
+        *,
+        code: str | None,
+        credential: Mapping[str, Any] | None,
+        address: str,
+        agent: str = "",
+    ) -> str:
+        """Show the second factor again. Returns the token that replaces the session's.
+
+        Raises:
+            BadCredentials: it is wrong.
+            TooMany: too many wrong tries just now.
+        """
+        name = session.account.name
+        try:
+            if credential is not None:
+                await self.passkeys.prove(credential, name)
+            else:
+                await self.accounts.prove_factor(name, code or "")
+        except GatewayError:
+            await self.note(name, "step-up", address=address, role=session.account.role, refused=True)
+            raise
+        await self.note(name, "step-up", address=address, role=session.account.role)
+        return await self.sessions.raise_factors(session, address=address, agent=agent)
+
+    def check_fresh(self, session: Session) -> None:
+        """Raises StepUpRequired unless the second factor, if there is one, was shown just now."""
+        if session.kind == "bearer" or not (session.enrolled or session.proved_at):
+            return
+        shown = parse_rfc3339(session.proved_at) if session.proved_at else None
+        if shown is None or (self._clock.now() - shown).total_seconds() >= self._step_up:
+            raise StepUpRequired("show your second factor again")
 
     async def logout(self, session: Session) -> None:
         """End a session; its cookie is worth nothing from now on."""
         await self.sessions.end(session.digest)
-        await self._note("logout", session.account.name)
+        await self.note(session.account.name, "logout", role=session.account.role)
 
     async def begin_second_factor(self, session: Session) -> dict[str, str]:
         """A new secret to put into an app: ``secret`` to type, ``uri`` for a QR code."""
@@ -135,7 +219,7 @@ class Access:
     async def confirm_second_factor(self, session: Session, code: str, *, address: str) -> str:
         """Put it in force. Returns the token that replaces the session's."""
         await self.accounts.confirm_second_factor(session.account.name, code)
-        await self._note("second-factor", session.account.name)
+        await self.note(session.account.name, "second-factor", address=address, role=session.account.role)
         return await self.sessions.raise_factors(session, address=address)
 
     async def session(self, request: web.Request, *, touch: bool = True) -> Session:
@@ -166,18 +250,22 @@ class Access:
             SecondFactorRequired: somebody who still owes a factor.
         """
         session = await self.session(request, touch=touch)
-        if self.second_factor(session) == "required":
-            raise SecondFactorRequired("set up the second factor first")
+        if self.second_factor(session) in ("required", "unproved"):
+            raise SecondFactorRequired("the second factor comes first")
         return session.account
 
     def second_factor(self, session: Session) -> str:
-        """``enrolled``, ``required`` (owed before anything else works) or ``none``."""
+        """``enrolled``, ``unproved``, ``required`` or ``none``.
+
+        Before anything else works, one that is unproved must be shown, and one that is required set up.
+        """
         if session.kind == "bearer":
             return "none"
-        if session.enrolled and session.account.factors > 1:
+        if session.account.factors > 1:
             return "enrolled"
-        owed = session.enrolled or (self._require and session.account.role in SECOND_FACTOR)
-        return "required" if owed else "none"
+        if session.enrolled:
+            return "unproved"
+        return "required" if self._require and session.account.role in SECOND_FACTOR else "none"
 
     async def scope(self, request: web.Request) -> Scope:
         """Which studies' images this request may see; for DICOMweb. Raises as `account`."""
@@ -196,19 +284,43 @@ class Access:
         if account.role is Role.SITE:
             return Scope(sites=frozenset({account.site} if account.site else ()))
         now = self._clock.now()
-        reach = await reach_of(connection, account, now.date().isoformat())
+        reach = await reach_of(connection, account, rfc3339(now))
         recent = cases.c.reported_at.is_(None) | (cases.c.reported_at >= rfc3339(now - RECENT))
         own = select(studies.c.patient).join_from(cases, studies).where(reach.clause(), recent)
         # the patient's other studies are the priors; a patient belongs to one site, so the licence holds
-        query = select(studies.c.id).where(studies.c.patient.in_(own))
+        query = select(studies.c.id).where(studies.c.patient.in_(own) | studies.c.id.in_(reach.granted))
         if study_uid is not None:
             query = query.where(studies.c.study_uid == study_uid)
         query = query.order_by(studies.c.id.desc()).limit(MOST_STUDIES)
         return Scope(studies=frozenset((await connection.execute(query)).scalars()))
 
-    async def _note(self, event: str, name: str, **detail: Any) -> None:
+    async def refused(self, request: web.Request, account: Account, policy: str) -> None:
+        """Somebody tried what their role may not do."""
+        await self.note(
+            account.name,
+            "refused",
+            role=account.role,
+            address=request.remote or "",
+            refused=True,
+            policy=policy,
+        )
+
+    async def note(
+        self,
+        name: str,
+        event: str,
+        *,
+        role: str = "",
+        address: str = "",
+        refused: bool = False,
+        **detail: Any,
+    ) -> None:
+        """Record an event about an account: in the custody log without its name, in the trail with it."""
+        deed = Deed(event, person=name, role=role, address=address, refused=refused, detail=detail)
         async with self._database.writing() as connection:
-            await self._custody.append(connection, event, subject=subject_of("user", name), detail=detail)
+            subject = subject_of("user", name) if name else ""
+            await self._custody.append(connection, event, subject=subject, detail=detail)
+            await self._trail.append(connection, deed)
 
 
 def _study_asked_for(request: web.Request) -> str | None:

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, delete, select, update
 
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
-from gateway.errors import NotAllowed, NotFound, Refused
-from hub.access import totp
+from gateway.errors import Broken, NotAllowed, NotFound, Refused
+from hub.access import recovery, totp
 from hub.access.passwords import Passwords, check_new
 from hub.access.roles import SECOND_FACTOR, SIGNERS
 from hub.access.throttle import Failures, TooMany, wait_after
+from hub.access.vault import Vault
 from hub.people import Account, Role
-from hub.tables.account import sessions, users
+from hub.tables.account import passkeys, sessions, users
 from hub.tables.case import reader_groups, reader_sites, readers
 
 
@@ -33,6 +34,10 @@ class BadCredentials(NotAllowed):
 
 class CodeRequired(NotAllowed):
     """The password is right; this account has a second factor and its code is missing."""
+
+
+class PasskeyRequired(NotAllowed):
+    """The password is right; this account's second factor is a passkey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,12 @@ class Accounts:
         database: Database,
         passwords: Passwords,
         clock: Clock,
+        vault: Vault | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._database, self._passwords, self._clock, self._random = database, passwords, clock, random
+        self._vault = vault  # without it, as on the command line, no code can be proved
+        self.recovery = recovery.RecoveryCodes(database, clock)
         self._strangers = Failures()  # so that a login that does not exist locks like one that does
 
     async def create(self, new: NewAccount, password: str) -> None:
@@ -156,49 +164,84 @@ class Accounts:
         Raises:
             BadCredentials: something is wrong.
             CodeRequired: all is right so far, and a code is missing.
+            PasskeyRequired: all is right so far, and the second factor is a passkey.
             TooMany: too many wrong tries just now; ``retry_after`` says how long.
         """
         row = await self._row(name)
         if row is None or row["disabled"]:
             await self._stranger(name, password)
             raise BadCredentials("wrong name, password or code")
+        self._check_lock(row)
+        if not await self._passwords.verify(password, row["password"]):
+            await self.wrong(name)
+            raise BadCredentials("wrong name, password or code")
+        if row["totp_secret"] is None and not await self.has_passkey(name):
+            await self._set(name, failures=0, locked_until=None)
+            return account_of(row, factors=1)
+        if code is None or not code.strip():
+            if row["totp_secret"] is None:
+                raise PasskeyRequired("this account has a passkey; use it")
+            raise CodeRequired("this account has a second factor; give its code")
+        await self.prove_factor(name, code)
+        return account_of(row, factors=2)
+
+    async def prove_factor(self, name: str, code: str) -> None:
+        """Use up one code of the app, or one recovery code.
+
+        Raises:
+            BadCredentials: it is wrong or was used before.
+            TooMany: too many wrong tries just now.
+        """
+        self._check_lock(await self.find(name))
+        by_paper = recovery.looks_like_one(code)
+        right = await (self.recovery.use(name, code) if by_paper else self.use_code(name, code))
+        if not right:
+            await self.wrong(name)
+            raise BadCredentials("wrong name, password or code")
+        await self._set(name, failures=0, locked_until=None)
+
+    async def has_passkey(self, name: str) -> bool:
+        """Whether an account has one."""
+        async with self._database.reading() as connection:
+            return (
+                await connection.execute(select(passkeys.c.id).where(passkeys.c.user == name).limit(1))
+            ).first() is not None
+
+    def _check_lock(self, row: RowMapping) -> None:
         now = self._clock.now()
         if row["locked_until"] and parse_rfc3339(row["locked_until"]) > now:
             wait = (parse_rfc3339(row["locked_until"]) - now).total_seconds()
             raise TooMany("too many wrong tries; wait before the next", retry_after=wait)
-        if not await self._passwords.verify(password, row["password"]):
-            await self._wrong(name)
-            raise BadCredentials("wrong name, password or code")
-        if row["totp_secret"] is None:
-            await self._set(name, failures=0, locked_until=None)
-            return account_of(row, factors=1)
-        if code is None or not code.strip():
-            raise CodeRequired("this account has a second factor; give its code")
-        if not await self.use_code(name, code):
-            await self._wrong(name)
-            raise BadCredentials("wrong name, password or code")
-        await self._set(name, failures=0, locked_until=None)
-        return account_of(row, factors=2)
 
     async def use_code(self, name: str, code: str) -> bool:
-        """Use up one code of an enrolled second factor; false if it is wrong or was used before."""
+        """Use up one code of an enrolled app; false if it is wrong, was used before, or there is no app."""
         async with self._database.writing() as connection:
             query = select(users.c.totp_secret, users.c.totp_step).where(users.c.name == name)
             row = (await connection.execute(query)).mappings().one()
+            if row["totp_secret"] is None:
+                return False
+            secret = self._opened(row["totp_secret"], name)
             at = self._clock.now().timestamp()
-            step = totp.accepted_step(row["totp_secret"], code, at=at, last_step=row["totp_step"])
+            step = totp.accepted_step(secret, code, at=at, last_step=row["totp_step"])
             if step is None:
                 return False
             await connection.execute(update(users).where(users.c.name == name).values(totp_step=step))
         return True
+
+    def _opened(self, sealed: bytes, name: str) -> bytes:
+        if self._vault is None:
+            raise Broken("codes cannot be proved without the key that seals their secrets")
+        return self._vault.open(sealed, f"totp:{name}")
 
     async def begin_second_factor(self, name: str) -> bytes:
         """A new secret, in force after `confirm_second_factor`. Raises Refused if there is one already."""
         row = await self.find(name)
         if row["totp_secret"] is not None:
             raise Refused("this account has a second factor; an administrator can take it away")
+        if self._vault is None:
+            raise Broken("no secret is kept without the key that seals it")
         secret = self._random(totp.SECRET_BYTES)
-        await self._set(name, totp_pending=secret)
+        await self._set(name, totp_pending=self._vault.seal(secret, f"totp:{name}"))
         return secret
 
     async def confirm_second_factor(self, name: str, code: str) -> None:
@@ -212,32 +255,35 @@ class Accounts:
         if row["totp_pending"] is None or row["totp_secret"] is not None:
             raise Refused("no second factor was begun")
         at = self._clock.now().timestamp()
-        step = totp.accepted_step(row["totp_pending"], code, at=at, last_step=0)
+        step = totp.accepted_step(self._opened(row["totp_pending"], name), code, at=at, last_step=0)
         if step is None:
-            await self._wrong(name)
+            await self.wrong(name)
             raise BadCredentials("the code is wrong")
         await self._set(name, totp_secret=row["totp_pending"], totp_pending=None, totp_step=step)
-        await self._end_sessions(name)
+        await self.end_sessions(name)
 
     async def remove_second_factor(self, name: str) -> None:
-        """Take the second factor away and end every session (a lost telephone)."""
+        """Take every second factor away and end every session (a lost telephone)."""
         await self.find(name)
         await self._set(name, totp_secret=None, totp_pending=None)
-        await self._end_sessions(name)
+        await self.recovery.remove(name)
+        async with self._database.writing() as connection:
+            await connection.execute(delete(passkeys).where(passkeys.c.user == name))
+        await self.end_sessions(name)
 
     async def set_password(self, name: str, password: str) -> None:
         """Another password; every session ends. Raises Refused if it is too weak."""
         row = await self.find(name)
         check_new(password, name=name, alone=Role(row["role"]) not in SECOND_FACTOR)
         await self._set(name, password=await self._passwords.hash(password), failures=0, locked_until=None)
-        await self._end_sessions(name)
+        await self.end_sessions(name)
 
     async def set_disabled(self, name: str, *, disabled: bool) -> None:
         """Bar an account (every session and token ends at once), or let it in again."""
         await self.find(name)
         await self._set(name, disabled=disabled)
         if disabled:
-            await self._end_sessions(name)
+            await self.end_sessions(name)
 
     async def set_language(self, name: str, language: str) -> None:
         """The language of the portal."""
@@ -251,13 +297,16 @@ class Accounts:
         async with self._database.writing() as connection:
             await connection.execute(update(users).where(users.c.name == name).values(values))
 
-    async def _end_sessions(self, name: str) -> None:
+    async def end_sessions(self, name: str) -> None:
+        """End every session and token of an account. Raises NotFound."""
+        await self.find(name)
         ended = {"revoked_at": rfc3339(self._clock.now())}
         async with self._database.writing() as connection:
             open_ones = (sessions.c.user == name) & (sessions.c.revoked_at.is_(None))
             await connection.execute(update(sessions).where(open_ones).values(ended))
 
-    async def _wrong(self, name: str) -> None:
+    async def wrong(self, name: str) -> None:
+        """Count one more wrong try; from the sixth on it costs a wait."""
         async with self._database.writing() as connection:
             query = select(users.c.failures).where(users.c.name == name)
             failures = (await connection.execute(query)).scalar_one() + 1

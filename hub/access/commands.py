@@ -23,20 +23,26 @@ from gateway.config import Seconds
 from gateway.database import Database, open_database
 from gateway.errors import UsageError
 from hub.access.accounts import Accounts, NewAccount
+from hub.access.commands_factors import fill_factors
 from hub.access.passwords import Passwords
 from hub.access.readers import Readers
 from hub.access.roles import SIGNERS
 from hub.access.sessions import Sessions
 from hub.access.signing import SigningKeys
 from hub.config import HubConfig
+from hub.custody import CustodyLog
 from hub.people import Role
+from hub.record import Deed, subject_of
 from hub.tables import VERSION, metadata
+from hub.trail import AuditTrail
 
 USER_EXAMPLES = """examples:
   telerad hub user create -c hub.yaml --name chen --display "Dr Chen" --email chen@example.org \\
       --role reader --group neuro --site H001:2027-06-30
   printf '%s\\n' "$PASSWORD" | telerad hub user password -c hub.yaml --name chen --password-stdin
   telerad hub user list -c hub.yaml --json
+  telerad hub user recovery -c hub.yaml --name chen
+  telerad hub user link -c hub.yaml --name chen --subject 8f2c1e
 """
 READER_EXAMPLES = """examples:
   telerad hub reader set -c hub.yaml --name chen --group neuro --group chest --site H001 --capacity 20
@@ -71,11 +77,13 @@ def _group(commands: Actions, name: str, summary: str, examples: str) -> Actions
     return parser.add_subparsers(metavar="ACTION", required=True)
 
 
-def _command(group: Actions, name: str, summary: str, work: Work) -> argparse.ArgumentParser:
+def _command(
+    group: Actions, name: str, summary: str, work: Work, *, changes: bool = True
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = group.add_parser(name, help=summary, description=summary)
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="hub.yaml")
     parser.add_argument("--json", action="store_true", help="answer as JSON")
-    parser.set_defaults(run=lambda parsed: asyncio.run(_with_database(parsed, work)))
+    parser.set_defaults(run=lambda parsed: asyncio.run(_with_database(parsed, work, name if changes else "")))
     return parser
 
 
@@ -89,7 +97,7 @@ def _fill_user(user: Actions) -> None:
     create.add_argument("--capacity", type=int, default=50, help="weighted cases open at once")
     _add_reading(create)
     create.add_argument("--password-stdin", action="store_true", help="password on standard input")
-    _command(user, "list", "list the accounts", _list_users)
+    _command(user, "list", "list the accounts", _list_users, changes=False)
     for name, summary, work in (
         ("disable", "bar an account and end its sessions", _disable_user),
         ("enable", "let an account in again", _enable_user),
@@ -101,10 +109,11 @@ def _fill_user(user: Actions) -> None:
         command.add_argument("--name", required=True, help="login")
         if name.startswith("pass"):
             command.add_argument("--password-stdin", action="store_true", help="on standard input")
+    fill_factors(user, _command)
 
 
 def _fill_reader(reader: Actions) -> None:
-    _command(reader, "list", "list readers, groups, licences", _list_readers)
+    _command(reader, "list", "list readers, groups, licences", _list_readers, changes=False)
     change = _command(reader, "set", "replace a reader's groups, licences or capacity", _set_reader)
     change.add_argument("--name", required=True, help="login")
     change.add_argument("--capacity", type=int, help="weighted cases open at once")
@@ -128,13 +137,27 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def _with_database(parsed: argparse.Namespace, work: Work) -> int:
+async def _with_database(parsed: argparse.Namespace, work: Work, change: str) -> int:
+    """Do the work; a change is an administrative act, and goes into the custody log and the audit trail."""
     settings = config.load(parsed.config, HubConfig)
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
-        return await work(parsed, settings, database)
+        code = await work(parsed, settings, database)
+        if change and code == 0:
+            await _note(database, change, parsed.name)
+        return code
     finally:
         await database.close()
+
+
+async def _note(database: Database, change: str, name: str) -> None:
+    clock = SystemClock()
+    detail = {"account": name, "change": change, "by": getpass.getuser(), "from": "command line"}
+    async with database.writing() as connection:
+        subject = subject_of("user", name)
+        log = CustodyLog(database, None, clock)
+        await log.append(connection, "account-changed", subject=subject, detail={"change": change})
+        await AuditTrail(database, clock).append(connection, Deed("account-changed", detail=detail))
 
 
 async def _create_user(parsed: argparse.Namespace, settings: HubConfig, database: Database) -> int:

@@ -8,7 +8,7 @@ session's token in ``X-CSRF-Token``. Bearer tokens are no ambient credential and
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +16,8 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.log import logger
-from hub.access.access import Access, NotLoggedIn, SecondFactorRequired
-from hub.access.accounts import BadCredentials, CodeRequired
+from hub.access.access import Access, NotLoggedIn, SecondFactorRequired, StepUpRequired
+from hub.access.accounts import BadCredentials, CodeRequired, PasskeyRequired
 from hub.access.roles import Policy
 from hub.access.sessions import Session
 from hub.access.throttle import TooMany
@@ -39,8 +39,10 @@ class CrossSite(errors.NotAllowed):
 PROBLEMS: tuple[tuple[type[errors.GatewayError], int, str], ...] = (  # the first that fits
     (BadCredentials, 401, "bad_credentials"),
     (CodeRequired, 401, "code_required"),
+    (PasskeyRequired, 401, "passkey_required"),
     (NotLoggedIn, 401, "not_logged_in"),
     (SecondFactorRequired, 403, "second_factor_required"),
+    (StepUpRequired, 403, "step_up_required"),
     (CrossSite, 403, "cross_site"),
     (errors.NotAllowed, 403, "not_allowed"),
     (errors.NotFound, 404, "not_found"),
@@ -67,11 +69,22 @@ def guarded(access: Access, policy: Policy, handler: Handler) -> Handler:
             account = session.account if policy.any_factors else await access.account(request)
             if not policy.allows(account.role):
                 log.warning("refused", policy=policy.name, role=account.role, path=request.path)
+                await access.refused(request, account, policy.name)
                 raise errors.NotAllowed("your role may not do this")
+            if policy.fresh:
+                access.check_fresh(session)
         return await handler(request)
 
     run.policy = policy  # type: ignore[attr-defined]  # a mark on a function, read by the test
     return run
+
+
+def declared(access: Access, policy: Policy, routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+    """The routes of another station, each behind `policy`."""
+    return [
+        web.RouteDef(route.method, route.path, guarded(access, policy, route.handler), route.kwargs)
+        for route in routes
+    ]
 
 
 def check_csrf(request: web.Request, session: Session) -> None:

@@ -28,12 +28,14 @@ class Policy:
         roles: who; None: anybody, logged in or not.
         any_factors: whether a session that still owes its second factor will do.
         active: whether the request is a sign of life that keeps the session from going idle.
+        fresh: whether the second factor must have been shown a short while ago.
     """
 
     name: str
     roles: frozenset[Role] | None
     any_factors: bool = False
     active: bool = True
+    fresh: bool = False
 
     def allows(self, role: Role) -> bool:
         """Whether `role` may."""
@@ -49,8 +51,28 @@ WATCH = Policy("watch", PEOPLE, active=False)
 WORKLIST = Policy("worklist", PEOPLE)
 REPORTS = Policy("reports", PEOPLE - {Role.ADMIN})
 READING = Policy("reading", frozenset({Role.READER, Role.LEAD}))
-SIGNING = Policy("signing", SIGNERS)
+SIGNING = Policy("signing", SIGNERS, fresh=True)
+OWN_FACTORS = Policy("own factors", PEOPLE, any_factors=True, fresh=True)
+EMERGENCY = Policy("emergency", frozenset({Role.READER, Role.LEAD}), fresh=True)
+OVERSIGHT = Policy("oversight", frozenset({Role.LEAD, Role.AUDITOR}))
 ADMINISTRATION = Policy("administration", frozenset({Role.ADMIN}))
 RECORDS = Policy("records", frozenset({Role.ADMIN, Role.AUDITOR}))
+AUDITING = Policy("auditing", frozenset({Role.AUDITOR}))
+IMAGES = Policy("images", PIXELS)
 
-ALL = (PUBLIC, SESSION, WATCH, WORKLIST, REPORTS, READING, SIGNING, ADMINISTRATION, RECORDS)
+ALL = (
+    PUBLIC,
+    SESSION,
+    WATCH,
+    WORKLIST,
+    REPORTS,
+    READING,
+    SIGNING,
+    OWN_FACTORS,
+    EMERGENCY,
+    OVERSIGHT,
+    ADMINISTRATION,
+    RECORDS,
+    AUDITING,
+    IMAGES,
+)

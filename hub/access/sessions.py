@@ -13,13 +13,13 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, exists, select, update
 
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from hub.access.accounts import account_of
 from hub.people import Account
-from hub.tables.account import sessions, users
+from hub.tables.account import passkeys, sessions, users
 
 COOKIE = "__Host-telerad"
 TOKEN_BYTES = 32
@@ -38,6 +38,7 @@ class Session:
         digest: names it in the table.
         enrolled: whether the account has a second factor.
         expires_at: when it ends whatever happens.
+        proved_at: when a second factor was last shown in it; None: not yet.
     """
 
     account: Account
@@ -46,6 +47,7 @@ class Session:
     digest: str
     enrolled: bool
     expires_at: str
+    proved_at: str | None = None
 
 
 class Sessions:
@@ -59,11 +61,17 @@ class Sessions:
     def __init__(self, database: Database, clock: Clock, *, idle: float, absolute: float) -> None:
         self._database, self._clock, self._idle, self._absolute = database, clock, idle, absolute
 
-    async def open(self, user: str, *, factors: int, address: str) -> tuple[str, str]:
+    async def open(self, user: str, *, factors: int, address: str, agent: str = "") -> tuple[str, str]:
         """Begin a browser session. Returns (token for the cookie, CSRF token)."""
         csrf = secrets.token_urlsafe(TOKEN_BYTES)
         token = await self._insert(
-            user, kind="browser", csrf=csrf, factors=factors, address=address, life=self._absolute
+            user,
+            kind="browser",
+            csrf=csrf,
+            factors=factors,
+            address=address,
+            agent=agent,
+            life=self._absolute,
         )
         return token, csrf
 
@@ -82,7 +90,8 @@ class Sessions:
         digest = token_digest(token)
         query = (
             select(users, sessions.c.csrf, sessions.c.kind, sessions.c.factors, sessions.c.seen_at)
-            .add_columns(sessions.c.expires_at, sessions.c.revoked_at)
+            .add_columns(sessions.c.expires_at, sessions.c.revoked_at, sessions.c.proved_at)
+            .add_columns(exists().where(passkeys.c.user == users.c.name).label("has_passkey"))
             .join_from(sessions, users)
             .where(sessions.c.token_sha256 == digest, sessions.c.kind == kind)
         )
@@ -93,10 +102,12 @@ class Sessions:
         if touch and kind == "browser":
             await self._touch(digest, row["seen_at"])
         account = account_of(row, factors=row["factors"])
-        enrolled = row["totp_secret"] is not None
-        return Session(account, row["csrf"], row["kind"], digest, enrolled, row["expires_at"])
+        enrolled = row["totp_secret"] is not None or bool(row["has_passkey"])
+        return Session(
+            account, row["csrf"], row["kind"], digest, enrolled, row["expires_at"], row["proved_at"]
+        )
 
-    async def raise_factors(self, session: Session, *, address: str) -> str:
+    async def raise_factors(self, session: Session, *, address: str, agent: str = "") -> str:
         """The same session under a new token after a second factor was proved; the old one is dead.
 
         Rotating at every step up keeps a token seen before it from gaining what came after it.
@@ -109,8 +120,30 @@ class Sessions:
             csrf=session.csrf,
             factors=2,
             address=address,
+            agent=agent,
             life=left,
         )
+
+    async def of(self, user: str) -> list[dict[str, str]]:
+        """The live browser sessions of an account, the newest sign of life first."""
+        mine = (sessions.c.user == user) & (sessions.c.kind == "browser") & (sessions.c.revoked_at.is_(None))
+        query = select(users.c.disabled, sessions).join_from(sessions, users).where(mine)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query.order_by(sessions.c.seen_at.desc()))).mappings().all()
+        names = ("address", "agent", "created_at", "seen_at", "expires_at")
+        return [
+            {"id": row["token_sha256"], **{name: row[name] for name in names}}
+            for row in rows
+            if self._alive(row)
+        ]
+
+    async def end_of(self, user: str, digest: str) -> bool:
+        """End one session if it is this user's and open."""
+        mine = (sessions.c.token_sha256 == digest) & (sessions.c.user == user)
+        async with self._database.writing() as connection:
+            ended = {"revoked_at": rfc3339(self._clock.now())}
+            open_ones = mine & sessions.c.revoked_at.is_(None)
+            return (await connection.execute(update(sessions).where(open_ones).values(ended))).rowcount == 1
 
     async def end(self, digest: str) -> None:
         """End one session, for good."""
@@ -135,7 +168,15 @@ class Sessions:
             await connection.execute(update(sessions).where(mine).values(seen_at=rfc3339(now)))
 
     async def _insert(
-        self, user: str, *, kind: str, csrf: str, factors: int, address: str, life: float
+        self,
+        user: str,
+        *,
+        kind: str,
+        csrf: str,
+        factors: int,
+        address: str,
+        life: float,
+        agent: str = "",
     ) -> str:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         now = self._clock.now()
@@ -145,7 +186,9 @@ class Sessions:
             "kind": kind,
             "csrf": csrf,
             "factors": factors,
-            "address": address,
+            "address": address[:64],
+            "agent": agent[:128],
+            "proved_at": rfc3339(now) if factors > 1 else None,
             "created_at": rfc3339(now),
             "seen_at": rfc3339(now),
             "expires_at": rfc3339(now + timedelta(seconds=life)),

@@ -76,7 +76,7 @@ class Worklist:
         for word in (search or "").split()[:8]:
             query = query.where(_occurs(word))
         async with self._database.reading() as connection:
-            reach = await reach_of(connection, viewer, self._today())
+            reach = await reach_of(connection, viewer, rfc3339(self._clock.now()))
             rows = (await connection.execute(query.where(reach.clause()))).mappings().all()
             signed = await report_summaries(connection, [row["case_id"] for row in rows])
         return [case_json(row, signed.get(row["case_id"])) for row in rows]
@@ -100,7 +100,7 @@ class Worklist:
         if not case_ids:
             return frozenset()
         async with self._database.reading() as connection:
-            reach = await reach_of(connection, viewer, self._today())
+            reach = await reach_of(connection, viewer, rfc3339(self._clock.now()))
             some = cases.c.id.in_(sorted(case_ids)[:QUERY_LIMIT])
             query = select(cases.c.id).join_from(cases, studies).where(some, reach.clause())
             return frozenset((await connection.execute(query)).scalars())
@@ -237,17 +237,14 @@ class Worklist:
         raise Refused(f"{holder or row['lease_by']} has this case open until {row['lease_until']}")
 
     async def _shown(self, connection: AsyncConnection, viewer: Account, case_id: int) -> RowMapping:
-        reach = await reach_of(connection, viewer, self._today())
+        reach = await reach_of(connection, viewer, rfc3339(self._clock.now()))
         query = case_query().where(cases.c.id == case_id, reach.clause())
         return _found((await connection.execute(query)).mappings().first())
 
     async def _own_row(self, connection: AsyncConnection, viewer: Account, case_id: int) -> RowMapping:
-        reach = await reach_of(connection, viewer, self._today())
+        reach = await reach_of(connection, viewer, rfc3339(self._clock.now()))
         query = _rows().where(cases.c.id == case_id, reach.clause())
         return _found((await connection.execute(query)).mappings().first())
-
-    def _today(self) -> str:
-        return self._clock.now().date().isoformat()
 
     @staticmethod
     def _check_reads(viewer: Account) -> None:

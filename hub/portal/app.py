@@ -9,17 +9,25 @@ from aiohttp import web
 
 from hub.access import roles
 from hub.access.access import Access
+from hub.access.emergency import Emergency
 from hub.access.middleware import Handler, guarded
+from hub.access.oidc import SingleSignOn
 from hub.access.roles import Policy
 from hub.archive.archive import Archive
 from hub.assign.worklist import Worklist
+from hub.audit.search import AuditSearch
 from hub.evidence import EvidenceRoom
+from hub.portal.deeds import Deeds
 from hub.portal.events import EventRoutes, Notifier
+from hub.portal.routes_account import AccountRoutes
 from hub.portal.routes_admin import AdminRoutes
+from hub.portal.routes_audit import AuditRoutes
 from hub.portal.routes_cases import CaseRoutes
+from hub.portal.routes_oidc import OidcRoutes
 from hub.portal.routes_reports import ReportRoutes
 from hub.portal.routes_session import SessionRoutes
 from hub.portal.static import STATIC, StaticRoutes
+from hub.record import Trail
 from hub.reports.desk import Desk
 from hub.rules.book import RuleBook
 
@@ -45,6 +53,10 @@ def portal_routes(
     rules: RuleBook,
     evidence: EvidenceRoom,
     *,
+    trail: Trail,
+    audit: AuditSearch,
+    emergency: Emergency,
+    sso: SingleSignOn | None = None,
     static: Path = STATIC,
 ) -> list[web.RouteDef]:
     """The portal's routes, each behind its policy.
@@ -56,13 +68,21 @@ def portal_routes(
         archive: its database is looked at for what changed and for what an administrator is shown.
         rules: in force.
         evidence: the way of every study.
+        trail: where deeds are noted.
+        audit: the auditor's questions.
+        emergency: access to a study beyond one's reach.
+        sso: single sign-on, if the hub has it.
         static: the built front end and viewer.
     """
     notifier = Notifier(archive.database, archive.clock)
+    deeds = Deeds(trail, archive.database, archive.clock)
     table = [
         *_session(SessionRoutes(access)),
-        *_cases(CaseRoutes(access, worklist, desk, archive.clock, evidence)),
-        *_reports(ReportRoutes(access, worklist, desk)),
+        *_account(AccountRoutes(access)),
+        *_sign_on(OidcRoutes(access, sso)),
+        *_cases(CaseRoutes(access, worklist, desk, deeds, archive.clock, evidence)),
+        *_reports(ReportRoutes(access, worklist, desk, deeds)),
+        *_audit(AuditRoutes(access, audit, emergency, deeds)),
         Route(roles.WATCH, "GET", "/api/events", EventRoutes(access, worklist, notifier).stream),
         *_admin(AdminRoutes(archive.database, rules)),
         *_static(StaticRoutes(static)),
@@ -77,9 +97,41 @@ def _session(to: SessionRoutes) -> list[Route]:
         Route(roles.SESSION, "GET", "/api/session", to.show),
         Route(roles.PUBLIC, "POST", "/api/session", to.log_in),
         Route(roles.SESSION, "DELETE", "/api/session", to.log_out),
-        Route(roles.SESSION, "POST", "/api/session/totp", to.begin_factor),
-        Route(roles.SESSION, "POST", "/api/session/totp/confirm", to.confirm_factor),
+        Route(roles.PUBLIC, "POST", "/api/session/passkey/options", to.begin_passkey),
+        Route(roles.PUBLIC, "POST", "/api/session/passkey", to.log_in_with_passkey),
+        Route(roles.OWN_FACTORS, "POST", "/api/session/totp", to.begin_factor),
+        Route(roles.OWN_FACTORS, "POST", "/api/session/totp/confirm", to.confirm_factor),
         Route(roles.SESSION, "PUT", "/api/session/language", to.set_language),
+    ]
+
+
+def _account(to: AccountRoutes) -> list[Route]:
+    return [
+        Route(roles.SESSION, "GET", "/api/account", to.show),
+        Route(roles.SESSION, "POST", "/api/session/step-up/options", to.begin_step_up),
+        Route(roles.SESSION, "POST", "/api/session/step-up", to.step_up),
+        Route(roles.WORKLIST, "DELETE", r"/api/sessions/{id:[0-9a-f]{64}}", to.end_session),
+        Route(roles.OWN_FACTORS, "POST", "/api/passkeys/options", to.begin_passkey),
+        Route(roles.OWN_FACTORS, "POST", "/api/passkeys", to.add_passkey),
+        Route(roles.OWN_FACTORS, "DELETE", r"/api/passkeys/{id:[A-Za-z0-9_-]{1,700}}", to.remove_passkey),
+        Route(roles.OWN_FACTORS, "POST", "/api/recovery", to.renew_recovery),
+    ]
+
+
+def _sign_on(to: OidcRoutes) -> list[Route]:
+    return [
+        Route(roles.PUBLIC, "GET", "/api/login", to.ways),
+        Route(roles.PUBLIC, "GET", "/api/oidc/login", to.begin),
+        Route(roles.PUBLIC, "GET", "/api/oidc/callback", to.finish),
+    ]
+
+
+def _audit(to: AuditRoutes) -> list[Route]:
+    return [
+        Route(roles.AUDITING, "GET", "/api/audit", to.search),
+        Route(roles.AUDITING, "GET", "/api/audit/events.csv", to.sheet),
+        Route(roles.EMERGENCY, "POST", "/api/break-glass", to.break_glass),
+        Route(roles.OVERSIGHT, "GET", "/api/break-glass", to.emergencies),
     ]
 
 

@@ -15,6 +15,7 @@ from hub.assign.worklist import Worklist
 from hub.evidence import EvidenceRoom
 from hub.people import Account
 from hub.portal import body
+from hub.portal.deeds import Deeds
 from hub.reports.desk import Desk
 
 STATES = frozenset({state.value for state in CaseState} | {"open"})
@@ -24,10 +25,16 @@ class CaseRoutes:
     """``/api/worklist`` and ``/api/cases/…``."""
 
     def __init__(
-        self, access: Access, worklist: Worklist, desk: Desk, clock: Clock, evidence: EvidenceRoom
+        self,
+        access: Access,
+        worklist: Worklist,
+        desk: Desk,
+        deeds: Deeds,
+        clock: Clock,
+        evidence: EvidenceRoom,
     ) -> None:
-        self._access, self._worklist, self._desk, self._clock = access, worklist, desk, clock
-        self._evidence = evidence
+        self._access, self._worklist, self._desk = access, worklist, desk
+        self._deeds, self._clock, self._evidence = deeds, clock, evidence
 
     async def worklist(self, request: web.Request) -> web.Response:
         """The cases in the viewer's reach."""
@@ -47,18 +54,21 @@ class CaseRoutes:
         """One case in full."""
         account = await self._access.account(request)
         case = await self._worklist.case(account, body.case_id(request))
+        await self._deeds.of_case(account, request, case)
         return web.json_response(await self._with_reports(account, case))
 
     async def custody(self, request: web.Request) -> web.Response:
         """The way of its study, judged as anybody could offline."""
         account = await self._access.account(request)
         case = await self._worklist.case(account, body.case_id(request))
+        await self._deeds.of_case(account, request, case)
         return web.json_response(await self._evidence.told(case["study_uid"], case["site"]))
 
     async def open(self, request: web.Request) -> web.Response:
         """Open it to read, under a lease."""
         account = await self._access.account(request)
         case = await self._worklist.open(account, body.case_id(request))
+        await self._deeds.of_case(account, request, case)
         return web.json_response(await self._with_reports(account, case))
 
     async def release(self, request: web.Request) -> web.Response:

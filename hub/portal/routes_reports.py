@@ -7,14 +7,15 @@ from aiohttp import web
 from hub.access.access import Access
 from hub.assign.worklist import Worklist
 from hub.portal import body
+from hub.portal.deeds import Deeds
 from hub.reports.desk import Desk
 
 
 class ReportRoutes:
     """``/api/cases/{id}/draft``, ``sign``, ``addendum``, and ``/api/reports/…``."""
 
-    def __init__(self, access: Access, worklist: Worklist, desk: Desk) -> None:
-        self._access, self._worklist, self._desk = access, worklist, desk
+    def __init__(self, access: Access, worklist: Worklist, desk: Desk, deeds: Deeds) -> None:
+        self._access, self._worklist, self._desk, self._deeds = access, worklist, desk, deeds
 
     async def draft(self, request: web.Request) -> web.Response:
         """The newest revision."""
@@ -47,12 +48,15 @@ class ReportRoutes:
     async def report(self, request: web.Request) -> web.Response:
         """One signed version with its delivery."""
         account = await self._access.account(request)
-        return web.json_response(await self._desk.report(account, request.match_info["id"]))
+        shown = await self._desk.report(account, request.match_info["id"])
+        await self._deeds.of_report(account, "report-read", request, request.match_info["id"])
+        return web.json_response(shown)
 
     async def pdf(self, request: web.Request) -> web.Response:
         """The signed PDF, byte for byte."""
         account = await self._access.account(request)
         report = request.match_info["id"]
         data = await self._desk.pdf(account, report)
+        await self._deeds.of_report(account, "report-exported", request, report)
         name = {"Content-Disposition": f'inline; filename="report-{report}.pdf"'}
         return web.Response(body=data, content_type="application/pdf", headers=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.errors import Malformed
-from hub.access.access import Access
+from hub.access.access import Access, Login
 from hub.access.sessions import COOKIE, Session
 from hub.portal import body, views
 
@@ -30,10 +30,22 @@ class SessionRoutes:
             body.text(given, "password"),
             body.optional_text(given, "code"),
             address=request.remote or "",
+            agent=agent_of(request),
         )
-        response = self._told(login.session)
-        set_cookie(response, login.token)
-        return response
+        return self._opened(login)
+
+    async def begin_passkey(self, request: web.Request) -> web.Response:
+        """A challenge that any passkey of this hub may answer."""
+        self._access.brake(request.remote or "")
+        return web.json_response(await self._access.passkeys.begin(None))
+
+    async def log_in_with_passkey(self, request: web.Request) -> web.Response:
+        """Open a session by a passkey."""
+        credential = body.mapping(await body.json_object(request), "credential")
+        login = await self._access.login_with_passkey(
+            credential, address=request.remote or "", agent=agent_of(request)
+        )
+        return self._opened(login)
 
     async def log_out(self, request: web.Request) -> web.Response:
         """End the session."""
@@ -64,6 +76,11 @@ class SessionRoutes:
         await self._access.accounts.set_language(session.account.name, language)
         return web.Response(status=204)
 
+    def _opened(self, login: Login) -> web.Response:
+        response = self._told(login.session)
+        set_cookie(response, login.token)
+        return response
+
     def _told(self, session: Session) -> web.Response:
         return web.json_response(views.session(session, self._access.second_factor(session)))
 
@@ -71,3 +88,8 @@ class SessionRoutes:
 def set_cookie(response: web.StreamResponse, token: str) -> None:
     """The session cookie (RFC 6265bis ``__Host-``): this host alone, TLS alone, no script, no other site."""
     response.set_cookie(COOKIE, token, path="/", secure=True, httponly=True, samesite="Strict")
+
+
+def agent_of(request: web.Request) -> str:
+    """The browser, as it calls itself."""
+    return request.headers.get("User-Agent", "")[:128]

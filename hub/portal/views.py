@@ -31,6 +31,11 @@ def session(opened: Session, second_factor: str) -> dict[str, Any]:
     }
 
 
+def passkey(row: Row) -> dict[str, Any]:
+    """One passkey, without its key."""
+    return {name: row[name] for name in ("id", "label", "created_at", "used_at")}
+
+
 def edge(row: Row, status: Any, findings: Sequence[Row]) -> dict[str, Any]:
     """One edge of the fleet, with what was found in its chain of parcels."""
     names = ("site", "edge", "last_seen", "not_after", "revoked", "revoked_why")

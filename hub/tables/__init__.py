@@ -2,11 +2,23 @@
 
 ``intake`` writes arrivals and receipts, ``archive`` studies and instances, ``assign`` readers and
 cases, ``reports`` drafts and reports, ``downlink`` deliveries, ``fleet`` edges and tokens,
-``access`` users and sessions; every one of them adds to ``custody``. Times are RFC 3339 text in
-UTC of fixed width (`gateway.clock.rfc3339`), so they sort as text in every database.
+``access`` users and sessions, ``audit`` what people did; every one of them adds to ``custody``.
+Times are RFC 3339 text in UTC of fixed width (`gateway.clock.rfc3339`), so they sort as text in
+every database.
 """
 
-from hub.tables import account, arrival, case, custody, fleet, report, study
+from hub.tables import account, arrival, audit, case, custody, fleet, report, study
 from hub.tables.schema import VERSION, metadata
 
-__all__ = ["VERSION", "account", "arrival", "case", "custody", "fleet", "metadata", "report", "study"]
+__all__ = [
+    "VERSION",
+    "account",
+    "arrival",
+    "audit",
+    "case",
+    "custody",
+    "fleet",
+    "metadata",
+    "report",
+    "study",
+]

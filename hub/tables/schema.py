@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData, String, Text
 
-VERSION = 1
+VERSION = 2
 """Of all tables together; `gateway.database.open_database` refuses any other."""
 
 metadata = MetaData()

@@ -10,8 +10,10 @@ from gateway.database import Database, open_database, sqlite_url
 from hub.access.access import Access
 from hub.access.accounts import NewAccount
 from hub.access.passwords import Cost, Passwords
+from hub.access.vault import Vault
 from hub.people import Account, Role
 from hub.tables import VERSION, metadata
+from hub.trail import AuditTrail
 from tests.doubles.clock import SetClock
 from tests.doubles.record import MemoryRecord
 
@@ -60,6 +62,9 @@ async def open_hub(folder: Path, *, require_second_factor: bool = False) -> Hub:
         database,
         record,
         clock,
+        vault=Vault(b"v" * 32),
+        trail=AuditTrail(database, clock),
+        origin="https://hub.example.org:8443",
         passwords=Passwords(CHEAP),
         require_second_factor=require_second_factor,
     )

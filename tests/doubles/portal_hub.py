@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +13,25 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway.errors import NotFound, Stale
+from hub.access.emergency import Emergency
 from hub.access.headers import add_headers
 from hub.access.middleware import problems, same_origin
+from hub.access.oidc import SingleSignOn
 from hub.access.sessions import COOKIE
 from hub.archive.archive import Archive
 from hub.archive.store import BlobStore
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.worklist import Worklist
+from hub.audit.search import AuditSearch
 from hub.portal.app import portal_routes
 from hub.rules.book import RuleBook
+from hub.trail import AuditTrail
 from tests.doubles.evidence_room import evidence_room
 from tests.doubles.people import PASSWORD, Hub, open_hub
 from tests.doubles.studies import Studies
 
 RULES = b"rules: []\ndefault: {group: neuro, deadline: 1h}\n"
+ORIGIN = "https://hub.example.org:8443"
 REPORT_ID = "0" * 31 + "1"
 
 
@@ -126,6 +131,7 @@ class PortalHub:
     dispatcher: Dispatcher
     studies: Studies
     browsers: list[Browser]
+    origin: str = ORIGIN
 
     def browser(self) -> Browser:
         self.browsers.append(Browser(self.url))
@@ -137,8 +143,17 @@ class PortalHub:
         return browser
 
 
+def audit_parts(hub: Hub) -> dict[str, Any]:
+    """What the portal needs besides, over the same database."""
+    trail = AuditTrail(hub.database, hub.clock)
+    emergency = Emergency(hub.database, hub.record, trail, hub.clock)
+    return {"trail": trail, "audit": AuditSearch(hub.database), "emergency": emergency}
+
+
 @asynccontextmanager
-async def portal_hub(folder: Path, *, require_second_factor: bool = False) -> AsyncIterator[PortalHub]:
+async def portal_hub(
+    folder: Path, *, require_second_factor: bool = False, sso: Callable[[Hub], SingleSignOn] | None = None
+) -> AsyncIterator[PortalHub]:
     hub = await open_hub(folder, require_second_factor=require_second_factor)
     archive = Archive(hub.database, BlobStore(folder / "archive"), hub.record, hub.clock)
     worklist = Worklist(hub.database, hub.record, hub.clock)
@@ -148,8 +163,19 @@ async def portal_hub(folder: Path, *, require_second_factor: bool = False) -> As
     app.on_response_prepare.append(add_headers)
     static = folder / "static"
     evidence = evidence_room(hub.database, archive.store, hub.clock)
-    routes = portal_routes(worklist, desk, hub.access, archive, book, evidence, static=static)  # type: ignore
-    app.add_routes(routes)
+    app.add_routes(
+        portal_routes(
+            worklist,
+            desk,
+            hub.access,
+            archive,
+            book,
+            evidence,
+            static=static,
+            sso=sso(hub) if sso else None,
+            **audit_parts(hub),
+        )
+    )  # type: ignore
     server = TestServer(app)
     await server.start_server()
     made = PortalHub(

@@ -19,13 +19,17 @@ from gateway.model import Priority
 from gateway.trust import Signer
 from hub.access.access import Access
 from hub.access.accounts import NewAccount
+from hub.access.emergency import Emergency
 from hub.access.headers import add_headers
 from hub.access.middleware import problems, same_origin
+from hub.access.passkeys import Passkeys
 from hub.access.passwords import Passwords
+from hub.access.vault import Vault
 from hub.archive.archive import Archive, Incoming
 from hub.archive.store import BlobStore
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.worklist import Worklist
+from hub.audit.search import AuditSearch
 from hub.dicomweb.routes import routes as dicomweb_routes
 from hub.people import Role
 from hub.portal.app import portal_routes
@@ -34,6 +38,7 @@ from hub.reports.press import Press
 from hub.rules.book import RuleBook
 from hub.tables import VERSION, metadata
 from hub.tables.study import studies
+from hub.trail import AuditTrail
 from tests.doubles import dicomweb_phantom
 from tests.doubles.evidence_room import evidence_room
 from tests.doubles.instances import encode, entry
@@ -50,6 +55,7 @@ CLOCK = SystemClock()
 class ReadingRoom:
     url: str
     archive: Archive
+    access: Access
 
 
 @asynccontextmanager
@@ -58,7 +64,16 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
     database = await open_database(sqlite_url(folder / "hub.db"), metadata, version=VERSION)
     record = MemoryRecord()
     archive = Archive(database, BlobStore(folder / "archive"), record, CLOCK)
-    access = Access(database, record, CLOCK, passwords=Passwords(CHEAP), require_second_factor=False)
+    trail = AuditTrail(database, CLOCK)
+    access = Access(
+        database,
+        record,
+        CLOCK,
+        vault=Vault(b"v" * 32),
+        trail=trail,
+        passwords=Passwords(CHEAP),
+        require_second_factor=False,
+    )
     worklist = Worklist(database, record, CLOCK)
     key = authority().person("Dr. Wei Lin", "wei@example.org")
 
@@ -81,12 +96,24 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
     app.on_response_prepare.append(add_headers)
     app.add_routes(dicomweb_routes(archive, access.scope))
     app.add_routes(
-        portal_routes(worklist, desk, access, archive, book, evidence_room(database, archive.store, CLOCK))
+        portal_routes(
+            worklist,
+            desk,
+            access,
+            archive,
+            book,
+            evidence_room(database, archive.store, CLOCK),
+            trail=trail,
+            audit=AuditSearch(database),
+            emergency=Emergency(database, record, trail, CLOCK),
+        )
     )
     server = TestServer(app, host="localhost")  # a browser keeps Secure cookies of localhost without TLS
     await server.start_server(shutdown_timeout=0.1)
     try:
-        yield ReadingRoom(f"http://localhost:{server.port}", archive)
+        url = f"http://localhost:{server.port}"
+        access.passkeys = Passkeys(database, CLOCK, access.flows, origin=url, name="Telerad")
+        yield ReadingRoom(url, archive, access)
     finally:
         await server.close()
         await database.close()

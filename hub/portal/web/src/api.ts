@@ -1,5 +1,18 @@
 // The one door to the hub: every request of the portal goes through here.
-import type { Body, Case, CaseDetail, Custody, Draft, Report, Saved, Session } from './types.ts';
+import type { Json } from './passkey.ts';
+import type {
+  AuditPage,
+  Body,
+  Case,
+  CaseDetail,
+  Custody,
+  Draft,
+  EmergencyAccess,
+  OwnAccount,
+  Report,
+  Saved,
+  Session,
+} from './types.ts';
 
 /** An answer that is not a success, or no answer at all (status 0). */
 export class ApiError extends Error {
@@ -21,10 +34,19 @@ export class ApiError extends Error {
 const UNSAFE = new Set(['POST', 'PUT', 'DELETE']);
 let csrf = '';
 let onSessionEnd: () => void = () => undefined;
+let onStepUp: () => Promise<boolean> = () => Promise.resolve(false);
+
+/** Who asks: a person, or the page by itself, which is no sign of life (the session may go idle). */
+export type By = 'person' | 'page';
 
 /** Tell what to do when the hub no longer knows our session. */
 export function whenSessionEnds(callback: () => void): void {
   onSessionEnd = callback;
+}
+
+/** Tell how the second factor is asked for again; the request that needed it is then sent once more. */
+export function whenStepUp(ask: () => Promise<boolean>): void {
+  onStepUp = ask;
 }
 
 async function problem(response: Response): Promise<ApiError> {
@@ -40,8 +62,23 @@ async function problem(response: Response): Promise<ApiError> {
   }
 }
 
-async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+async function call<T>(method: string, path: string, body?: unknown, by: By = 'person'): Promise<T> {
+  try {
+    return await once<T>(method, path, body, by);
+  } catch (error) {
+    const owed = error instanceof ApiError && error.code === 'step_up_required' && by === 'person';
+    if (owed && (await onStepUp())) {
+      return once<T>(method, path, body, by);
+    }
+    throw error;
+  }
+}
+
+async function once<T>(method: string, path: string, body: unknown, by: By): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json' };
+  if (by === 'page') {
+    headers['X-Background'] = '1';
+  }
   if (body !== undefined) {
     headers['Content-Type'] = 'application/json';
   }
@@ -62,7 +99,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   if (!response.ok) {
     const failure = await problem(response);
     // A wrong code while the second factor is set up is 401 too, and ends no session.
-    if (failure.status === 401 && failure.code !== 'bad_credentials' && path !== '/api/session') {
+    if (failure.status === 401 && failure.code !== 'bad_credentials' && !path.startsWith('/api/session')) {
       onSessionEnd();
     }
     throw failure;
@@ -88,14 +125,30 @@ export const api = {
   session: () => begin(call<Session>('GET', '/api/session')),
   logIn: (username: string, password: string, code?: string) =>
     begin(call<Session>('POST', '/api/session', code ? { username, password, code } : { username, password })),
+  ways: () => call<{ sso: string | null }>('GET', '/api/login'),
+  beginPasskeyLogIn: () => call<Json>('POST', '/api/session/passkey/options', {}),
+  logInWithPasskey: (credential: Json) => begin(call<Session>('POST', '/api/session/passkey', { credential })),
+  beginStepUp: () => call<{ passkey: Json | null; code: boolean }>('POST', '/api/session/step-up/options', {}),
+  stepUp: (proof: { code?: string; credential?: Json }) => begin(call<Session>('POST', '/api/session/step-up', proof)),
+  account: () => call<OwnAccount>('GET', '/api/account'),
+  beginPasskey: () => call<Json>('POST', '/api/passkeys/options', {}),
+  addPasskey: (credential: Json, label: string) =>
+    begin(call<Session>('POST', '/api/passkeys', { credential, label })),
+  removePasskey: (id: string) => call<void>('DELETE', `/api/passkeys/${encodeURIComponent(id)}`),
+  renewRecovery: () => call<{ codes: string[] }>('POST', '/api/recovery', {}),
+  endSession: (id: string) => call<void>('DELETE', `/api/sessions/${encodeURIComponent(id)}`),
+  breakGlass: (study: string, reason: string) =>
+    call<{ study_uid: string; case: number | null; until: string }>('POST', '/api/break-glass', { study, reason }),
+  emergencies: () => call<{ emergencies: EmergencyAccess[] }>('GET', '/api/break-glass'),
+  audit: (query: URLSearchParams) => call<AuditPage>('GET', `/api/audit?${query.toString()}`),
   logOut: () => call<void>('DELETE', '/api/session'),
   enrol: () => call<{ secret: string; uri: string }>('POST', '/api/session/totp', {}),
   confirmEnrolment: (code: string) => call<void>('POST', '/api/session/totp/confirm', { code }),
   setLanguage: (language: string) => call<void>('PUT', '/api/session/language', { language }),
-  worklist: (mine: boolean) =>
-    call<{ cases: Case[]; now: string }>('GET', mine ? '/api/worklist?mine=1' : '/api/worklist'),
-  case: (id: number) => whole(call<CaseDetail>('GET', ofCase(id))),
-  open: (id: number) => whole(call<CaseDetail>('POST', `${ofCase(id)}/open`, {})),
+  worklist: (mine: boolean, by: By = 'person') =>
+    call<{ cases: Case[]; now: string }>('GET', mine ? '/api/worklist?mine=1' : '/api/worklist', undefined, by),
+  case: (id: number, by: By = 'person') => whole(call<CaseDetail>('GET', ofCase(id), undefined, by)),
+  open: (id: number, by: By = 'person') => whole(call<CaseDetail>('POST', `${ofCase(id)}/open`, {}, by)),
   release: (id: number) => call<void>('POST', `${ofCase(id)}/release`, {}),
   return: (id: number, reason: string) => call<void>('POST', `${ofCase(id)}/return`, { reason }),
   draft: (id: number) => call<Draft>('GET', `${ofCase(id)}/draft`),

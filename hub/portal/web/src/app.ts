@@ -1,20 +1,22 @@
 // The portal's frame: who is logged in, where we are, the bar at the top.
 import { css, html } from 'lit';
 import { customElement, state } from 'lit/decorators.js';
-import { api, ApiError, whenSessionEnds } from './api.ts';
+import { api, ApiError, whenSessionEnds, whenStepUp } from './api.ts';
 import { connect, disconnect } from './events.ts';
 import { LANGUAGES, Localised, language, setLanguage, t, word } from './i18n.ts';
+import './pages/account.ts';
 import './pages/admin.ts';
 import './pages/enrol.ts';
 import './pages/login.ts';
 import './pages/reading.ts';
 import './pages/worklist.ts';
+import type { StepUp } from './parts/step-up.ts';
+import './parts/step-up.ts';
 import { shared } from './parts/styles.ts';
-import { parseRoute, type Route } from './route.ts';
+import { parseRoute, tablesOf, type Route } from './route.ts';
 import type { Session } from './types.ts';
 
 const THEME = 'telerad.theme';
-const ADMINISTERS = new Set(['admin', 'auditor']);
 
 function setTheme(theme: string): void {
   document.documentElement.dataset['theme'] = theme;
@@ -51,7 +53,8 @@ export class App extends Localised {
       }
       @media (max-width: 700px) {
         .name,
-        header > span {
+        header > span,
+        .own > span {
           display: none;
         }
       }
@@ -92,6 +95,7 @@ export class App extends Localised {
     setLanguage(language());
     window.addEventListener('hashchange', () => (this.route = parseRoute(window.location.hash)));
     whenSessionEnds(() => this.leave());
+    whenStepUp(() => this.stepUp());
     void this.resume();
   }
 
@@ -109,8 +113,24 @@ export class App extends Localised {
     if (session.user.language) {
       setLanguage(session.user.language);
     }
-    if (session.second_factor !== 'required') {
+    if (session.second_factor === 'unproved') {
+      void this.prove();
+    } else if (session.second_factor !== 'required') {
       connect();
+    }
+  }
+
+  private async stepUp(): Promise<boolean> {
+    return (await this.renderRoot.querySelector<StepUp>('tr-step-up')?.ask()) ?? false;
+  }
+
+  /** After single sign-on: the factor set up here comes before anything else. */
+  private async prove(): Promise<void> {
+    await this.updateComplete;
+    if (await this.stepUp()) {
+      await this.resume();
+    } else {
+      await this.logOut();
     }
   }
 
@@ -152,7 +172,10 @@ export class App extends Localised {
     if (this.session.second_factor === 'required') {
       return html`<tr-enrol @enrolled=${this.resume}></tr-enrol>`;
     }
-    return html`${this.bar(this.session)}<main>${this.page(this.session)}</main>`;
+    if (this.session.second_factor === 'unproved') {
+      return html`<main></main><tr-step-up></tr-step-up>`;
+    }
+    return html`${this.bar(this.session)}<main>${this.page(this.session)}</main><tr-step-up></tr-step-up>`;
   }
 
   private page(session: Session) {
@@ -160,23 +183,31 @@ export class App extends Localised {
       case 'case':
         return html`<tr-reading .caseId=${this.route.id} .user=${session.user}></tr-reading>`;
       case 'admin':
-        return html`<tr-admin .table=${this.route.table}></tr-admin>`;
+        return html`<tr-admin .table=${this.adminTable(session, this.route.table)} .viewer=${session.user.role}></tr-admin>`;
+      case 'account':
+        return html`<tr-account></tr-account>`;
       default:
         return html`<tr-worklist .user=${session.user}></tr-worklist>`;
     }
   }
 
+  private adminTable(session: Session, table: string): string {
+    const seen = tablesOf(session.user.role);
+    return seen.includes(table) ? table : (seen[0] ?? table);
+  }
+
   private bar({ user }: Session) {
+    const [first] = tablesOf(user.role);
     const here = (page: string): string | undefined => (this.route.page === page ? 'page' : undefined);
     return html`<header>
       <img src="/icon.svg" alt="" /><span class="name">Telerad</span>
       <nav aria-label=${t('nav.label')}>
         <a href="#/" aria-current=${here('worklist') ?? 'false'}>${t('nav.worklist')}</a>
-        ${ADMINISTERS.has(user.role)
-          ? html`<a href="#/admin/edges" aria-current=${here('admin') ?? 'false'}>${t('nav.admin')}</a>`
+        ${first
+          ? html`<a href="#/admin/${first}" aria-current=${here('admin') ?? 'false'} >${user.role === 'auditor' || user.role === 'admin' ? t('nav.admin') : t('nav.audit')}</a>`
           : ''}
       </nav>
-      <span>${user.display_name} <span class="quiet">${word('role', user.role)}</span></span>
+      <a class="own" href="#/account" aria-current=${here('account') ?? 'false'}>${user.display_name} <span class="quiet">${word('role', user.role)}</span></a>
       <select aria-label=${t('nav.language')} @change=${this.chooseLanguage}>
         ${Object.entries(LANGUAGES).map(
           ([code, name]) => html`<option value=${code} ?selected=${code === language()}>${name}</option>`,

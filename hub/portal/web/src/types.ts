@@ -14,7 +14,7 @@ export interface Session {
   user: User;
   csrf: string;
   factors: number;
-  second_factor: 'enrolled' | 'required' | 'none';
+  second_factor: 'enrolled' | 'unproved' | 'required' | 'none';
 }
 
 export interface CustodyMoment {
@@ -158,4 +158,58 @@ export interface Report {
   pdf: string;
   pdf_sha256: string;
   delivery: Delivery | null;
+}
+
+export interface Passkey {
+  id: string;
+  label: string;
+  created_at: string;
+  used_at: string | null;
+}
+
+export interface OwnSession {
+  id: string;
+  address: string;
+  agent: string;
+  seen_at: string;
+  current: boolean;
+}
+
+export interface OwnAccount {
+  totp: boolean;
+  passkeys: Passkey[];
+  recovery_left: number;
+  sessions: OwnSession[];
+}
+
+export interface AuditEvent {
+  id: number;
+  at: string;
+  event: string;
+  dicom: string;
+  outcome: number;
+  person: string;
+  role: string;
+  address: string;
+  site: string;
+  study_uid: string;
+  patient_id: string;
+  detail: Record<string, unknown>;
+}
+
+export interface AuditPage {
+  events: AuditEvent[];
+  kinds: string[];
+  next: number | null;
+}
+
+export interface EmergencyAccess {
+  at: string;
+  until: string;
+  open: boolean;
+  user: Person;
+  reason: string;
+  site: string;
+  study_uid: string;
+  accession: string;
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.x509.oid import NameOID
+from sqlalchemy import select
 
 from certs.authority import Authority
 from gateway import cli
@@ -21,7 +22,10 @@ from gateway.trust import Purpose
 from hub.access.access import Access
 from hub.access.passwords import Passwords
 from hub.access.signing import SigningKey
+from hub.access.vault import Vault
 from hub.tables import VERSION, metadata
+from hub.tables.audit import audit_events
+from hub.trail import AuditTrail
 from tests.doubles.clock import SetClock
 from tests.doubles.people import CHEAP
 from tests.doubles.record import MemoryRecord
@@ -65,7 +69,11 @@ def on_hub(folder: Path, work: Any) -> Any:
     async def run() -> Any:
         database = await open_database(sqlite_url(folder / "data" / "hub.db"), metadata, version=VERSION)
         try:
-            return await work(Access(database, MemoryRecord(), SystemClock(), passwords=Passwords(CHEAP)))
+            clock = SystemClock()
+            trail, vault = AuditTrail(database, clock), Vault(b"v" * 32)
+            hashing = Passwords(CHEAP)
+            access = Access(database, MemoryRecord(), clock, vault=vault, trail=trail, passwords=hashing)
+            return await work(access)
         finally:
             await database.close()
 
@@ -227,3 +235,35 @@ def test_a_study_of_the_hub_is_explained(telerad: Telerad, folder: Path) -> None
     code, told = telerad("rules", "explain", str(folder / "rules.yaml"), "--fact", "modality")
     assert (code, "NAME=VALUE" in told) == (2, True)
     assert telerad.json("rules", "check", str(folder / "rules.yaml"))[0]["rules"] == ["head"]
+
+
+def test_factors_sessions_and_sign_on_from_the_command_line(telerad: Telerad) -> None:
+    create_reader(telerad)
+    codes = telerad.json("hub", "user", "recovery", "--name", "dr.li")["codes"]
+    assert len(codes) == 10
+
+    async def enter(access: Access) -> None:
+        assert await access.accounts.recovery.use("dr.li", codes[3])
+        await access.sessions.open("dr.li", factors=1, address="192.0.2.9", agent="Browser")
+
+    on_hub(telerad.folder, enter)
+    (session,) = telerad.json("hub", "user", "sessions", "--name", "dr.li")["sessions"]
+    assert (session["address"], session["agent"]) == ("192.0.2.9", "Browser")
+    telerad.json("hub", "user", "log-out", "--name", "dr.li")
+    assert telerad.json("hub", "user", "sessions", "--name", "dr.li")["sessions"] == []
+    code, told = telerad("hub", "user", "link", "--name", "dr.li", "--subject", "s-1")
+    assert code == 2
+    assert "access.oidc" in told
+    with (telerad.folder / "hub.yaml").open("a") as file:
+        file.write("access: {oidc: {issuer: 'https://login.example', client_id: telerad}}\n")
+    linked = telerad.json("hub", "user", "link", "--name", "dr.li", "--subject", "s-1")
+    assert linked == {"issuer": "https://login.example", "subject": "s-1", "user": "dr.li"}
+    telerad.json("hub", "user", "unlink", "--name", "dr.li")
+
+    async def acts(access: Access) -> list[str]:
+        async with access.accounts._database.reading() as connection:
+            rows = (await connection.execute(select(audit_events.c.event, audit_events.c.detail))).all()
+        assert {row.event for row in rows} == {"account-changed"}
+        return [json.loads(row.detail)["change"] for row in rows]
+
+    assert on_hub(telerad.folder, acts) == ["create", "recovery", "log-out", "link", "unlink"]

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from gateway.clock import rfc3339
 from hub.access import totp
 from hub.access.sessions import COOKIE
+from hub.access.vault import Vault
 from hub.people import Role
 from hub.tables.account import users
 from hub.tables.arrival import chain_findings, quarantine
@@ -29,7 +30,10 @@ async def portal(tmp_path: Path) -> AsyncIterator[PortalHub]:
 async def code_of(portal: PortalHub, name: str) -> str:
     async with portal.hub.database.reading() as connection:
         row = (await connection.execute(select(users).where(users.c.name == name))).mappings().one()
-    return totp.generate(row["totp_secret"] or row["totp_pending"], at=portal.hub.clock.now().timestamp())
+    return totp.generate(
+        Vault(b"v" * 32).open(row["totp_secret"] or row["totp_pending"], f"totp:{row['name']}"),
+        at=portal.hub.clock.now().timestamp(),
+    )
 
 
 async def test_a_session_from_login_to_logout(portal: PortalHub) -> None:

@@ -30,6 +30,7 @@ OPEN_SETS = (
     "column",
     "report",
     "admin",
+    "event",
     "age",
     "custody",
     "images",

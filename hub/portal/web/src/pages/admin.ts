@@ -6,7 +6,9 @@ import { bytes, moment } from '../format.ts';
 import { Localised, t, word } from '../i18n.ts';
 import { caseRowStyles } from '../parts/case-row.ts';
 import { shared } from '../parts/styles.ts';
-import { ADMIN_TABLES } from '../route.ts';
+import { tablesOf } from '../route.ts';
+import './audit.ts';
+import './oversight.ts';
 
 type Row = Record<string, unknown>;
 interface Fault {
@@ -15,6 +17,7 @@ interface Fault {
 }
 
 const WIDE = new Set(['status', 'instances', 'reason', 'chain', 'revoked_why', 'study_uid']);
+const OWN_PAGES = new Set(['audit', 'emergencies']);
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
 const LONG_DIGEST = /^[0-9a-f]{32,}$/;
@@ -52,6 +55,7 @@ function field(value: unknown, name: string): unknown {
 @customElement('tr-admin')
 export class Admin extends Localised {
   @property() table = 'edges';
+  @property() viewer = '';
   @state() private data: Record<string, unknown> | null = null;
   @state() private failure = '';
 
@@ -127,7 +131,7 @@ export class Admin extends Localised {
   ];
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has('table')) {
+    if (changed.has('table') && !OWN_PAGES.has(this.table)) {
       void this.load(this.table);
     }
   }
@@ -147,11 +151,22 @@ export class Admin extends Localised {
 
   override render() {
     return html`
+      <h1 class="unseen">${word('admin', this.table)}</h1>
       <nav aria-label=${t('nav.admin')}>
-        ${ADMIN_TABLES.map(
-          (table) => html`<a href="#/admin/${table}" aria-current=${table === this.table ? 'page' : 'false'}>${t(`admin.${table}`)}</a>`,
+        ${tablesOf(this.viewer).map(
+          (table) => html`<a href="#/admin/${table}" aria-current=${table === this.table ? 'page' : 'false'}>${word('admin', table)}</a>`,
         )}
       </nav>
+      ${this.table === 'audit'
+        ? html`<tr-audit></tr-audit>`
+        : this.table === 'emergencies'
+          ? html`<tr-oversight></tr-oversight>`
+          : this.shown()}
+    `;
+  }
+
+  private shown() {
+    return html`
       <div class="scroll">
         ${this.failure ? html`<p class="notice bad empty" role="alert">${this.failure}</p>` : this.content()}
       </div>

@@ -4,11 +4,13 @@ import { customElement, state } from 'lit/decorators.js';
 import { api, ApiError } from '../api.ts';
 import { LANGUAGES, Localised, language, setLanguage, t } from '../i18n.ts';
 import { shared } from '../parts/styles.ts';
+import { canPasskeys, showPasskey } from '../passkey.ts';
 
 @customElement('tr-login')
 export class Login extends Localised {
   @state() private askCode = false;
   @state() private failure = '';
+  @state() private sso: string | null = null;
   @state() private busy = false;
 
   static override styles = [
@@ -53,6 +55,13 @@ export class Login extends Localised {
         letter-spacing: 0.35em;
         text-align: center;
       }
+      .sso {
+        padding: 0.4rem;
+        border: 1px solid var(--line);
+        border-radius: var(--radius);
+        text-align: center;
+        text-decoration: none;
+      }
       .languages {
         display: flex;
         justify-content: center;
@@ -86,12 +95,34 @@ export class Login extends Localised {
       void this.updateComplete.then(() => this.renderRoot.querySelector<HTMLInputElement>('[name=code]')?.focus());
       return;
     }
+    if (error instanceof ApiError && error.code === 'passkey_required') {
+      this.failure = t('login.usepasskey');
+      return;
+    }
     const wrong = error instanceof ApiError && error.code === 'bad_credentials';
     this.failure = wrong ? t('login.wrong') : error instanceof Error ? error.message : String(error);
   }
 
   override firstUpdated(): void {
     this.renderRoot.querySelector<HTMLInputElement>('[name=username]')?.focus();
+    if (window.location.hash.startsWith('#/sso-')) {
+      this.failure = t('login.ssofailed');
+    }
+    void api.ways().then(({ sso }) => (this.sso = sso)).catch(() => undefined); // then there is only the form
+  }
+
+  private async passkey(): Promise<void> {
+    this.busy = true;
+    this.failure = '';
+    try {
+      const credential = await showPasskey(await api.beginPasskeyLogIn());
+      this.dispatchEvent(new CustomEvent('logged-in', { detail: await api.logInWithPasskey(credential) }));
+    } catch (error) {
+      const refused = error instanceof DOMException || (error instanceof ApiError && error.code === 'bad_credentials');
+      this.failure = refused ? t('login.nopasskey') : error instanceof Error ? error.message : String(error);
+    } finally {
+      this.busy = false;
+    }
   }
 
   override render() {
@@ -112,6 +143,10 @@ export class Login extends Localised {
           ${this.askCode ? this.codeField() : ''}
           ${this.failure ? html`<p class="notice bad" role="alert">${this.failure}</p>` : ''}
           <button class="main" ?disabled=${this.busy}>${t('login.submit')}</button>
+          ${canPasskeys()
+            ? html`<button type="button" ?disabled=${this.busy} @click=${this.passkey}>${t('login.passkey')}</button>`
+            : ''}
+          ${this.sso ? html`<a class="sso" href="/api/oidc/login">${this.sso}</a>` : ''}
           <div class="languages">${Object.entries(LANGUAGES).map(([code, name]) => this.languageButton(code, name))}</div>
         </form>
       </main>
@@ -123,9 +158,8 @@ export class Login extends Localised {
       >${t('login.code')}<input
         class="code numbers"
         name="code"
-        inputmode="numeric"
         autocomplete="one-time-code"
-        maxlength="7"
+        maxlength="24"
         required
     /></label>`;
   }

@@ -166,7 +166,7 @@ export class Reading extends Localised {
 
   private async renew(): Promise<void> {
     if (this.keeper && document.visibilityState === 'visible') {
-      await api.open(this.caseId).catch((error: unknown) => {
+      await api.open(this.caseId, 'page').catch((error: unknown) => {
         this.refusal = error instanceof ApiError && !error.passing ? error.message : this.refusal;
       });
     }
@@ -175,7 +175,7 @@ export class Reading extends Localised {
   private happened(data: Record<string, unknown>): void {
     const id = data['case'] ?? data['id'];
     if (Number(id) === this.caseId) {
-      void api.case(this.caseId).then((detail) => this.show(detail)).catch(() => undefined);
+      void api.case(this.caseId, 'page').then((detail) => this.show(detail)).catch(() => undefined);
     }
   }
 

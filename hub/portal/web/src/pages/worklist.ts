@@ -1,10 +1,12 @@
 // The worklist: what waits, for how long, until when; kept current by the hub's own events.
-import { css, html, type PropertyValues } from 'lit';
+import { css, html, nothing, type PropertyValues } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
-import { api } from '../api.ts';
+import { api, type By } from '../api.ts';
 import { listen } from '../events.ts';
 import { Localised, t } from '../i18n.ts';
 import { caseRow, caseRowStyles } from '../parts/case-row.ts';
+import type { GlassDialog } from '../parts/glass-dialog.ts';
+import '../parts/glass-dialog.ts';
 import { shared } from '../parts/styles.ts';
 import { go } from '../route.ts';
 import type { Case, User } from '../types.ts';
@@ -13,6 +15,9 @@ import { arrange, isReported, type Column, type Order, type Show } from '../work
 const COLUMNS: Column[] = ['priority', 'patient', 'study', 'site', 'images', 'waiting', 'deadline', 'assignee', 'state'];
 const TICK_MS = 10_000; // waiting times and deadlines move on
 const REFRESH_MS = 60_000; // in case an event was missed while the hub was away
+
+/** Roles that may break the glass. */
+const READS = new Set(['reader', 'lead']);
 
 @customElement('tr-worklist')
 export class Worklist extends Localised {
@@ -89,14 +94,14 @@ export class Worklist extends Localised {
     super.connectedCallback();
     const timers = [
       window.setInterval(() => (this.now = Date.now()), TICK_MS),
-      window.setInterval(() => void this.load(), REFRESH_MS),
+      window.setInterval(() => void this.load('page'), REFRESH_MS),
     ];
     const onKey = (event: KeyboardEvent): void => this.key(event);
     window.addEventListener('keydown', onKey);
     this.ends = [
-      listen('worklist', () => void this.load()),
-      listen('case', () => void this.load()),
-      listen('delivery', () => void this.load()),
+      listen('worklist', () => void this.load('page')),
+      listen('case', () => void this.load('page')),
+      listen('delivery', () => void this.load('page')),
       () => timers.forEach((timer) => window.clearInterval(timer)),
       () => window.removeEventListener('keydown', onKey),
     ];
@@ -108,9 +113,9 @@ export class Worklist extends Localised {
     this.ends.forEach((end) => end());
   }
 
-  private async load(): Promise<void> {
+  private async load(by: By = 'person'): Promise<void> {
     try {
-      const { cases, now } = await api.worklist(this.mine);
+      const { cases, now } = await api.worklist(this.mine, by);
       this.cases = cases;
       this.now = Date.now();
       this.ahead = Date.parse(now) - this.now;
@@ -194,6 +199,9 @@ export class Worklist extends Localised {
         <input type="search" aria-label=${t('worklist.search')} placeholder=${t('worklist.search')}
           .value=${this.search} @input=${(event: Event) => (this.search = (event.target as HTMLInputElement).value)} />
         ${this.summary()}
+        ${READS.has(this.user.role)
+          ? html`<button type="button" @click=${() => void this.renderRoot.querySelector<GlassDialog>('tr-glass')?.show()}>${t('glass.button')}</button>`
+          : nothing}
         <span class="keys quiet"><kbd>j</kbd> <kbd>k</kbd> ${t('keys.move')} · <kbd>Enter</kbd> ${t('keys.open')} · <kbd>/</kbd> ${t('keys.search')}</span>
       </div>
       ${this.failure ? html`<p class="notice bad" role="alert">${t('error.load')} ${this.failure}</p>` : html`<span></span>`}
@@ -202,6 +210,7 @@ export class Worklist extends Localised {
           ? this.table(rows)
           : html`<p class="empty quiet">${this.loaded ? t('worklist.empty') : t('loading')}</p>`}
       </div>
+      <tr-glass></tr-glass>
     `;
   }
 
