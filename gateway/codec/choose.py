@@ -3,8 +3,8 @@
 Coding and sending overlap: piece after piece goes through two stations, the CPU and the line. For `n`
 equal pieces that take `c` and `s` seconds each, the last has been sent after ``c + s + (n − 1) × max(c, s)``
 (a flow shop of two machines). While the line still has other things to carry, coding costs nothing: with
-`b` seconds of them the first `c` is ``max(c, b)``. ``raw`` needs no coding and is always among the ways, so what is chosen never
-ends later than it.
+`b` seconds of them the first `c` is ``max(c, b)``. ``raw`` needs no coding and is always among the ways, so
+what is chosen never ends later than it.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class SegmentCoder:
 
 
 def _coded(plain: bytearray, piece: Piece | None, way: Way, means: Means) -> tuple[Kind, Buffer]:
-    """One segment: pixels by their codec, what is not pixels in the shared stream, the rest by zstd or raw."""
+    """One segment: pixels by their codec, others in the shared stream; what neither takes by zstd or raw."""
     if piece is not None:
         content = _image(plain, piece, way, check=means.check)
         if content is not None:

@@ -204,7 +204,7 @@ class InnerManifest:
         if len(data) > MANIFEST_LIMIT:
             raise Malformed(f"the inner manifest is longer than {MANIFEST_LIMIT} bytes")
         value = canonical.load(data)
-        with_shared = isinstance(value, dict) and value.get("version") == SHARED_VERSION
+        with_shared = isinstance(value, dict) and "shared" in value
         record = Record(value, "the inner manifest", _MANIFEST_KEYS | ({"shared"} if with_shared else set()))
         version = SHARED_VERSION if with_shared else PLAIN_VERSION
         record.integer("version", version, version)

@@ -16,8 +16,8 @@ import zstandard
 
 from gateway import codec as codecs
 from gateway.codec import way as ways
-from gateway.envelope.cipher import Context, ParcelCipher
 from gateway.codec.segmented import ALONE
+from gateway.envelope.cipher import Context, ParcelCipher
 from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice, Shared
 from gateway.envelope.kem import DEFAULT_SUITE, KemPublic, known_suite
 from gateway.envelope.layout import (

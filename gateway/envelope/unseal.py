@@ -135,8 +135,10 @@ class BodyOpener:
 
 
 class Payload:
-    """The plain payload of a parcel. Not to be shared between threads: it keeps one buffer, and the shared
-    stream (at most 16 MiB) once an instance has needed it."""
+    """The plain payload of a parcel. Not to be shared between threads.
+
+    It keeps one chunk, and the shared stream (at most 16 MiB) once an instance has needed it.
+    """
 
     def __init__(self, header: Draft, cipher: ParcelCipher, shared: Shared | None) -> None:
         self._header, self._cipher, self._shared = header, cipher, shared
@@ -177,7 +179,7 @@ class Payload:
             return None
         if self._shared_plain is None:
             plain = bytearray()
-            decoder = ZstdDecoder(lambda piece: plain.extend(piece), self._shared.length)
+            decoder = ZstdDecoder(plain.extend, self._shared.length)
             for piece in self.pieces(0, self._shared.coded_length, read):
                 decoder.write(piece)
             decoder.finish()
