@@ -55,6 +55,10 @@ class OwnBody:
         """
         self._payload.extract(entry, read, write)
 
+    def shared(self, read: Read) -> bytes:
+        """The shared stream, plain; empty if there is none. Raises as `extract`."""
+        return self._payload.shared(read) or b""
+
     def reader(self, entry: InstanceEntry, read: Read) -> Read | None:
         """Reads an uncoded instance's bytes by offset; None if it is coded.
 

@@ -165,7 +165,8 @@ class Payload:
             digest.update(piece)
             write(piece)
 
-        shared = self._opened_shared(read) if entry.codec in codecs.SEGMENTED else None
+        held = self.shared(read) if entry.codec in codecs.SEGMENTED else None
+        shared = None if held is None else lambda at, n: held[at : at + n]
         decoder = codecs.decoder(entry.codec, take, entry.length, entry.parameters, shared)
         for piece in self.pieces(entry.offset, entry.coded_length, read):
             decoder.write(piece)
@@ -173,8 +174,8 @@ class Payload:
         if digest.hexdigest() != entry.sha256:
             raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
 
-    def _opened_shared(self, read: Read) -> Callable[[int, int], bytes] | None:
-        """Reads the shared stream; None if there is none. Raises Malformed where it cannot be read."""
+    def shared(self, read: Read) -> bytes | None:
+        """The shared stream, plain; None if there is none. Raises Malformed where it cannot be read."""
         if self._shared is None:
             return None
         if self._shared_plain is None:
@@ -184,8 +185,7 @@ class Payload:
                 decoder.write(piece)
             decoder.finish()
             self._shared_plain = bytes(plain)
-        held = self._shared_plain
-        return lambda offset, n: held[offset : offset + n]
+        return self._shared_plain
 
     def _chunk(self, index: int, read: Read) -> memoryview:
         at, sealed_length = self._header.chunk_span(index)
