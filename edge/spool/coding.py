@@ -21,7 +21,7 @@ from typing import ParamSpec, TypeVar
 from gateway.codec import Means, Plan, SharedStream, Way, coder, decoder, plan
 from gateway.codec.chooser import Chooser
 from gateway.codec.plan import STRIP
-from gateway.codec.way import RAW, SEGMENTS, ZSTD
+from gateway.codec.way import RAW, SEGMENTS, WAYS, ZSTD
 from gateway.dicom.transfer import Read
 from gateway.envelope.inner import InstanceEntry
 from gateway.errors import DataError
@@ -93,7 +93,7 @@ class Coding:
         self.workers = workers or os.cpu_count() or 1
         self.pool = _Pool(self.workers)
         self._lock = threading.Lock()
-        self._failed: set[tuple[str, Way]] = set()
+        self._failed: set[tuple[str, str]] = set()
 
     @property
     def spent(self) -> float:
@@ -129,7 +129,7 @@ class Coding:
             waiting=line.waiting,
             busy=line.busy,
             piece=max(entry.length, STRIP),
-            without=[way for kind, way in self._failed if kind == found.kind],
+            without=[way for way in WAYS if (found.kind, way.codec) in self._failed],
         )
         way = choice.way
         if way.codec == "zstd" and found.form is None and entry.length <= SHARED_MOST:
@@ -141,10 +141,10 @@ class Coding:
         return self.pool.map(lambda task: self._code(task, shared), tasks)
 
     def failed(self, task: Task, why: str) -> None:
-        """A way did not bring these bytes back: it is not taken for this kind of image any more."""
+        """A codec did not bring these bytes back: it is not taken for this kind of image any more."""
         log.warning("coding not used", way=task.way.name, kind=task.plan.kind, reason=why)
         with self._lock:
-            self._failed.add((task.plan.kind, task.way))
+            self._failed.add((task.plan.kind, task.way.codec))
 
     def _code(self, task: Task, shared: SharedStream) -> Coded:
         assert task.data is not None  # noqa: S101  # only small ones come here

@@ -20,6 +20,8 @@ from gateway.envelope.seal import BodySealer, KemPublic
 from gateway.errors import Unverified
 from gateway.model import ParcelId, SiteId
 
+ALONE = 128 << 10
+"""Sealed bytes beside which a header of its own weighs nothing: uncoded, such items are not gathered."""
 WEIGHT = 0.3
 """Of a parcel's ratio against the mean of those before."""
 
@@ -90,7 +92,8 @@ class Merger:
     def merge(self, items: Sequence[SpoolItem], line: Line, *, lead: bool = False) -> Made:
         """Seal unsigned items anew, as one parcel that stands for them; it is to be signed next. Blocks.
 
-        One alone is left as it is if coding it would gain little.
+        If coding would gain little, and there are none or none so small beside it, the first goes as it is and
+        the others are left for the next call.
 
         Args:
             items: at least one.
@@ -105,11 +108,12 @@ class Merger:
         began = time.monotonic()
         parcels = [item.parcel_id for item in items]
         parts = [(item, kept.key) for item in items if (kept := self._kept.get(item.parcel_id))]
-        self._kept.drop(parcels)
+        self._kept.drop(parcels[:1])
         if len(parts) != len(items):
             raise Unverified("an item's key is no longer there")
-        if len(parts) == 1 and not self._pays(*parts[0], line):
+        if (len(parts) == 1 or items[0].sealed_size >= ALONE) and not self._pays(*parts[0], line):
             return self.plain(items[0], lead=lead)
+        self._kept.drop(parcels)
         new = ParcelId(secrets.token_hex(16))
         packed = merge(self._files, new, parts, self._sealer, self.coding, line)
         item = replace(
