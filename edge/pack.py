@@ -6,13 +6,14 @@ one key wrap and one receipt for all. Nothing waits for that: only what the line
 a full parcel is signed at once, and whatever has waited `PATIENCE` seconds too. Of every series the first
 instance goes ahead, and a middle one, so that reading can begin.
 
-One task does this, so that the chain has no gap and no fork: a header is durable before the next
-is made. After a crash the chain goes on from the newest header on the disk (`edge/spool/recovery`).
+Headers are signed one after another, so that the chain has no gap and no fork: one is durable before the
+next is made. After a crash the chain goes on from the newest header on the disk (`edge/spool/recovery`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -45,6 +46,8 @@ AHEAD = 8
 """Signed parcels that the line has still to take; beyond them, what comes is gathered."""
 PATIENCE = 3.0
 """Seconds after which an item is signed whether the line is ready or not, so that it can be exported."""
+LARGE = 16 << 20
+"""Sealed bytes from which coding an instance takes so long that others go by beside it."""
 LOOK = 300
 """Unsigned items looked at together."""
 LOOK_SECONDS = 0.02
@@ -85,6 +88,10 @@ class Packer:
         self._rate = rate
         self._cores = cores or IdleCores(lambda: spool.merger.coding.spent)
         self._begun: OrderedDict[str, int] = OrderedDict()  # series of which something was signed
+        self._under_way: set[ParcelId] = set()
+        self._packed = 0  # how often something was
+        self._large: Priority | None = None  # of the large instance that is being coded
+        self._signing = asyncio.Lock()
 
     @property
     def figures(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -93,33 +100,60 @@ class Packer:
 
     async def run(self) -> None:
         """Code and sign for ever."""
-        while True:
-            made = await asyncio.to_thread(self.gather, await self._next())
-            item = made.item
-            try:
-                await asyncio.to_thread(self.seal, item)
-            except Malformed as error:
-                await self._spool.mark(item.parcel_id, Event.HOLD, reason=f"cannot be read here: {error}")
-            except StorageFull as error:
-                log.warning("cannot sign", parcel=item.parcel_id, reason=str(error))
-                await asyncio.sleep(FULL_PAUSE)
-            else:
-                log.info(
-                    "packed",
-                    parcel=item.parcel_id,
-                    instances=item.instances,
-                    plain=made.plain,
-                    coded=made.coded,
-                    ways=dict(made.ways),
-                    seconds=round(made.seconds, 3),
-                )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pack_for_ever(beside=False))
+            group.create_task(self._pack_for_ever(beside=True))
 
-    async def _next(self) -> Group:
+    async def _pack_for_ever(self, *, beside: bool) -> None:
+        """Take everything in order; or (`beside`) what need not wait while a large instance is coded."""
+        while True:
+            chosen = await self._next(beside=beside)
+            new = ParcelId(secrets.token_hex(16))
+            parcels = {new, *(item.parcel_id for item in chosen.items)}
+            if parcels & self._under_way:
+                continue  # the other was quicker
+            self._under_way |= parcels
+            if not beside and chosen.items[0].sealed_size >= LARGE:
+                self._large = chosen.items[0].priority
+                self._spool.received.ring()
+            try:
+                await self._pack(chosen, new)
+            finally:
+                self._under_way -= parcels
+                self._packed += 1
+                self._large = self._large if beside else None
+
+    async def _pack(self, chosen: Group, new: ParcelId) -> None:
+        made = await asyncio.to_thread(self.gather, chosen, new)
+        item = made.item
+        try:
+            async with self._signing:
+                await asyncio.to_thread(self.seal, item)
+        except Malformed as error:
+            await self._spool.mark(item.parcel_id, Event.HOLD, reason=f"cannot be read here: {error}")
+        except StorageFull as error:
+            log.warning("cannot sign", parcel=item.parcel_id, reason=str(error))
+            await asyncio.sleep(FULL_PAUSE)
+        else:
+            log.info(
+                "packed",
+                parcel=item.parcel_id,
+                instances=item.instances,
+                plain=made.plain,
+                coded=made.coded,
+                ways=dict(made.ways),
+                seconds=round(made.seconds, 3),
+            )
+
+    async def _next(self, *, beside: bool) -> Group:
         """What is signed next; waits for it, and for the line."""
         waited: tuple[ParcelId, float] | None = None
         while True:
             heard = self._spool.received.rings
-            found = await asyncio.to_thread(self._look)
+            packed = self._packed
+            found = await asyncio.to_thread(self._look, beside=beside)
+            if packed != self._packed:
+                continue  # what was seen may be signed already
             if found is None:
                 await self._spool.received.wait(heard)
                 continue
@@ -133,9 +167,24 @@ class Packer:
             await self._spool.received.wait(heard, left)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _look(self) -> tuple[Group, bool] | None:
+    def _waiting(self, *, beside: bool) -> list[SpoolItem]:
+        """Blocking: what may be taken now, most urgent first."""
+        large = self._large
+        if beside and large is None:
+            return []
+        found = [item for item in self._spool.to_pack(LOOK) if item.parcel_id not in self._under_way]
+        if large is None:
+            return found
+        kept = self._spool.merger.kept  # a notice waits: it follows what was received before it
+        return [
+            item
+            for item in found
+            if kept(item.parcel_id) and (item.sealed_size < LARGE or item.priority < large)
+        ]
+
+    def _look(self, *, beside: bool = False) -> tuple[Group, bool] | None:
         """Blocking: what goes next, and whether it goes now; None if there is nothing."""
-        waiting = self._spool.to_pack(LOOK)
+        waiting = self._waiting(beside=beside)
         if not waiting:
             return None
         merger = self._spool.merger
@@ -146,7 +195,7 @@ class Packer:
         urgent = waiting[0].priority is Priority.STAT
         return chosen, chosen.full or urgent or self._spool.ahead(waiting[0].priority) < AHEAD
 
-    def gather(self, chosen: Group) -> Made:
+    def gather(self, chosen: Group, new: ParcelId | None = None) -> Made:
         """Blocking: one parcel of these; the first of them as it is if that cannot be."""
         first = chosen.items[0]
         kept = self._spool.merger.kept(first.parcel_id)
@@ -156,7 +205,7 @@ class Packer:
                 self._begun.popitem(last=False)
         if kept is not None:
             try:
-                return self._spool.merger.merge(chosen.items, self._line(chosen), lead=chosen.lead)
+                return self._spool.merger.merge(chosen.items, self._line(chosen), lead=chosen.lead, new=new)
             except (DataError, StorageFull, OSError) as error:
                 log.warning("not coded", parcel=first.parcel_id, reason=str(error))
         return self._spool.merger.plain(first, lead=chosen.lead)

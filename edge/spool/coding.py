@@ -81,24 +81,23 @@ class Coded:
 
 
 class Coding:
-    """Chooses, codes and learns. Called by the one task that signs; the work is done by a pool.
+    """Chooses, codes and learns. Small instances have a pool of their own: they wait for no large one.
 
     Attributes:
         chooser: its figures are for the status page.
-        pool: where coding is done.
     """
 
     def __init__(self, chooser: Chooser | None = None, workers: int | None = None) -> None:
         self.chooser = chooser or Chooser()
         self.workers = workers or os.cpu_count() or 1
-        self.pool = _Pool(self.workers)
+        self._small, self._large = _Pool(self.workers), _Pool(self.workers)
         self._lock = threading.Lock()
         self._failed: set[tuple[str, str]] = set()
 
     @property
     def spent(self) -> float:
         """Seconds of the CPU used for coding so far."""
-        return self.pool.spent
+        return self._small.spent + self._large.spent
 
     def pays(self, task: Task) -> bool:
         """Whether a single instance is worth sealing anew."""
@@ -108,7 +107,7 @@ class Coding:
     @property
     def means(self) -> Means:
         """For a large instance: its segments are coded at the same time, and compared afterwards."""
-        return Means(check=False, pool=self.pool, window=self.workers + 1)
+        return Means(check=False, pool=self._large, window=self.workers + 1)
 
     def prepare(self, entry: InstanceEntry, data: bytes | Read, line: Line) -> Task:
         """Look at an instance's pixels and choose a way.
@@ -138,7 +137,7 @@ class Coding:
 
     def code(self, tasks: Sequence[Task], shared: SharedStream) -> Iterable[Coded]:
         """Code small instances, several at a time; they come in order, each proven."""
-        return self.pool.map(lambda task: self._code(task, shared), tasks)
+        return self._small.map(lambda task: self._code(task, shared), tasks)
 
     def failed(self, task: Task, why: str) -> None:
         """A codec did not bring these bytes back: it is not taken for this kind of image any more."""

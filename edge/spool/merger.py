@@ -46,7 +46,7 @@ class Made:
 
 
 class Merger:
-    """Part of the spool; `keep` is called from any thread, the rest by the one task that signs.
+    """Part of the spool. `merge` may run for other items at the same time; `signed` for one after another.
 
     Args:
         files: the spool's.
@@ -89,16 +89,24 @@ class Merger:
         ratio = self._ratios.get(item.modality, 1.0) if self._kept.get(item.parcel_id) else 1.0
         return item.sealed_size / ratio
 
-    def merge(self, items: Sequence[SpoolItem], line: Line, *, lead: bool = False) -> Made:
+    def merge(
+        self,
+        items: Sequence[SpoolItem],
+        line: Line,
+        *,
+        lead: bool = False,
+        new: ParcelId | None = None,
+    ) -> Made:
         """Seal unsigned items anew, as one parcel that stands for them; it is to be signed next. Blocks.
 
-        If coding would gain little, and there are none or none so small beside it, the first goes as it is and
-        the others are left for the next call.
+        If coding would gain little, the first goes as it is, unless it is small and others go with it; these
+        are left for the next call.
 
         Args:
             items: at least one.
             line: what coding is weighed against.
             lead: whether it travels before others of its priority.
+            new: a fresh identifier for the parcel.
 
         Raises:
             DataError: a file is damaged; the items are as before, and travel as they are from now on.
@@ -114,7 +122,7 @@ class Merger:
         if (len(parts) == 1 or items[0].sealed_size >= ALONE) and not self._pays(*parts[0], line):
             return self.plain(items[0], lead=lead)
         self._kept.drop(parcels)
-        new = ParcelId(secrets.token_hex(16))
+        new = new or ParcelId(secrets.token_hex(16))
         packed = merge(self._files, new, parts, self._sealer, self.coding, line)
         item = replace(
             packed.merged.item,

@@ -1,6 +1,7 @@
 """When the packer signs, and what it waits for."""
 
 import asyncio
+import threading
 from contextlib import suppress
 
 import pytest
@@ -89,3 +90,57 @@ def test_the_size_follows_the_line():
     assert parcel_bytes(1_000_000) == 1_500_000
     assert parcel_bytes(100) == LEAST
     assert parcel_bytes(1e9) == LARGEST
+
+
+async def test_while_a_large_one_is_coded_others_go_by_and_notices_do_not(world, monkeypatch):
+    monkeypatch.setattr("edge.pack.LARGE", 100_000)
+    begun, go = threading.Event(), threading.Event()
+    whole = world.spool.merger.merge
+
+    def merge(items, *args, **options):
+        if items[0].sealed_size > 100_000:
+            begun.set()
+            assert go.wait(20)
+        return whole(items, *args, **options)
+
+    monkeypatch.setattr(world.spool.merger, "merge", merge)
+    large = world.receive(bytes(200_000), number=1)
+
+    async def coding():
+        return begun.is_set()
+
+    await until(coding)
+    world.spool.notify(Notice("association-closed", {}))
+    urgent = world.receive(bytes(50_000), number=2, priority=Priority.STAT)
+    for number in range(3, 10):
+        world.receive(b"image" * 100, number=number)
+
+    async def others():
+        return sum(item.instances for item in sealed(world)) == 8 and len(world.spool.to_pack(9)) == 2
+
+    try:
+        await until(others)  # all but the large one and the notice
+        assert world.spool._journal.get(large.parcel_id).state is State.RECEIVED
+        first = min(sealed(world), key=lambda item: item.sequence)
+        assert (first.priority, urgent.priority) == (Priority.STAT, Priority.STAT)
+    finally:
+        go.set()
+    await quiet(world)
+    items = sorted(sealed(world), key=lambda item: item.sequence)
+    assert items[-1].instances == 0
+    assert sum(item.instances for item in items) == 9
+
+
+async def test_two_tasks_leave_no_gap_and_sign_nothing_twice(world, monkeypatch):
+    monkeypatch.setattr("edge.pack.LARGE", 20_000)
+    monkeypatch.setattr("edge.pack.AHEAD", 10_000)
+    sizes = [100, 30_000, 200, 25_000, 400] * 12
+    for number, size in enumerate(sizes):
+        priority = (Priority.ROUTINE, Priority.STAT, Priority.URGENT)[number % 3]
+        await asyncio.to_thread(world.receive, bytes([number]) * size, number, priority=priority)
+        await asyncio.sleep(0.005)
+    await quiet(world)
+    items = sorted(sealed(world), key=lambda item: item.sequence)
+    assert [item.sequence for item in items] == list(range(1, len(items) + 1))
+    found = [len(data) for item in items for data in world.content(item.parcel_id)[1]]
+    assert sorted(found) == sorted(sizes)
