@@ -65,7 +65,7 @@ def packed(folder: str, megabytes: int) -> None:
     file.unlink()
     began = time.monotonic()
     with Watched() as watched:
-        made = world.spool.merger.merge([item], Line(rate=2.5e5, cores=2))
+        made = world.spool.merger.merge([item], Line(rate=2.5e6, cores=2))
     took = time.monotonic() - began
     world.packer.seal(made.item)
     if made.plain != size or made.item.parcel_id == item.parcel_id:

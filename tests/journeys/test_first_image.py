@@ -21,6 +21,8 @@ from tests.doubles.lines import LineHub, line_hub
 from tests.doubles.relay import thin_line
 
 MBIT = 1_000_000 / 8
+SPARE = 2.0
+"""For machines that do other things at the same time; what is printed is the figure."""
 LINE = Settings(streams=4, retry_first=Seconds(0.1), retry_cap=Seconds(0.5))
 
 
@@ -56,5 +58,5 @@ async def test_reading_can_begin_at_once(tmp_path: Path) -> None:
             await until(three, 30)
             carried = thin.up.carried / (time.monotonic() - began)
             print(f"first image after {took:.2f} s; {carried * 8 / 1e6:.2f} Mbit/s carried")
-            assert took < 3.0
+            assert took < 3.0 * SPARE
             assert [digest for digest in found if digest not in digests[:4]]  # not only the first slices
