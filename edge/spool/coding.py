@@ -35,6 +35,8 @@ NICE = 5
 """Steps by which coding stands back behind receiving and sending (Linux: of each thread)."""
 ASSUMED = 2.5e6
 """Bytes a second of a line that has not been measured yet."""
+HANDLING = 1 / 200e6
+"""Seconds a byte costs besides coding: it is opened, hashed, sealed, read back and hashed again."""
 PAYS, PAYS_LEAST = 0.97, 4096
 """A single item is sealed anew only if so little of it is left, and so many bytes are saved."""
 
@@ -127,6 +129,7 @@ class Coding:
             cores=line.cores,
             waiting=line.waiting,
             busy=line.busy,
+            handling=HANDLING,
             piece=max(entry.length, STRIP),
             without=[way for way in WAYS if (found.kind, way.codec) in self._failed],
         )

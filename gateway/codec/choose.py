@@ -77,6 +77,7 @@ def choose(
     link: float,
     cores: float,
     busy: float = 0.0,
+    handling: float = 0.0,
     piece: int = STRIP,
     speed: Callable[[Way], float],
     ratio: Callable[[Way], float],
@@ -90,6 +91,7 @@ def choose(
         link: bytes a second the line carries.
         cores: idle cores that can code at once, perhaps part of one.
         busy: seconds for which the line has other things to carry.
+        handling: seconds a byte costs besides, if it is coded at all: reading, sealing and comparing.
         piece: bytes that are coded before any of them is sent, at most.
         speed: what a way codes with one core, bytes a second.
         ratio: how much smaller a way makes it. May be dear (a probe), so it is asked for only when a way's
@@ -100,16 +102,17 @@ def choose(
     parts = max(1, round(total / min(max(size, 1), STRIP)))  # that can be coded at the same time
     busy = max(busy, 0.0)
     line = _Line(link, busy, pieces)
-    raw = _estimate(RAW, total, line, ratio=1.0, rate=float("inf"), speed=float("inf"))
+    raw = _estimate(RAW, total, line, coding=0.0, ratio=1.0, speed=float("inf"))
     estimates = [raw]
     best = raw
     for way in ways:
         if way == RAW:
             continue
         rate = speed(way) * max(min(cores, parts), 0.1)
-        if total / rate >= best.ends:
+        coding = total / rate + total * handling
+        if coding >= best.ends:
             continue
-        estimate = _estimate(way, total, line, ratio=max(ratio(way), 1e-3), rate=rate, speed=speed(way))
+        estimate = _estimate(way, total, line, coding=coding, ratio=max(ratio(way), 1e-3), speed=speed(way))
         estimates.append(estimate)
         if estimate.ends < best.ends * GAIN:
             best = estimate
@@ -123,8 +126,8 @@ class _Line:
     pieces: int
 
 
-def _estimate(way: Way, total: int, line: _Line, *, ratio: float, rate: float, speed: float) -> Estimate:
-    coding, sending, pieces = total / rate, total / ratio / max(line.link, 1.0), line.pieces
+def _estimate(way: Way, total: int, line: _Line, *, coding: float, ratio: float, speed: float) -> Estimate:
+    sending, pieces = total / ratio / max(line.link, 1.0), line.pieces
     each = max(coding, sending) / pieces
     ends = max(coding / pieces, line.busy) + sending / pieces + (pieces - 1) * each
     return Estimate(way, ratio, speed, coding, sending, ends)

@@ -38,6 +38,7 @@ class Chooser:
         cores: float,
         waiting: int = 0,
         busy: float = 0.0,
+        handling: float = 0.0,
         piece: int = STRIP,
         without: Collection[Way] = (),
     ) -> Choice:
@@ -51,6 +52,7 @@ class Chooser:
             cores: idle cores, perhaps part of one.
             waiting: bytes of its like behind it.
             busy: seconds for which the line has other things to carry.
+            handling: seconds a byte costs besides, if it is coded at all.
             piece: bytes that are coded before any of them is sent, at most.
             without: ways that are not to be taken.
         """
@@ -66,6 +68,7 @@ class Chooser:
             link=link,
             cores=cores,
             busy=busy,
+            handling=handling,
             piece=piece,
             speed=lambda way: self.figures.speed(plan.kind, way),
             ratio=ratio,

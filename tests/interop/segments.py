@@ -7,13 +7,13 @@ import numpy as np
 import zstandard
 
 
-class Unreadable(Exception):
+class Refused(Exception):
     """Other than FORMAT.md says."""
 
 
 def demand(holds: bool, what: str) -> None:
     if not holds:
-        raise Unreadable(what)
+        raise Refused(what)
 
 
 def read_segments(coded: bytes, codec: str, length: int, shared: bytes = b"") -> bytes:
@@ -60,7 +60,7 @@ def read_pixels(content: bytes, codec: str, plain: int) -> bytes:
             stream, **({"planar": False} if codec == "htj2k" else {})
         )
     except (RuntimeError, ValueError) as error:
-        raise Unreadable(str(error)) from error
+        raise Refused(str(error)) from error
     demand(image.shape == ((rows, columns) if s == 1 else (rows, columns, s)), "shape")
     demand(image.dtype == np.dtype(f"u{v}"), "samples")
     if form & 16:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 sys.path.append(str(Path(__file__).parent))
-from segments import demand, read_segments, unzstd
+from segments import Refused, demand, read_segments, unzstd  # noqa: F401  # Refused: for who imports this
 
 SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 HUB_USAGE = "2.25.273113225154497621292147379569749007195"
