@@ -16,6 +16,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from edge.idle import IdleCores
 from edge.spool.coding import ASSUMED, Line
@@ -55,12 +56,24 @@ LOOK_SECONDS = 0.02
 SERIES = 10_000
 """Series remembered as begun."""
 
+P = ParamSpec("P")
+R = TypeVar("R")
 log = logger("edge.pack")
 
 
 def parcel_bytes(rate: float) -> int:
     """How large a parcel of many instances should be on a line of `rate` bytes per second (0: unknown)."""
     return max(LEAST, min(LARGEST, int(rate * LINE_SECONDS))) if rate > 0 else TARGET
+
+
+async def _to_the_end(work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """In a thread; when the packer is stopped, what was begun is still ended before the spool closes."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 class Packer:
@@ -124,11 +137,11 @@ class Packer:
                 self._large = self._large if beside else None
 
     async def _pack(self, chosen: Group, new: ParcelId) -> None:
-        made = await asyncio.to_thread(self.gather, chosen, new)
+        made = await _to_the_end(self.gather, chosen, new)
         item = made.item
         try:
             async with self._signing:
-                await asyncio.to_thread(self.seal, item)
+                await _to_the_end(self.seal, item)
         except Malformed as error:
             await self._spool.mark(item.parcel_id, Event.HOLD, reason=f"cannot be read here: {error}")
         except StorageFull as error:
