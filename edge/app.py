@@ -24,7 +24,7 @@ from edge.heartbeat import Heartbeat
 from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
-from edge.pack import Packer, parcel_bytes
+from edge.pack import Packer
 from edge.proxy import Proxy
 from edge.reload import Reload
 from edge.renewal import Renewal
@@ -91,9 +91,7 @@ async def _run(
     budgets.replace(settings.uplink.budget)
     reload = Reload(file, settings, lambda found: budgets.replace(found.uplink.budget))
     uplink = Uplink(spool, client, identity.trust, settings.uplink, clock, budgets)
-    packer = Packer(
-        spool, identity.site, lambda: identity.signer, clock, lambda: parcel_bytes(uplink.link.rate)
-    )
+    packer = Packer(spool, identity.site, lambda: identity.signer, clock, lambda: uplink.link.rate)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
     listener = DicomListener(settings.ingest, spool, clock)

@@ -21,6 +21,7 @@ class SpoolItem:
         received_at: RFC 3339 in UTC.
         sequence: of the signed header; None before.
         digest: of the signed header; None before.
+        lead: whether reading can begin with it: it travels before others of its priority.
         reason: why it waits or is held, in the words of whoever said so; empty if nothing was said.
         next_try: RFC 3339, when it will be tried again, if that is known.
     """
@@ -35,6 +36,7 @@ class SpoolItem:
     received_at: str
     sequence: int | None = None
     digest: Sha256 | None = None
+    lead: bool = False
     reason: str = ""
     next_try: str | None = None
 

@@ -19,18 +19,25 @@ from edge.spool.states import State
 from gateway.errors import Broken
 from gateway.model import ParcelId, Priority, Sha256
 
-VERSION = 1
+VERSION = 2
 _COLUMNS = tuple(field.name for field in fields(SpoolItem))
 _TABLE = """
 CREATE TABLE IF NOT EXISTS items (
     parcel_id TEXT PRIMARY KEY, state TEXT NOT NULL,
     sealed_size INTEGER NOT NULL, chunk_count INTEGER NOT NULL, instances INTEGER NOT NULL,
     priority INTEGER NOT NULL, modality TEXT NOT NULL, received_at TEXT NOT NULL,
-    sequence INTEGER, digest TEXT, reason TEXT NOT NULL, next_try TEXT
+    sequence INTEGER, digest TEXT, lead INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL, next_try TEXT
 );
 CREATE INDEX IF NOT EXISTS items_next ON items (state, priority, sequence);
 CREATE INDEX IF NOT EXISTS items_received ON items (received_at);
 CREATE INDEX IF NOT EXISTS items_sequence ON items (sequence);
+"""
+FIRST_VERSION = 1
+_TO_SECOND = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE items ADD COLUMN lead INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version={VERSION};
+COMMIT;
 """
 
 
@@ -45,7 +52,9 @@ class Journal:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
+        if version == FIRST_VERSION:
+            self._connection.executescript(_TO_SECOND)
+        elif version not in (0, VERSION):
             raise Broken(f"{file} is of version {version}, this program needs {VERSION}")
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -95,6 +104,17 @@ class Journal:
         query = "SELECT COUNT(*) FROM items WHERE state IN (?,?) AND priority<=? AND next_try IS NULL"
         count: int = self._query(query, (*words, int(priority)))[0][0]
         return count
+
+    def unsent(self) -> int:
+        """Sealed bytes of signed items that are not at the hub yet."""
+        query = "SELECT COALESCE(SUM(sealed_size), 0) FROM items WHERE state IN (?,?)"
+        total: int = self._query(query, (State.SEALED.value, State.SENDING.value))[0][0]
+        return total
+
+    def mark_lead(self, parcel: ParcelId) -> None:
+        """Reading can begin with it. It keeps its place in the order of arrival."""
+        with self._lock:
+            self._connection.execute("UPDATE items SET lead=1 WHERE parcel_id=?", (parcel,))
 
     def get(self, parcel: ParcelId) -> SpoolItem | None:
         """One row, if there is one."""
@@ -170,4 +190,5 @@ def _item(row: Sequence[Any]) -> SpoolItem:
     known["state"] = State(known["state"])
     known["priority"] = Priority(known["priority"])
     known["digest"] = None if known["digest"] is None else Sha256(known["digest"])
+    known["lead"] = bool(known["lead"])
     return SpoolItem(**known)

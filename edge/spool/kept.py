@@ -22,11 +22,21 @@ class Kept:
 
     Attributes:
         key: the parcel's own key.
-        study: Study Instance UID.
+        study: Study Instance UID; empty if it must travel alone.
+        series: Series Instance UID; empty if it says none.
+        number: Instance Number (PS3.3 C.7.6.1); None if it says none.
     """
 
     key: bytes = field(repr=False)
     study: str
+    series: str = ""
+    number: int | None = None
+
+
+def instance_number(text: str) -> int | None:
+    """An integer string (PS3.5 §6.2) as a number; None if it is none."""
+    text = text.strip(" \0")
+    return int(text) if 0 < len(text) <= 12 and text.lstrip("+-").isdecimal() and text.isascii() else None
 
 
 class KeptKeys:

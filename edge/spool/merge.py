@@ -1,9 +1,9 @@
-"""Several small parcels into one, so that a crash at any moment loses nothing and doubles nothing.
+"""Received items, coded, into one parcel, so that a crash at any moment loses nothing and doubles nothing.
 
 The order, each step durable before the next::
 
     1  <new>.merged   names the originals; means nothing as long as there is no body
-    2  <new>.merging  the new body, read back and compared with them
+    2  <new>.merging  the new body, read back, decoded and compared with them
     3  <new>.tge      it gets its name, and from here on stands for the originals
     4  <new>.head     the signed header (edge/pack)
     5  the originals' bodies go, then <new>.merged
@@ -14,22 +14,22 @@ alone (`kept`); the marker holds identifiers and what the index would say, no UI
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from edge.spool.files import BodyFile, SpoolFiles
+from edge.spool.coding import Coding, Line
+from edge.spool.files import SpoolFiles
 from edge.spool.item import SpoolItem
+from edge.spool.refill import Original, compare, write
 from edge.spool.states import State
 from gateway import canonical, durable
-from gateway.envelope.inner import InstanceEntry
 from gateway.envelope.layout import Draft
-from gateway.envelope.own import OwnBody
 from gateway.envelope.record import Record
-from gateway.envelope.seal import BodySealer, KemPublic
-from gateway.envelope.trailer import read_trailer, trailer
-from gateway.errors import Malformed, Unverified
-from gateway.model import ParcelId, Priority, SiteId, parcel_id
+from gateway.envelope.seal import BodySealer
+from gateway.envelope.trailer import trailer
+from gateway.errors import Malformed
+from gateway.model import ParcelId, Priority, parcel_id
 
 _KEYS = frozenset({"parcels", "priority", "instances", "modality", "received_at"})
 _LIMIT = 1 << 16
@@ -91,21 +91,40 @@ class Merged:
         return cls(tuple(map(parcel_id, record.items("parcels", 1, 1000))), item)
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was made.
+
+    Attributes:
+        merged: what the new parcel stands for.
+        draft: of its header.
+        plain: bytes of the instances as they came.
+        ways: how many instances went by which way.
+    """
+
+    merged: Merged
+    draft: Draft
+    plain: int
+    ways: Mapping[str, int]
+
+
 def merge(
     files: SpoolFiles,
     new: ParcelId,
     parts: Sequence[tuple[SpoolItem, bytes]],
-    recipients: Sequence[KemPublic],
-    site: SiteId,
-) -> tuple[Merged, Draft]:
+    sealed_for: Callable[[Callable[[bytes], object], ParcelId], BodySealer],
+    coding: Coding,
+    line: Line,
+) -> Packed:
     """Steps 1 to 3. Blocks. When it raises, the originals stand as before and nothing else does.
 
     Args:
         files: the spool's.
         new: a fresh identifier.
         parts: unsigned items, each with the key it was sealed under.
-        recipients: who can open the new parcel.
-        site: our own.
+        sealed_for: makes the sealer of the new parcel.
+        coding: how instances are made smaller.
+        line: what that is weighed against.
 
     Raises:
         DataError: an original, or what was written, is not as it was sealed.
@@ -115,19 +134,23 @@ def merge(
     merged = Merged.of(new, [item for item, _ in parts])
     durable.create(files.merged(new), merged.to_bytes())
     try:
-        with durable.writing(files.merging(new)) as file:
-            sealer = BodySealer(file.write, recipients, new, site=site)
-            digests = [digest for item, key in parts for digest in _copy(files, item.parcel_id, key, sealer)]
+        with ExitStack() as stack, durable.writing(files.merging(new)) as file:
+            originals = [stack.enter_context(Original.open(files, item, key)) for item, key in parts]
+            sealer = sealed_for(file.write, new)
+            written = write(originals, sealer, coding, line)
+            for original in originals:
+                for notice in original.own.manifest.notices:
+                    sealer.notice(notice)
             draft = sealer.finish()
             file.write(trailer(draft))
-        _compare(files, new, sealer.key, digests)
+        compare(files.merging(new), sealer.key, written, coding)
         durable.move(files.merging(new), files.body(new))
     except Exception:
         files.merging(new).unlink(missing_ok=True)
         durable.remove(files.body(new))  # before the marker: without it, both would be sent
         durable.remove(files.merged(new))
         raise
-    return merged, draft
+    return Packed(merged, draft, written.length, written.ways)
 
 
 def finish(files: SpoolFiles, new: ParcelId, originals: Sequence[ParcelId]) -> None:
@@ -162,43 +185,3 @@ def judge(files: SpoolFiles) -> tuple[dict[ParcelId, Merged], dict[ParcelId, Mer
         elif not there and not signed:
             durable.remove(files.merged(new))  # step 3 was never reached
     return standing, ended
-
-
-def _copy(files: SpoolFiles, parcel: ParcelId, key: bytes, sealer: BodySealer) -> list[bytes]:
-    """Take over the instances of one original. Returns the digests of their coded bytes."""
-    draft = files.draft(parcel)
-    own = OwnBody(draft, key)
-    digests = []
-    with files.opened(parcel) as body:
-        for entry in own.manifest.instances:
-            digest = hashlib.sha256()
-            pieces = own.coded(entry, body.read)
-            sealer.copy(entry, (_noted(piece, digest) for piece in pieces))
-            digests.append(digest.digest() + _facts(entry))
-    for notice in own.manifest.notices:
-        sealer.notice(notice)
-    return digests
-
-
-def _compare(files: SpoolFiles, new: ParcelId, key: bytes, expected: list[bytes]) -> None:
-    """Read the new body back. Raises Unverified if it does not hold exactly what was to be in it."""
-    found = []
-    with BodyFile(files.merging(new)) as body:
-        own = OwnBody(read_trailer(body.read, body.size), key)
-        for entry in own.manifest.instances:
-            digest = hashlib.sha256()
-            for piece in own.coded(entry, body.read):
-                digest.update(piece)
-            found.append(digest.digest() + _facts(entry))
-    if found != expected:
-        raise Unverified("the merged parcel does not hold what its originals hold")
-
-
-def _noted(piece: memoryview, digest: hashlib._Hash) -> memoryview:
-    digest.update(piece)
-    return piece
-
-
-def _facts(entry: InstanceEntry) -> bytes:
-    """What must be the same of an instance besides its coded bytes: all but its place."""
-    return canonical.dump([entry.sop_instance_uid, entry.sha256, entry.length, entry.codec])

@@ -1,24 +1,52 @@
-"""Makes one parcel of several, while the spool still remembers how to open them."""
+"""Makes one parcel of one or several items, coded, while the spool still remembers how to open them."""
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
+from edge.spool.coding import Coding, Line
 from edge.spool.files import SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.journal import Journal
 from edge.spool.kept import Kept, KeptKeys
 from edge.spool.merge import finish, merge
+from edge.spool.refill import Original
 from edge.spool.view import StudyView
-from gateway.envelope.seal import KemPublic
+from gateway.envelope.seal import BodySealer, KemPublic
 from gateway.errors import Unverified
 from gateway.model import ParcelId, SiteId
 
+ALONE = 128 << 10
+"""Sealed bytes beside which a header of its own weighs nothing: uncoded, such items are not gathered."""
+WEIGHT = 0.3
+"""Of a parcel's ratio against the mean of those before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An item that is to be signed next.
+
+    Attributes:
+        item: it.
+        plain: bytes of its instances as they came, or sealed if it goes as it is.
+        coded: bytes of its payload.
+        ways: how many instances went by which way; empty if it goes as it is.
+        seconds: taken.
+    """
+
+    item: SpoolItem
+    plain: int
+    coded: int
+    ways: Mapping[str, int]
+    seconds: float = 0.0
+
 
 class Merger:
-    """Part of the spool; `keep` is called from any thread, the rest by the one task that signs.
+    """Part of the spool. `merge` may run for other items at the same time; `signed` for one after another.
 
     Args:
         files: the spool's.
@@ -27,6 +55,9 @@ class Merger:
         site: our own.
         recipients: the hub's current keys.
         merged: unsigned parcels that stand for others, as found at start.
+
+    Attributes:
+        coding: how instances are made smaller.
     """
 
     def __init__(
@@ -42,37 +73,76 @@ class Merger:
         self._site, self._recipients = site, recipients
         self._kept = KeptKeys()
         self._merged = dict(merged)
+        self._ratios: dict[str, float] = {}
+        self.coding = Coding()
 
-    def keep(self, parcel: ParcelId, key: bytes, study: str) -> None:
+    def keep(self, parcel: ParcelId, kept: Kept) -> None:
         """Remember how to open an item that was just sealed, and what it may travel with."""
-        self._kept.keep(parcel, Kept(key, study))
+        self._kept.keep(parcel, kept)
 
-    def study_of(self, parcel: ParcelId) -> str | None:
-        """The study of an unsigned item that may travel with others; None if it may not (any more)."""
-        kept = self._kept.get(parcel)
-        return kept.study if kept else None
+    def kept(self, parcel: ParcelId) -> Kept | None:
+        """What is remembered of an unsigned item; None if it can no longer be opened."""
+        return self._kept.get(parcel)
 
-    def merge(self, items: Sequence[SpoolItem]) -> SpoolItem:
+    def size(self, item: SpoolItem) -> float:
+        """Coded bytes an item will probably take, by how others of its modality shrank of late."""
+        ratio = self._ratios.get(item.modality, 1.0) if self._kept.get(item.parcel_id) else 1.0
+        return item.sealed_size / ratio
+
+    def merge(
+        self,
+        items: Sequence[SpoolItem],
+        line: Line,
+        *,
+        lead: bool = False,
+        new: ParcelId | None = None,
+    ) -> Made:
         """Seal unsigned items anew, as one parcel that stands for them; it is to be signed next. Blocks.
 
+        If coding would gain little, the first goes as it is, unless it is small and others go with it; these
+        are left for the next call.
+
+        Args:
+            items: at least one.
+            line: what coding is weighed against.
+            lead: whether it travels before others of its priority.
+            new: a fresh identifier for the parcel.
+
         Raises:
-            DataError: a file is damaged; the items are as before, and travel alone from now on.
+            DataError: a file is damaged; the items are as before, and travel as they are from now on.
             OSError: likewise, it cannot be read.
             StorageFull: likewise, there is no room.
         """
+        began = time.monotonic()
         parcels = [item.parcel_id for item in items]
         parts = [(item, kept.key) for item in items if (kept := self._kept.get(item.parcel_id))]
-        self._kept.drop(parcels)
+        self._kept.drop(parcels[:1])
         if len(parts) != len(items):
             raise Unverified("an item's key is no longer there")
-        new = ParcelId(secrets.token_hex(16))
-        merged, draft = merge(self._files, new, parts, self._recipients(), self._site)
-        item = replace(merged.item, sealed_size=draft.sealed_size, chunk_count=len(draft.chunks))
-        self._merged[new] = merged.parcels
-        self._view.merged(new, merged.parcels)
+        if (len(parts) == 1 or items[0].sealed_size >= ALONE) and not self._pays(*parts[0], line):
+            return self.plain(items[0], lead=lead)
+        self._kept.drop(parcels)
+        new = new or ParcelId(secrets.token_hex(16))
+        packed = merge(self._files, new, parts, self._sealer, self.coding, line)
+        item = replace(
+            packed.merged.item,
+            sealed_size=packed.draft.sealed_size,
+            chunk_count=len(packed.draft.chunks),
+            lead=lead,
+        )
+        self._merged[new] = packed.merged.parcels
+        self._view.merged(new, packed.merged.parcels)
         self._journal.put(item)
         self._journal.forget(parcels)
-        return item
+        self._learn(item.modality, packed.plain / max(packed.draft.plain_size, 1))
+        return Made(item, packed.plain, packed.draft.plain_size, packed.ways, time.monotonic() - began)
+
+    def plain(self, item: SpoolItem, *, lead: bool = False) -> Made:
+        """An item as it was sealed. Blocks."""
+        if lead:
+            item = replace(item, lead=True)
+            self._journal.mark_lead(item.parcel_id)
+        return Made(item, item.sealed_size, item.sealed_size, {})
 
     def signed(self, parcel: ParcelId) -> None:
         """An item's signed header is durable: let those go that it stands for. Blocks."""
@@ -81,3 +151,16 @@ class Merger:
         if originals is not None:
             self._journal.forget(originals, durably=True)  # or they would be missed after a power cut
             finish(self._files, parcel, originals)
+
+    def _pays(self, item: SpoolItem, key: bytes, line: Line) -> bool:
+        with ExitStack() as stack:
+            original = stack.enter_context(Original.open(self._files, item, key))
+            tasks = [original.task(entry, self.coding, line) for entry in original.own.manifest.instances]
+        return any(task is not None and self.coding.pays(task) for task in tasks)
+
+    def _sealer(self, sink: Callable[[bytes], object], parcel: ParcelId) -> BodySealer:
+        return BodySealer(sink, self._recipients(), parcel, site=self._site)
+
+    def _learn(self, modality: str, ratio: float) -> None:
+        known = self._ratios.get(modality)
+        self._ratios[modality] = ratio if known is None else known + WEIGHT * (ratio - known)

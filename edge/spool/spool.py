@@ -11,13 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-import zstandard
-
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
 from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.item import ChainTip, LinkState, SpoolItem
 from edge.spool.journal import Journal
+from edge.spool.kept import Kept, instance_number
 from edge.spool.merger import Merger
 from edge.spool.recovery import recover
 from edge.spool.states import UNSENT, WAITING, Event, State, after
@@ -25,7 +24,6 @@ from edge.spool.status import Load, SpoolStatus, reason
 from edge.spool.view import StudyFacts, StudyView
 from gateway import durable
 from gateway.clock import Clock, rfc3339
-from gateway.dicom import transfer
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.envelope.layout import Draft
 from gateway.envelope.seal import BodySealer, KemPublic
@@ -149,11 +147,10 @@ class Spool:
             StorageFull: the disk is below its reserve, or full.
         """
         view = memoryview(data)
-        codec = choose_codec(view, facts.transfer_syntax_uid)
 
         def fill(sealer: BodySealer) -> None:
             pieces = (view[at : at + PIECE] for at in range(0, len(view), PIECE))
-            sealer.add(facts, pieces, codec, remarks=remarks or {})
+            sealer.add(facts, pieces, "raw", remarks=remarks or {})  # coded when it is packed
 
         modality = study.modality[:16] if study else ""
         alone = not facts.study_uid or "flaw" in (remarks or {})  # odd ones put no others at risk
@@ -163,7 +160,12 @@ class Spool:
             priority=priority,
             modality=modality,
             instances=1,
-            study="" if alone else facts.study_uid,
+            keep=lambda key: Kept(
+                key,
+                "" if alone else facts.study_uid,
+                facts.series_uid,
+                instance_number(study.instance_number) if study else None,
+            ),
         )
         if study is not None:
             self.view.received(item.parcel_id, study, priority, item.received_at)
@@ -191,7 +193,7 @@ class Spool:
         priority: Priority,
         modality: str,
         instances: int,
-        study: str = "",
+        keep: Callable[[bytes], Kept] | None = None,
     ) -> SpoolItem:
         self.check_room(size)
         parcel = ParcelId(secrets.token_hex(16))
@@ -210,8 +212,8 @@ class Spool:
             modality=modality,
             received_at=rfc3339(self._clock.now()),
         )
-        if study:
-            self.merger.keep(parcel, sealer.key, study)
+        if keep is not None:
+            self.merger.keep(parcel, keep(sealer.key))
         self._journal.put(item)
         self.received.ring()
         return item
@@ -234,6 +236,10 @@ class Spool:
     def ahead(self, priority: Priority) -> int:
         """Signed items at least so urgent that are still to be sent. Blocks."""
         return self._journal.ahead(priority)
+
+    def unsent(self) -> int:
+        """Sealed bytes of signed items that are not at the hub yet. Blocks."""
+        return self._journal.unsent()
 
     def draft(self, parcel: ParcelId) -> Draft:
         """What is to be signed. Raises Malformed if the file is damaged."""
@@ -398,15 +404,3 @@ class Spool:
             days_left=self._budget.days_left(free, per_day),
             accepting=free > self._budget.reserve,
         )
-
-
-SAMPLE = 64 << 10
-
-
-def choose_codec(data: memoryview, transfer_syntax_uid: str) -> str:
-    """``zstd``, or ``raw`` where it would not help: compressed syntaxes, and bytes that look random."""
-    if transfer.compressed(transfer_syntax_uid) or len(data) < 64:
-        return "raw"
-    middle = max(len(data) // 2 - SAMPLE // 2, 0)
-    sample = data[middle : middle + SAMPLE]
-    return "zstd" if len(zstandard.compress(sample, 1)) < len(sample) * 0.95 else "raw"

@@ -10,7 +10,7 @@ from edge.uplink.turns import Turns
 from gateway.model import ParcelId, Priority
 from gateway.wire.sender import State
 
-Entry = tuple[tuple[int, float, int], ParcelId]
+Entry = tuple[tuple[int, bool, float, int], ParcelId]
 Allowed = Callable[[Priority], bool]
 
 

@@ -78,9 +78,9 @@ class Parcel:
         return self.header.priority
 
     @property
-    def rank(self) -> tuple[int, float, int]:
-        """What goes first: the more urgent, then whose turn it is, then the earlier."""
-        return int(self.header.priority), self.turn, self.header.sequence
+    def rank(self) -> tuple[int, bool, float, int]:
+        """What goes first: the more urgent, what reading can begin with, whose turn it is, the earlier."""
+        return int(self.header.priority), not self.item.lead, self.turn, self.header.sequence
 
     def chunk(self, spool: Spool, index: int) -> Chunk:
         """Read one chunk and compare it with the signed header. Blocks.

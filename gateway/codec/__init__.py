@@ -9,7 +9,23 @@ any size passes through a fixed amount of memory.
 """
 
 from gateway.codec.plan import Plan, plan
-from gateway.codec.stream import NAMES, Coder, Decoder, Sink, coder, decoder
+from gateway.codec.segmented import Means
+from gateway.codec.shared import SharedStream
+from gateway.codec.stream import NAMES, SEGMENTED, Coder, Decoder, Sink, coder, decoder
 from gateway.codec.way import WAYS, Way
 
-__all__ = ["NAMES", "WAYS", "Coder", "Decoder", "Plan", "Sink", "Way", "coder", "decoder", "plan"]
+__all__ = [
+    "NAMES",
+    "SEGMENTED",
+    "WAYS",
+    "Coder",
+    "Decoder",
+    "Means",
+    "Plan",
+    "SharedStream",
+    "Sink",
+    "Way",
+    "coder",
+    "decoder",
+    "plan",
+]

@@ -2,8 +2,9 @@
 
 Coding and sending overlap: piece after piece goes through two stations, the CPU and the line. For `n`
 equal pieces that take `c` and `s` seconds each, the last has been sent after ``c + s + (n − 1) × max(c, s)``
-(a flow shop of two machines). ``raw`` needs no coding and is always among the ways, so what is chosen never
-ends later than it.
+(a flow shop of two machines). While the line still has other things to carry, coding costs nothing: with
+`b` seconds of them the first `c` is ``max(c, b)``. ``raw`` needs no coding and is always among the ways, so
+what is chosen never ends later than it.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def choose(
     waiting: int = 0,
     link: float,
     cores: float,
+    busy: float = 0.0,
+    handling: float = 0.0,
+    piece: int = STRIP,
     speed: Callable[[Way], float],
     ratio: Callable[[Way], float],
 ) -> Choice:
@@ -86,33 +90,44 @@ def choose(
         waiting: bytes of its like behind it, which will be coded the same way.
         link: bytes a second the line carries.
         cores: idle cores that can code at once, perhaps part of one.
+        busy: seconds for which the line has other things to carry.
+        handling: seconds a byte costs besides, if it is coded at all: reading, sealing and comparing.
+        piece: bytes that are coded before any of them is sent, at most.
         speed: what a way codes with one core, bytes a second.
         ratio: how much smaller a way makes it. May be dear (a probe), so it is asked for only when a way's
             coding alone would not end too late.
     """
     total = max(size + waiting, 1)
-    pieces = max(1, round(total / min(max(size, 1), STRIP)))
-    raw = _estimate(RAW, total, pieces, link=link, ratio=1.0, rate=float("inf"), speed=float("inf"))
+    pieces = max(1, round(total / min(max(size, 1), max(piece, 1))))
+    parts = max(1, round(total / min(max(size, 1), STRIP)))  # that can be coded at the same time
+    busy = max(busy, 0.0)
+    line = _Line(link, busy, pieces)
+    raw = _estimate(RAW, total, line, coding=0.0, ratio=1.0, speed=float("inf"))
     estimates = [raw]
     best = raw
     for way in ways:
         if way == RAW:
             continue
-        rate = speed(way) * max(min(cores, pieces), 0.1)
-        if total / rate >= best.ends:
+        rate = speed(way) * max(min(cores, parts), 0.1)
+        coding = total / rate + total * handling
+        if coding >= best.ends:
             continue
-        estimate = _estimate(
-            way, total, pieces, link=link, ratio=max(ratio(way), 1e-3), rate=rate, speed=speed(way)
-        )
+        estimate = _estimate(way, total, line, coding=coding, ratio=max(ratio(way), 1e-3), speed=speed(way))
         estimates.append(estimate)
         if estimate.ends < best.ends * GAIN:
             best = estimate
     return Choice(best.way, tuple(estimates))
 
 
-def _estimate(
-    way: Way, total: int, pieces: int, *, link: float, ratio: float, rate: float, speed: float
-) -> Estimate:
-    coding, sending = total / rate, total / ratio / max(link, 1.0)
-    ends = (coding + sending + (pieces - 1) * max(coding, sending)) / pieces
+@dataclass(frozen=True, slots=True)
+class _Line:
+    link: float
+    busy: float
+    pieces: int
+
+
+def _estimate(way: Way, total: int, line: _Line, *, coding: float, ratio: float, speed: float) -> Estimate:
+    sending, pieces = total / ratio / max(line.link, 1.0), line.pieces
+    each = max(coding, sending) / pieces
+    ends = max(coding / pieces, line.busy) + sending / pieces + (pieces - 1) * each
     return Estimate(way, ratio, speed, coding, sending, ends)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gateway.codec.choose import Choice, choose
 from gateway.codec.figures import Figures
-from gateway.codec.plan import Plan
+from gateway.codec.plan import STRIP, Plan
 from gateway.codec.stream import Buffer, Parameters, coder
 from gateway.codec.way import WAYS, Way
 from gateway.dicom.transfer import Read
@@ -21,17 +21,26 @@ class Chooser:
 
     Args:
         figures: what was measured so far.
-        timer: seconds.
+        timer: seconds of the CPU.
     """
 
-    def __init__(
-        self, figures: Figures | None = None, timer: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, figures: Figures | None = None, timer: Callable[[], float] = time.thread_time) -> None:
         self.figures = figures if figures is not None else Figures()
         self._timer = timer
 
     def choose(
-        self, read: Read, size: int, plan: Plan, *, link: float, cores: float, waiting: int = 0
+        self,
+        read: Read,
+        size: int,
+        plan: Plan,
+        *,
+        link: float,
+        cores: float,
+        waiting: int = 0,
+        busy: float = 0.0,
+        handling: float = 0.0,
+        piece: int = STRIP,
+        without: Collection[Way] = (),
     ) -> Choice:
         """The way that ends soonest.
 
@@ -42,6 +51,10 @@ class Chooser:
             link: bytes a second the line carries.
             cores: idle cores, perhaps part of one.
             waiting: bytes of its like behind it.
+            busy: seconds for which the line has other things to carry.
+            handling: seconds a byte costs besides, if it is coded at all.
+            piece: bytes that are coded before any of them is sent, at most.
+            without: ways that are not to be taken.
         """
 
         def ratio(way: Way) -> float:
@@ -49,11 +62,14 @@ class Chooser:
             return self._probe(way, read, size, plan) if known is None else known
 
         return choose(
-            [way for way in WAYS if plan.fits(way)],
+            [way for way in WAYS if way not in without and plan.fits(way)],
             size=size,
             waiting=waiting,
             link=link,
             cores=cores,
+            busy=busy,
+            handling=handling,
+            piece=piece,
             speed=lambda way: self.figures.speed(plan.kind, way),
             ratio=ratio,
         )

@@ -17,6 +17,9 @@ LIMIT = 16 << 20
 
 _HEADER = Struct(">BLL")
 HEADER_SIZE = _HEADER.size
+SHARED_SIZE = 4
+"""Content of a segment that lies in the parcel's shared stream: the offset there."""
+
 _STRIP = Struct(">LLBL")
 STRIP_SIZE = _STRIP.size
 
@@ -31,6 +34,7 @@ class Kind(IntEnum):
     ZSTD = 1
     PIXELS = 2
     JPEG = 3
+    SHARED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,13 @@ class Segment:
             raise Malformed(f"there is no segment of kind {kind}")
         if not 0 < plain <= LIMIT:
             raise Malformed(f"a segment of {plain} bytes is out of bounds")
-        fits = coded == plain if kind == Kind.RAW else 0 < coded < plain
+        fits = (
+            coded == plain
+            if kind == Kind.RAW
+            else coded == SHARED_SIZE
+            if kind == Kind.SHARED
+            else 0 < coded < plain
+        )
         if not fits:
             raise Malformed(f"a segment of {plain} bytes cannot be coded in {coded}")
         return cls(Kind(kind), plain, coded)

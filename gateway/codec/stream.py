@@ -7,8 +7,8 @@ from typing import Protocol
 
 from gateway.codec import way as ways
 from gateway.codec.plan import Plan
-from gateway.codec.segmented import SegmentCoder, SegmentDecoder
-from gateway.codec.way import IMAGE_CODECS, JPEG_CODEC, Way
+from gateway.codec.segmented import ALONE, Means, SegmentCoder, SegmentDecoder, Shared
+from gateway.codec.way import IMAGE_CODECS, JPEG_CODEC, SEGMENTS_CODEC, Way
 from gateway.codec.zstd import ZstdCoder, ZstdDecoder
 from gateway.errors import Malformed
 
@@ -74,18 +74,20 @@ class RawDecoder:
             raise Malformed(f"the instance is {self._left} bytes shorter than declared")
 
 
-SEGMENTED = IMAGE_CODECS | {JPEG_CODEC}
+SEGMENTED = IMAGE_CODECS | {JPEG_CODEC, SEGMENTS_CODEC}
+"""Codecs that write segments, and may use the parcel's shared stream."""
 NAMES = frozenset({"raw", "zstd"} | SEGMENTED)
 """Every codec this program can write and read."""
 
 
-def coder(way: Way | str, sink: Sink, plan: Plan | None = None) -> Coder:
+def coder(way: Way | str, sink: Sink, plan: Plan | None = None, means: Means = ALONE) -> Coder:
     """A fresh coder.
 
     Args:
         way: the codec and its level, or its name alone (``zstd``, ``jxl``, ``jxl-1``, …).
         sink: takes coded bytes.
         plan: where the instance's pixels lie; image codecs carry everything by zstd without it.
+        means: what segmented codecs may use besides.
 
     Raises:
         Malformed: there is no codec of that name.
@@ -97,11 +99,20 @@ def coder(way: Way | str, sink: Sink, plan: Plan | None = None) -> Coder:
     if way.codec == "zstd":
         return ZstdCoder(sink, level=way.level)
     _known(way.codec)
-    return SegmentCoder(sink, way, plan)
+    return SegmentCoder(sink, way, plan, means)
 
 
-def decoder(name: str, sink: Sink, length: int, parameters: Parameters) -> Decoder:
+def decoder(
+    name: str, sink: Sink, length: int, parameters: Parameters, shared: Shared | None = None
+) -> Decoder:
     """A fresh decoder that will write exactly `length` bytes or raise.
+
+    Args:
+        name: as the envelope gives it.
+        sink: takes original bytes.
+        length: how many there must be.
+        parameters: as the envelope gives them.
+        shared: reads the parcel's shared stream, if it has one.
 
     Raises:
         Malformed: there is no codec of that name.
@@ -111,7 +122,7 @@ def decoder(name: str, sink: Sink, length: int, parameters: Parameters) -> Decod
         return RawDecoder(sink, length)
     if name == "zstd":
         return ZstdDecoder(sink, length)
-    return SegmentDecoder(sink, length, name)
+    return SegmentDecoder(sink, length, name, shared)
 
 
 def _known(name: str) -> None:

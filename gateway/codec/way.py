@@ -15,6 +15,9 @@ IMAGE_CODECS = frozenset(("jxl", "htj2k", "jpegls"))
 JPEG_CODEC = "jpeg-jxl"
 """JPEG XL's exact recompression of JPEG files (ISO/IEC 18181-2, JPEG bitstream reconstruction)."""
 
+SEGMENTS_CODEC = "segments"
+"""Segments without any pixels: what has none lies wholly in the parcel's shared stream."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -36,6 +39,8 @@ class Way:
 
 RAW = Way("raw")
 ZSTD = Way("zstd", 3)
+SEGMENTS = Way(SEGMENTS_CODEC)
+"""Not among `WAYS`: it is no matter of speed, but of what the parcel holds besides."""
 WAYS = (
     RAW,
     Way("zstd", 1),
@@ -52,7 +57,7 @@ WAYS = (
 """Every way there is, from the fastest to the slowest."""
 
 _DEFAULTS = {"zstd": ZSTD, "jxl": Way("jxl", 3)}
-_BY_NAME = {way.name: way for way in WAYS}
+_BY_NAME = {way.name: way for way in (*WAYS, SEGMENTS)}
 
 
 def parse(name: str) -> Way:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway import canonical
+from gateway.codec.shared import LIMIT as SHARED_LIMIT
 from gateway.envelope.record import Record
 from gateway.errors import Malformed
 from gateway.model import Sha256, SiteId, sha256_hex, site_id
@@ -40,6 +41,9 @@ _ENTRY_KEYS = frozenset(
 )
 _NOTICE_KEYS = frozenset({"kind", "body"})
 _MANIFEST_KEYS = frozenset({"version", "site", "blind", "instances", "notices"})
+_SHARED_KEYS = frozenset({"length", "coded_length"})
+PLAIN_VERSION, SHARED_VERSION = 1, 2
+"""Of a manifest without and with a shared stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +127,25 @@ class Notice:
         return cls(record.text("kind", 64), record.mapping("body"))
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The shared stream (`gateway.codec.shared`), with which the payload begins.
+
+    Attributes:
+        length: bytes, plain.
+        coded_length: bytes in the payload.
+    """
+
+    length: int
+    coded_length: int
+
+    @classmethod
+    def read(cls, value: Any) -> Shared:
+        """From JSON. Raises Malformed."""
+        record = Record(value, "the shared stream", _SHARED_KEYS)
+        return cls(record.integer("length", 1, SHARED_LIMIT), record.integer("coded_length", 1))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InnerManifest:
     """All that is sealed beside the payload.
@@ -134,15 +157,17 @@ class InnerManifest:
             signed and sent by another site's edge.
         blind: 32 random hexadecimal digits, so that the digest of the manifest, which stands in the header
             in clear, cannot confirm a guess of its content.
+        shared: the shared stream, if there is one.
     """
 
     instances: tuple[InstanceEntry, ...]
     notices: tuple[Notice, ...] = ()
     site: SiteId
     blind: str = ""
+    shared: Shared | None = None
 
     def __post_init__(self) -> None:
-        end = 0
+        end = self.shared.coded_length if self.shared else 0
         for entry in self.instances:
             if entry.offset < end:
                 raise Malformed("instances of one parcel overlap or are out of order")
@@ -151,8 +176,9 @@ class InnerManifest:
     @property
     def payload_end(self) -> int:
         """How many bytes of plain payload the entries need at least."""
-        last = self.instances[-1] if self.instances else None
-        return last.offset + last.coded_length if last else 0
+        if self.instances:
+            return self.instances[-1].offset + self.instances[-1].coded_length
+        return self.shared.coded_length if self.shared else 0
 
     @property
     def length(self) -> int:
@@ -161,24 +187,31 @@ class InnerManifest:
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
-        return canonical.dump(
-            {
-                "version": 1,
-                "site": self.site,
-                "blind": self.blind,
-                "instances": [asdict(entry) for entry in self.instances],
-                "notices": [asdict(notice) for notice in self.notices],
-            }
-        )
+        fields: dict[str, Any] = {
+            "version": PLAIN_VERSION,
+            "site": self.site,
+            "blind": self.blind,
+            "instances": [asdict(entry) for entry in self.instances],
+            "notices": [asdict(notice) for notice in self.notices],
+        }
+        if self.shared is not None:
+            fields |= {"version": SHARED_VERSION, "shared": asdict(self.shared)}
+        return canonical.dump(fields)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> InnerManifest:
         """Read canonical JSON. Raises Malformed."""
-        record = Record.parse(data, "the inner manifest", _MANIFEST_KEYS, limit=MANIFEST_LIMIT)
-        record.integer("version", 1, 1)
+        if len(data) > MANIFEST_LIMIT:
+            raise Malformed(f"the inner manifest is longer than {MANIFEST_LIMIT} bytes")
+        value = canonical.load(data)
+        with_shared = isinstance(value, dict) and "shared" in value
+        record = Record(value, "the inner manifest", _MANIFEST_KEYS | ({"shared"} if with_shared else set()))
+        version = SHARED_VERSION if with_shared else PLAIN_VERSION
+        record.integer("version", version, version)
         return cls(
             instances=tuple(map(InstanceEntry.read, record.items("instances", 0, INSTANCE_LIMIT))),
             notices=tuple(map(Notice.read, record.items("notices", 0, NOTICE_LIMIT))),
             site=record.checked("site", site_id),
             blind=record.text("blind", 64),
+            shared=Shared.read(record.mapping("shared")) if with_shared else None,
         )

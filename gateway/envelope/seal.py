@@ -16,8 +16,9 @@ import zstandard
 
 from gateway import codec as codecs
 from gateway.codec import way as ways
+from gateway.codec.segmented import ALONE
 from gateway.envelope.cipher import Context, ParcelCipher
-from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice
+from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice, Shared
 from gateway.envelope.kem import DEFAULT_SUITE, KemPublic, known_suite
 from gateway.envelope.layout import (
     CHUNK_LIMIT,
@@ -79,10 +80,15 @@ class InstanceWriter:
     """One instance on its way into a parcel. Made by `BodySealer.begin`; ended by `finish` or `abandon`."""
 
     def __init__(
-        self, sealer: BodySealer, chunks: _ChunkSealer, way: codecs.Way, plan: codecs.Plan | None
+        self,
+        sealer: BodySealer,
+        chunks: _ChunkSealer,
+        way: codecs.Way,
+        plan: codecs.Plan | None,
+        means: codecs.Means,
     ) -> None:
         self._sealer, self._chunks, self._codec = sealer, chunks, way.codec
-        self._coder = codecs.coder(way, chunks.write, plan)
+        self._coder = codecs.coder(way, chunks.write, plan, means)
         self._offset = chunks.plain_size
         self._digest = hashlib.sha256()
         self.length = 0
@@ -165,6 +171,7 @@ class BodySealer:
         self._chunks = _ChunkSealer(self._cipher, sink, chunk_size)
         self._entries: list[InstanceEntry] = []
         self._notices: list[Notice] = []
+        self._shared: Shared | None = None
         self._writer: InstanceWriter | None = None
         self._finished = False
 
@@ -178,15 +185,32 @@ class BodySealer:
         """The instances finished so far."""
         return tuple(self._entries)
 
-    def begin(self, codec: codecs.Way | str, plan: codecs.Plan | None = None) -> InstanceWriter:
+    def share(self, stream: codecs.SharedStream) -> None:
+        """Begin the payload with what `stream` holds; instances put after it may lie in it.
+
+        Raises:
+            ValueError: something has been written before it, or it is empty.
+        """
+        if self._finished or self._chunks.plain_size or not len(stream):
+            raise ValueError("a shared stream is the first thing in a parcel, and not empty")
+        coded = stream.coded()
+        self._chunks.write(coded)
+        self._shared = Shared(len(stream), len(coded))
+
+    def begin(
+        self,
+        codec: codecs.Way | str,
+        plan: codecs.Plan | None = None,
+        means: codecs.Means = ALONE,
+    ) -> InstanceWriter:
         """Start an instance; the one before must have been ended. Raises Malformed for an unknown codec.
 
-        `plan` tells an image codec where the pixels lie (`gateway.codec.plan`).
+        `plan` tells an image codec where the pixels lie (`gateway.codec.plan`), `means` what else it may use.
         """
         if self._finished or self._writer is not None:
             raise ValueError("the parcel is finished, or another instance is still open")
         way = ways.parse(codec) if isinstance(codec, str) else codec
-        self._writer = InstanceWriter(self, self._chunks, way, plan)
+        self._writer = InstanceWriter(self, self._chunks, way, plan, means)
         return self._writer
 
     def ended(self, writer: InstanceWriter, entry: InstanceEntry | None) -> None:
@@ -224,10 +248,10 @@ class BodySealer:
         return writer.finish(facts, remarks)
 
     def copy(self, entry: InstanceEntry, coded: Iterable[Buffer]) -> InstanceEntry:
-        """Take over one instance as another parcel of ours holds it: the coded bytes as they are.
+        """Take over one instance that has been coded already: the coded bytes as they are.
 
         Args:
-            entry: from that parcel's manifest.
+            entry: what is known of it; its offset counts for nothing.
             coded: its coded bytes, in pieces of any size, as `own.OwnBody.coded` gives them.
 
         Returns:
@@ -265,6 +289,7 @@ class BodySealer:
             notices=tuple(self._notices),
             site=self._site,
             blind=self._blind,
+            shared=self._shared,
         ).to_bytes()
         packed = zstandard.ZstdCompressor(level=MANIFEST_LEVEL).compress(manifest)
         sealed_manifest = self._cipher.seal_manifest(len(manifest).to_bytes(4, "big") + packed)

@@ -14,7 +14,7 @@ from datetime import datetime
 from gateway import codec as codecs
 from gateway.codec.zstd import ZstdDecoder
 from gateway.envelope.cipher import Context, ParcelCipher
-from gateway.envelope.inner import MANIFEST_LIMIT, InnerManifest, InstanceEntry
+from gateway.envelope.inner import MANIFEST_LIMIT, InnerManifest, InstanceEntry, Shared
 from gateway.envelope.kem import KemKeys, known_suite
 from gateway.envelope.layout import HEADER_KIND, TAG_SIZE, Draft, Header
 from gateway.envelope.signature import Statement, verify
@@ -115,7 +115,7 @@ class BodyOpener:
             raise Unverified(
                 f"the parcel was sealed at site {self.manifest.site!r} but signed by {header.site!r}"
             )
-        self._payload = Payload(header, self._cipher)
+        self._payload = Payload(header, self._cipher, self.manifest.shared)
 
     def extract(self, entry: InstanceEntry, read: Read, write: Callable[[bytes], object]) -> None:
         """Write one instance's original bytes, in order.
@@ -131,26 +131,18 @@ class BodyOpener:
             Unverified: a chunk or the instance's digest does not hold.
             Malformed: the coded bytes are not what the codec writes.
         """
-        digest = hashlib.sha256()
-
-        def take(data: Buffer) -> None:
-            piece = data if isinstance(data, bytes) else bytes(data)
-            digest.update(piece)
-            write(piece)
-
-        decoder = codecs.decoder(entry.codec, take, entry.length, entry.parameters)
-        for piece in self._payload.pieces(entry.offset, entry.coded_length, read):
-            decoder.write(piece)
-        decoder.finish()
-        if digest.hexdigest() != entry.sha256:
-            raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
+        self._payload.extract(entry, read, write)
 
 
 class Payload:
-    """The plain payload of a parcel. Not to be shared between threads: it keeps one buffer."""
+    """The plain payload of a parcel. Not to be shared between threads.
 
-    def __init__(self, header: Draft, cipher: ParcelCipher) -> None:
-        self._header, self._cipher = header, cipher
+    It keeps one chunk, and the shared stream (at most 16 MiB) once an instance has needed it.
+    """
+
+    def __init__(self, header: Draft, cipher: ParcelCipher, shared: Shared | None) -> None:
+        self._header, self._cipher, self._shared = header, cipher, shared
+        self._shared_plain: bytes | None = None
         self._buffer = memoryview(bytearray(min(header.chunk_size, header.plain_size)))
         self._opened: int | None = None  # the chunk whose plain bytes are in the buffer
 
@@ -163,6 +155,37 @@ class Payload:
             yield piece
             offset += len(piece)
             length -= len(piece)
+
+    def extract(self, entry: InstanceEntry, read: Read, write: Callable[[bytes], object]) -> None:
+        """As `BodyOpener.extract`."""
+        digest = hashlib.sha256()
+
+        def take(data: Buffer) -> None:
+            piece = data if isinstance(data, bytes) else bytes(data)
+            digest.update(piece)
+            write(piece)
+
+        held = self.shared(read) if entry.codec in codecs.SEGMENTED else None
+        shared = None if held is None else lambda at, n: held[at : at + n]
+        decoder = codecs.decoder(entry.codec, take, entry.length, entry.parameters, shared)
+        for piece in self.pieces(entry.offset, entry.coded_length, read):
+            decoder.write(piece)
+        decoder.finish()
+        if digest.hexdigest() != entry.sha256:
+            raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
+
+    def shared(self, read: Read) -> bytes | None:
+        """The shared stream, plain; None if there is none. Raises Malformed where it cannot be read."""
+        if self._shared is None:
+            return None
+        if self._shared_plain is None:
+            plain = bytearray()
+            decoder = ZstdDecoder(plain.extend, self._shared.length)
+            for piece in self.pieces(0, self._shared.coded_length, read):
+                decoder.write(piece)
+            decoder.finish()
+            self._shared_plain = bytes(plain)
+        return self._shared_plain
 
     def _chunk(self, index: int, read: Read) -> memoryview:
         at, sealed_length = self._header.chunk_span(index)

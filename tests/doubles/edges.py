@@ -64,7 +64,13 @@ class Edge:
             reserve=0,
             clock=CLOCK,
         )
-        packer = Packer(self.spool, self.identity.site, lambda: self.identity.signer, CLOCK)
+        packer = Packer(
+            self.spool,
+            self.identity.site,
+            lambda: self.identity.signer,
+            CLOCK,
+            lambda: self.uplink.link.rate,
+        )
         self.client = client or HubClient(self.identity, CLOCK, idle_timeout=20)
         self.uplink = Uplink(self.spool, self.client, self.identity.trust, settings, CLOCK, budgets)
         self.tasks = [asyncio.create_task(packer.run())]

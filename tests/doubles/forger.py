@@ -17,6 +17,7 @@ from typing import Any
 import zstandard
 
 from gateway import canonical
+from gateway.codec import Means, SharedStream, coder, plan
 from gateway.envelope.cipher import Context, ParcelCipher
 from gateway.envelope.inner import InnerManifest, InstanceEntry
 from gateway.envelope.kem import KemKeys
@@ -24,12 +25,15 @@ from gateway.envelope.layout import HEADER_KIND, RECEIPT_KIND
 from gateway.envelope.signature import Statement, sign
 from gateway.errors import DataError, Malformed, Unverified
 from gateway.model import ParcelId, Sha256
+from tests.doubles.images import Image, reader
 from tests.doubles.parcels import PARCEL, SITE, Parcel, facts, seal
 from tests.doubles.signers import NOW, MemoryAuthority
 
 KEY, SALT = bytes(range(32)), bytes(range(24))
 OTHER = ParcelId("f" * 32)
 DATA = bytes(range(256)) * 16  # four chunks of 1024
+HEADS = b"what is not pixels; " * 100
+HEADS_FRAME = zstandard.compress(HEADS)
 
 
 @dataclass
@@ -130,6 +134,14 @@ class Forger:
         plain = InnerManifest(instances=(entry,), site=SITE, blind="00" * 16).to_bytes()
         return self.sign(self._with_manifest(parcel, plain), says, error)
 
+    def shared(self, says: str, payload: bytes, entries, *, error=Malformed, **changes: Any) -> Forgery:
+        """A payload with a shared stream of `HEADS`, and what the manifest says of it."""
+        values = {"version": 2, "site": SITE, "blind": "00" * 16, "notices": []}
+        values |= {"instances": [dataclasses.asdict(entry) for entry in entries]}
+        values |= {"shared": {"length": len(HEADS), "coded_length": len(HEADS_FRAME)}} | changes
+        plain = canonical.dump({name: value for name, value in values.items() if value is not None})
+        return self.sign(self._with_manifest(self.good(payload), plain), says, error)
+
     def _with_manifest(self, parcel: Parcel, plain: bytes) -> Parcel:
         cipher = ParcelCipher(KEY, Context("P256", PARCEL, parcel.draft.salt))
         packed = len(plain).to_bytes(4, "big") + zstandard.compress(plain)
@@ -209,6 +221,7 @@ def forgeries(forger: Forger) -> dict[str, Forgery]:
         | _bodies(forger)
         | _inners(forger)
         | _codecs(forger)
+        | shared_streams(forger)
     )
 
 
@@ -375,5 +388,113 @@ def _codecs(forger: Forger) -> dict[str, Forgery]:
         "zstd-window-above-8-mib": forger.coded("not a zstd frame this program reads", _wide_window()),
         "zstd-other-bytes": forger.coded(
             "do not match the SHA-256", _frame(bytes(len(DATA))), error=Unverified
+        ),
+    }
+
+
+def segment(kind: int, plain: int, content: bytes) -> bytes:
+    """FORMAT.md, section "Segmented codecs"."""
+    return bytes([kind]) + plain.to_bytes(4, "big") + len(content).to_bytes(4, "big") + content
+
+
+def in_shared(offset: int, plain: int) -> bytes:
+    """A segment that lies in the shared stream."""
+    return segment(4, plain, offset.to_bytes(4, "big"))
+
+
+def shared_streams(forger: Forger) -> dict[str, Forgery]:
+    """Parcels with a shared stream, right and wrong."""
+    return _shared_good(forger) | _shared_manifests(forger) | _shared_segments(forger)
+
+
+def _shared_good(forger: Forger) -> dict[str, Forgery]:
+    image = Image(rows=32, columns=40, noise=2, high=600)
+    stream, coded = SharedStream(), []
+    means = Means(shared=stream)
+    writer = coder(
+        "jpegls", lambda piece: coded.append(bytes(piece)), plan(reader(image.dataset), image.syntax), means
+    )
+    writer.write(image.dataset)
+    writer.finish()
+    frame, pixels = stream.coded(), b"".join(coded)
+    picture = entry_for(image.dataset, pixels, "jpegls", offset=len(frame))
+    first, second = in_shared(0, 900), in_shared(500, 1500) + segment(0, 4, b"tail")
+    start = len(HEADS_FRAME)
+    entries = (
+        entry_for(HEADS[:900], first, "segments", offset=start),
+        entry_for(HEADS[500:] + b"tail", second, "segments", offset=start + len(first)),
+        entry_for(b"plain", b"plain", "raw", offset=start + len(first + second)),
+    )
+    return {
+        "good-shared": forger.shared("", HEADS_FRAME + first + second + b"plain", entries),
+        "good-shared-no-instance": forger.shared("", HEADS_FRAME, ()),
+        "good-shared-and-pixels": forger.shared(
+            "", frame + pixels, (picture,), shared={"length": len(stream), "coded_length": len(frame)}
+        ),
+    }
+
+
+def _shared_manifests(forger: Forger) -> dict[str, Forgery]:
+    size, coded = in_shared(0, len(HEADS)), len(HEADS_FRAME)
+
+    def claim(says: str, frame: bytes = HEADS_FRAME, **changes: Any) -> Forgery:
+        entry = entry_for(HEADS, size, "segments", offset=len(frame))
+        said = {"length": len(HEADS), "coded_length": len(frame)}
+        return forger.shared(says, frame + size, (entry,), **{"shared": said} | changes)
+
+    return {
+        "shared-version-1": claim("version is not", version=1),
+        "shared-version-3": claim("version is not", version=3),
+        "shared-left-out": claim("version is not", shared=None),
+        "shared-added-key": claim("'codec'", shared={"length": 1, "coded_length": 1, "codec": "raw"}),
+        "shared-of-nothing": claim("length is not", shared={"length": 0, "coded_length": coded}),
+        "shared-above-16-mib": claim(
+            "length is not", shared={"length": (16 << 20) + 1, "coded_length": coded}
+        ),
+        "shared-coded-in-nothing": claim("length is not", shared={"length": 1, "coded_length": 0}),
+        "shared-forged-short": claim("longer than", shared={"length": len(HEADS) - 1, "coded_length": coded}),
+        "shared-forged-long": claim("shorter than", shared={"length": len(HEADS) + 1, "coded_length": coded}),
+        "shared-no-frame": claim("not a zstd frame", b"no frame at all"),
+        "shared-two-frames": claim("after the end", _frame(HEADS[:500]) + _frame(HEADS[500:])),
+        "shared-cut-short": claim("cut short", HEADS_FRAME[:-1]),
+        "shared-bomb": claim("longer than", _bomb()),
+        "shared-overlaps-an-instance": claim(
+            "overlap", shared={"length": len(HEADS), "coded_length": coded + 1}
+        ),
+        "shared-beyond-the-payload": forger.shared(
+            "beyond the end", HEADS_FRAME, (), shared={"length": len(HEADS), "coded_length": coded + 1}
+        ),
+    }
+
+
+def _shared_segments(forger: Forger) -> dict[str, Forgery]:
+    def coded(says: str, data: bytes, content: bytes, codec: str = "segments", **changes: Any) -> Forgery:
+        entry = entry_for(data, content, codec, offset=len(HEADS_FRAME))
+        return forger.shared(says, HEADS_FRAME + content, (entry,), **changes)
+
+    alone = in_shared(0, 900)
+    return {
+        "segment-beyond-the-shared-stream": coded(
+            "beyond the end", HEADS[1:] + b"x", in_shared(1, len(HEADS))
+        ),
+        "segment-far-beyond": coded("beyond the end", HEADS[:9], in_shared(0xFFFFFFFF, 9)),
+        "segment-with-five-bytes-of-offset": coded("cannot be coded", HEADS[:9], segment(4, 9, bytes(5))),
+        "segment-of-nothing": coded("out of bounds", b"", in_shared(0, 0)),
+        "segment-of-other-bytes": coded(
+            "do not match the SHA-256", HEADS[:900], in_shared(1, 900), error=Unverified
+        ),
+        "segments-with-pixels": coded("has no segments", bytes(900), segment(2, 900, bytes(20))),
+        "segments-with-a-jpeg": coded("has no segments", bytes(900), segment(3, 900, bytes(20))),
+        "no-such-kind": coded("no segment of kind 5", HEADS[:9], segment(5, 9, bytes(4))),
+        "shared-offset-cut-short": coded("cut short", HEADS[:900], alone[:-1]),
+        "segment-in-no-shared-stream": forger.sign(
+            forger._with_manifest(  # a part of it
+                forger.good(alone),
+                InnerManifest(
+                    instances=(entry_for(HEADS[:900], alone, "segments"),), site=SITE, blind="00" * 16
+                ).to_bytes(),
+            ),
+            "the parcel has none",
+            Malformed,
         ),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge.pack import Packer
@@ -58,9 +58,17 @@ class SpoolWorld:
     def study(self) -> StudyFacts:
         return StudyFacts("2.25.888", "Sample^Patient", "PID-4711", "ACC-0815", "HEAD", "CT")
 
-    def receive(self, data: bytes = b"dataset" * 100, number: int = 1, **options):
-        options.setdefault("study", self.study())
-        return self.spool.receive(self.facts(number), data, **options)
+    def receive(
+        self,
+        data: bytes = b"dataset" * 100,
+        number: int = 1,
+        syntax: str = "1.2.840.10008.1.2.1",
+        modality: str = "CT",
+        **options,
+    ):
+        study = replace(self.study(), modality=modality, instance_number=str(number))
+        options.setdefault("study", study)
+        return self.spool.receive(self.facts(number, syntax), data, **options)
 
     def opened(self, parcel: ParcelId) -> OpenedHeader:
         return open_header(self.spool.header(parcel), self.trust, self.clock.now())

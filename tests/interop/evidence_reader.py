@@ -103,7 +103,8 @@ def open_evidence(data, root):
         signed, manifest = b64(parcel["header"]), b64(parcel["manifest"])
         header, digest = open_header(signed, root, claimed(signed, "created_at"))
         demand(sha(manifest) == header["manifest_sha256"], "manifest")
-        inner = canonical(manifest, "version site blind instances notices")
+        shared = " shared" * ("shared" in json.loads(manifest))
+        inner = canonical(manifest, "version site blind instances notices" + shared)
         demand(header["site"] == inner["site"] == study["site"], "site")
         receipt = open_receipt(b64(parcel["receipt"]), root, claimed(b64(parcel["receipt"]), "received_at"))
         instances = [{"sha256": one["sha256"], "length": one["length"]} for one in inner["instances"]]

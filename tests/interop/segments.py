@@ -7,16 +7,17 @@ import numpy as np
 import zstandard
 
 
-class Unreadable(Exception):
+class Refused(Exception):
     """Other than FORMAT.md says."""
 
 
 def demand(holds: bool, what: str) -> None:
     if not holds:
-        raise Unreadable(what)
+        raise Refused(what)
 
 
-def read_segments(coded: bytes, codec: str, length: int) -> bytes:
+def read_segments(coded: bytes, codec: str, length: int, shared: bytes = b"") -> bytes:
+    demand(codec in ("jxl", "htj2k", "jpegls", "jpeg-jxl", "segments"), "codec")
     out = b""
     while coded:
         demand(len(coded) >= 9, "segment header")
@@ -24,11 +25,15 @@ def read_segments(coded: bytes, codec: str, length: int) -> bytes:
         content, coded = coded[9 : 9 + size], coded[9 + size :]
         demand(len(content) == size, "content")
         demand(1 <= plain <= 16777216, "plain")
-        demand(size == plain if kind == 0 else 0 < size < plain, "coded")
+        demand({0: size == plain, 4: size == 4}.get(kind, 0 < size < plain), "coded")
         if kind == 0:
             out += content
         elif kind == 1:
-            out += zstandard.decompress(content, plain)
+            out += unzstd(content, plain)
+        elif kind == 4:
+            offset = int.from_bytes(content, "big")
+            demand(offset + plain <= len(shared), "shared")
+            out += shared[offset : offset + plain]
         elif kind == 2:
             demand(codec in ("jxl", "htj2k", "jpegls"), "kind")
             out += read_pixels(content, codec, plain)
@@ -55,10 +60,21 @@ def read_pixels(content: bytes, codec: str, plain: int) -> bytes:
             stream, **({"planar": False} if codec == "htj2k" else {})
         )
     except (RuntimeError, ValueError) as error:
-        raise Unreadable(str(error)) from error
+        raise Refused(str(error)) from error
     demand(image.shape == ((rows, columns) if s == 1 else (rows, columns, s)), "shape")
     demand(image.dtype == np.dtype(f"u{v}"), "samples")
     if form & 16:
         image = image.transpose(2, 0, 1)
     words = (image.astype("u8") + offset) % (1 << 8 * w)
     return words.astype(f"{'>' if form & 4 else '<'}u{w}").tobytes()
+
+
+def unzstd(frame: bytes, length: int) -> bytes:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=8 << 20)
+    stream, data = unpacker.stream_reader(frame, read_across_frames=False), b""
+    while len(data) <= length and (piece := stream.read(1 << 16)):
+        data += piece
+    demand(len(data) == length, "length after zstd")
+    rest = unpacker.decompressobj()
+    demand(rest.decompress(frame) == data and rest.eof and not rest.unused_data, "one whole zstd frame")
+    return data

@@ -8,6 +8,7 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
+import zstandard
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,7 +32,7 @@ REFUSALS = (
     InvalidTag,
     InvalidSignature,
     ValueError,
-    tge1_reader.zstandard.ZstdError,
+    zstandard.ZstdError,
 )
 
 
@@ -39,16 +40,26 @@ def load(name):
     return json.loads((VECTORS / f"{name}.json").read_text())
 
 
-KEYS, BODIES, ACCEPTED, REFUSED = load("keys"), load("bodies"), load("accepted"), load("refused")
+KEYS = load("keys")
 ROOT = x509.load_pem_x509_certificate(KEYS["root"].encode())
 PRIVATE = load_pem_private_key(KEYS["private"].encode(), None)
+ROOTS = {"": ROOT, "shared/": x509.load_pem_x509_certificate(load("shared/keys")["root"].encode())}
+BODIES = load("bodies") | load("shared/bodies")
+ACCEPTED, REFUSED = (
+    {
+        f"{folder}{name}": vector | {"root": ROOTS[folder]}
+        for folder in ROOTS
+        for name, vector in load(f"{folder}{kind}").items()
+    }
+    for kind in ("accepted", "refused")
+)
 
 
 def ours(vector) -> list[bytes]:
     assert isinstance(PRIVATE, ec.EllipticCurvePrivateKey)
     body = b64decode(BODIES[vector["body"]])
     parcel = Parcel(None, body)
-    opened = open_header(b64decode(vector["header"]), Trust([ROOT]), parse_rfc3339(vector["at"]))
+    opened = open_header(b64decode(vector["header"]), Trust([vector["root"]]), parse_rfc3339(vector["at"]))
     opener = BodyOpener(opened.header, KemKeys({KEYS["kid"]: PRIVATE}))
     check_body(opened.header, parcel.read)
     found = []
@@ -60,7 +71,9 @@ def ours(vector) -> list[bytes]:
 
 
 def theirs(vector) -> list[bytes]:
-    header, _ = tge1_reader.open_header(b64decode(vector["header"]), ROOT, parse_rfc3339(vector["at"]))
+    header, _ = tge1_reader.open_header(
+        b64decode(vector["header"]), vector["root"], parse_rfc3339(vector["at"])
+    )
     found, _ = tge1_reader.open_parcel(header, b64decode(BODIES[vector["body"]]), {KEYS["kid"]: PRIVATE})
     return [data for _, data in found]
 

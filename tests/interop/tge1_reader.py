@@ -11,7 +11,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import zstandard
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, hpke
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,21 +18,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+sys.path.append(str(Path(__file__).parent))
+from segments import Refused, demand, read_segments, unzstd  # noqa: F401  # Refused: for who imports this
+
 SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 HUB_USAGE = "2.25.273113225154497621292147379569749007195"
 
 
 def sha(data):
     return hashlib.sha256(data).hexdigest()
-
-
-class Refused(Exception):
-    """The parcel is not what FORMAT.md says."""
-
-
-def demand(holds, why):
-    if not holds:
-        raise Refused(why)
 
 
 def canonical(data, keys):
@@ -114,30 +107,30 @@ def open_parcel(header, body, keys):
     packed = AESGCM(okm[:32]).decrypt(okm[32:], base64.b64decode(header["sealed_manifest"]), None)
     plain = unzstd(packed[4:], int.from_bytes(packed[:4], "big"))
     demand(sha(plain) == header["manifest_sha256"], "manifest digest")
-    manifest = canonical(plain, "version site blind instances notices")
-    demand(manifest["version"] == 1 and manifest["site"] == header["site"], "version or site")
-    found, end = [], 0
+    has_shared = "shared" in json.loads(plain)
+    manifest = canonical(plain, "version site blind instances notices" + " shared" * has_shared)
+    demand(manifest["version"] == 1 + has_shared and manifest["site"] == header["site"], "version or site")
+    found, end, shared = [], 0, b""
+    if has_shared:
+        demand(set(manifest["shared"]) == {"length", "coded_length"}, "keys of the shared stream")
+        length, end = manifest["shared"]["length"], manifest["shared"]["coded_length"]
+        demand(1 <= length <= 16777216 and 1 <= end <= len(payload), "size of the shared stream")
+        shared = unzstd(bytes(payload[:end]), length)
     for entry in manifest["instances"]:
         demand(entry["offset"] >= end, "overlapping entries")
         end = entry["offset"] + entry["coded_length"]
         demand(end <= len(payload), "entry beyond the payload")
         coded = bytes(payload[entry["offset"] : end])
-        demand(entry["codec"] in ("raw", "zstd"), "codec")
-        data = unzstd(coded, entry["length"]) if entry["codec"] == "zstd" else coded
+        data = decoded(coded, entry["codec"], entry["length"], shared)
         demand(len(data) == entry["length"] and sha(data) == entry["sha256"], "instance digest")
         found.append((entry, data))
     return found, manifest["notices"]
 
 
-def unzstd(frame, length):
-    unpacker = zstandard.ZstdDecompressor(max_window_size=8 << 20)
-    stream, data = unpacker.stream_reader(frame, read_across_frames=False), b""
-    while len(data) <= length and (piece := stream.read(1 << 16)):
-        data += piece
-    demand(len(data) == length, "length after zstd")
-    rest = unpacker.decompressobj()
-    demand(rest.decompress(frame) == data and rest.eof and not rest.unused_data, "one whole zstd frame")
-    return data
+def decoded(coded, codec, length, shared):
+    if codec in ("raw", "zstd"):
+        return unzstd(coded, length) if codec == "zstd" else coded
+    return read_segments(coded, codec, length, shared)
 
 
 if __name__ == "__main__":

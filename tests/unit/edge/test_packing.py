@@ -1,11 +1,13 @@
 """When the packer signs, and what it waits for."""
 
 import asyncio
+import threading
 from contextlib import suppress
 
 import pytest
 
 from edge.pack import AHEAD, LARGEST, LEAST, TARGET, parcel_bytes
+from edge.spool.grouping import MOST
 from edge.spool.states import State
 from gateway.envelope.inner import Notice
 from gateway.model import Priority
@@ -52,8 +54,8 @@ async def test_what_the_line_cannot_take_is_gathered_and_stat_is_not_held_up(wor
     for number in range(20):
         world.receive(b"image" * 100, number=100 + number)
     await asyncio.sleep(0.3)
-    assert len(sealed(world)) == AHEAD
-    assert len(world.spool.to_pack(99)) == 20
+    assert [item.lead for item in sealed(world)] == [True, *[False] * (AHEAD - 1), True]  # first and middle
+    assert len(world.spool.to_pack(99)) == 19
     urgent = world.receive(b"stat" * 100, number=999, priority=Priority.STAT)
 
     async def there():
@@ -62,12 +64,12 @@ async def test_what_the_line_cannot_take_is_gathered_and_stat_is_not_held_up(wor
     await until(there)
     world.spool.notify(Notice("association-closed", {}))
     first = sealed(world)[0]
-    for item in sealed(world)[:2]:
+    for item in sealed(world)[:3]:
         await world.spool.confirm(item.parcel_id, world.receipt(item.parcel_id))
     await quiet(world)
     items = sorted(sealed(world), key=lambda item: item.sequence)
     assert first not in items
-    assert [item.instances for item in items[-2:]] == [20, 0]
+    assert [item.instances for item in items[-2:]] == [19, 0]
 
 
 async def test_with_a_dead_line_everything_is_signed_all_the_same(world, monkeypatch):
@@ -80,7 +82,7 @@ async def test_with_a_dead_line_everything_is_signed_all_the_same(world, monkeyp
     await quiet(world)
     counts = [item.instances for item in sealed(world)]
     assert sum(counts) == 200
-    assert max(counts) == 64
+    assert max(counts) == MOST
 
 
 def test_the_size_follows_the_line():
@@ -88,3 +90,57 @@ def test_the_size_follows_the_line():
     assert parcel_bytes(1_000_000) == 1_500_000
     assert parcel_bytes(100) == LEAST
     assert parcel_bytes(1e9) == LARGEST
+
+
+async def test_while_a_large_one_is_coded_others_go_by_and_notices_do_not(world, monkeypatch):
+    monkeypatch.setattr("edge.pack.LARGE", 100_000)
+    begun, go = threading.Event(), threading.Event()
+    whole = world.spool.merger.merge
+
+    def merge(items, *args, **options):
+        if items[0].sealed_size > 100_000:
+            begun.set()
+            assert go.wait(20)
+        return whole(items, *args, **options)
+
+    monkeypatch.setattr(world.spool.merger, "merge", merge)
+    large = world.receive(bytes(200_000), number=1)
+
+    async def coding():
+        return begun.is_set()
+
+    await until(coding)
+    world.spool.notify(Notice("association-closed", {}))
+    urgent = world.receive(bytes(50_000), number=2, priority=Priority.STAT)
+    for number in range(3, 10):
+        world.receive(b"image" * 100, number=number)
+
+    async def others():
+        return sum(item.instances for item in sealed(world)) == 8 and len(world.spool.to_pack(9)) == 2
+
+    try:
+        await until(others)  # all but the large one and the notice
+        assert world.spool._journal.get(large.parcel_id).state is State.RECEIVED
+        first = min(sealed(world), key=lambda item: item.sequence)
+        assert (first.priority, urgent.priority) == (Priority.STAT, Priority.STAT)
+    finally:
+        go.set()
+    await quiet(world)
+    items = sorted(sealed(world), key=lambda item: item.sequence)
+    assert items[-1].instances == 0
+    assert sum(item.instances for item in items) == 9
+
+
+async def test_two_tasks_leave_no_gap_and_sign_nothing_twice(world, monkeypatch):
+    monkeypatch.setattr("edge.pack.LARGE", 20_000)
+    monkeypatch.setattr("edge.pack.AHEAD", 10_000)
+    sizes = [100, 30_000, 200, 25_000, 400] * 12
+    for number, size in enumerate(sizes):
+        priority = (Priority.ROUTINE, Priority.STAT, Priority.URGENT)[number % 3]
+        await asyncio.to_thread(world.receive, bytes([number]) * size, number, priority=priority)
+        await asyncio.sleep(0.005)
+    await quiet(world)
+    items = sorted(sealed(world), key=lambda item: item.sequence)
+    assert [item.sequence for item in items] == list(range(1, len(items) + 1))
+    found = [len(data) for item in items for data in world.content(item.parcel_id)[1]]
+    assert sorted(found) == sorted(sizes)

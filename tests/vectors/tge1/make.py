@@ -1,4 +1,6 @@
-"""Make the golden vectors anew: ``python -m tests.vectors.tge1.make``. Only when FORMAT.md changes.
+"""Make the golden vectors anew: ``python -m tests.vectors.tge1.make [shared]``. Only when FORMAT.md changes.
+
+With ``shared`` only those of shared streams, which have keys of their own and lie in the folder so named.
 
 Signatures and key wraps are random, so every run gives other bytes; what was published stays valid.
 """
@@ -6,6 +8,7 @@ Signatures and key wraps are random, so every run gives other bytes; what was pu
 from __future__ import annotations
 
 import json
+import sys
 from base64 import b64encode
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from gateway.clock import rfc3339
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.receipt import Receipt, ReceivedInstance, sign_receipt
 from gateway.envelope.seal import header_digest
-from tests.doubles.forger import DATA, KEY, SALT, Forger, digest, forgeries
+from tests.doubles.forger import DATA, KEY, SALT, Forger, digest, forgeries, shared_streams
 from tests.doubles.parcels import PARCEL, SITE
 from tests.doubles.signers import NOW, MemoryAuthority
 
@@ -29,7 +32,8 @@ def text(data: bytes) -> str:
 
 
 def write(name: str, value: object) -> None:
-    (HERE / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    folder = HERE.joinpath(*sys.argv[1:])
+    (folder / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def main() -> None:
@@ -37,6 +41,14 @@ def main() -> None:
     private = ec.derive_private_key(TEST_SCALAR, ec.SECP256R1())
     forger = Forger(authority, KemKeys({"test-key": private}))
     made = forgeries(forger)
+    if sys.argv[1:] == ["shared"]:
+        made = shared_streams(forger)
+    write_all(authority, private, made)
+    if sys.argv[1:] != ["shared"]:
+        write_others(forger, authority, made)
+
+
+def write_all(authority, private, made) -> None:
     write(
         "keys",
         {
@@ -58,6 +70,9 @@ def main() -> None:
     write("bodies", {digest(forgery.body): text(forgery.body) for forgery in made.values()})
     write("accepted", {name: value for name, value in parcels.items() if value["failure"] is None})
     write("refused", {name: value for name, value in parcels.items() if value["failure"] is not None})
+
+
+def write_others(forger, authority, made) -> None:
     write(
         "schedule",
         {

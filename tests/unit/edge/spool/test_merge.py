@@ -7,6 +7,8 @@ from contextlib import suppress
 import pytest
 
 from edge.pack import Packer
+from edge.spool.coding import Line
+from edge.spool.grouping import Group
 from edge.spool.states import State
 from gateway import durable
 from gateway.clock import rfc3339
@@ -80,7 +82,7 @@ def check_chain(world):
 
 
 def gather_and_seal(world, items):
-    item = world.packer.gather(items)
+    item = world.packer.gather(Group(tuple(items), full=True)).item
     world.packer.seal(item)
     return item
 
@@ -172,18 +174,18 @@ def test_a_rotten_original_lets_the_others_go_alone(world):
     path.chmod(0o600)
     path.write_bytes(body)
     with pytest.raises(Unverified):
-        world.spool.merger.merge(items)
+        world.spool.merger.merge(items, Line())
     assert {item.parcel_id for item in world.spool._journal.all()} == {item.parcel_id for item in items}
     assert not list(world.spool.files.spool.glob("*.mer*"))
     assert path.read_bytes() == body
-    assert world.packer.gather(items) == items[0]
+    assert world.packer.gather(Group(tuple(items), full=True)).item == items[0]
     world.packer.seal(items[0])
     assert world.content(items[0].parcel_id)[1] == [data_of(0)]
 
 
 def test_a_merged_parcel_that_rots_before_it_is_signed_gives_way_to_its_originals(world):
     items = [world.receive(data_of(n), number=n) for n in range(3)]
-    item = world.spool.merger.merge(items)
+    item = world.spool.merger.merge(items, Line()).item
     path = world.spool.files.body(item.parcel_id)
     path.write_bytes(path.read_bytes()[:-5])
     restart(world, lose_index=True)
@@ -194,7 +196,7 @@ def test_a_merged_parcel_that_rots_before_it_is_signed_gives_way_to_its_original
 
 def test_urgency_and_count_survive_without_the_index(world):
     items = [world.receive(data_of(n), number=n, priority=Priority.URGENT) for n in range(3)]
-    item = world.spool.merger.merge(items)
+    item = world.spool.merger.merge(items, Line()).item
     restart(world, lose_index=True)
     found = world.spool._journal.get(item.parcel_id)
     assert (found.priority, found.instances, found.modality) == (Priority.URGENT, 3, "CT")
@@ -213,12 +215,12 @@ def test_keys_are_in_memory_alone(world):
     restart(world, lose_index=False)
     other = world.receive(data_of(7), number=7)
     restart(world, lose_index=False)
-    assert world.spool.merger.study_of(other.parcel_id) is None
+    assert world.spool.merger.kept(other.parcel_id) is None
 
 
 def test_flawed_instances_travel_alone(world):
     flawed = world.receive(data_of(1), number=1, remarks={"flaw": "odd"})
-    assert world.spool.merger.study_of(flawed.parcel_id) is None
+    assert world.spool.merger.kept(flawed.parcel_id).study == ""
 
 
 def test_overhead_of_small_mr_images_is_below_two_per_cent(world):
@@ -237,7 +239,7 @@ def test_overhead_of_small_mr_images_is_below_two_per_cent(world):
             calling_ae="MR1",
         )
         items.append(world.spool.receive(facts, os.urandom(32 << 10)))
-    item = packer.gather(items)
+    item = packer.gather(Group(tuple(items), full=True)).item
     packer.seal(item)
     manifest, _ = world.content(item.parcel_id)
     coded = sum(entry.coded_length for entry in manifest.instances)

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import pytest
 
 from edge.spool.item import LinkState
-from edge.spool.spool import choose_codec
 from edge.spool.states import Event, State
 from edge.spool.status import Why
 from gateway import durable
@@ -189,13 +188,6 @@ def test_below_the_reserve_nothing_is_taken_and_nothing_is_left_behind(world, mo
     with pytest.raises(StorageFull, match="reserve"):
         world.receive(bytes(2_000_000))
     assert len(list(world.spool.files.spool.glob("*.tge"))) == 1
-
-
-def test_the_codec_fits_the_bytes():
-    assert choose_codec(memoryview(bytes(10_000)), "1.2.840.10008.1.2.1") == "zstd"
-    assert choose_codec(memoryview(os.urandom(10_000)), "1.2.840.10008.1.2.1") == "raw"
-    assert choose_codec(memoryview(bytes(10_000)), "1.2.840.10008.1.2.4.90") == "raw"
-    assert choose_codec(memoryview(b""), "1.2.840.10008.1.2") == "raw"
 
 
 async def test_status_says_what_waits_and_why(world):

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import Malformed
 from tests.doubles.images import restore
-from tests.interop.segments import Unreadable, read_segments
+from tests.interop.segments import Refused, read_segments
 
 FILE = Path(__file__).parents[3] / "vectors/codec/segmented.json"
 VECTORS = json.loads(FILE.read_text())
@@ -31,7 +31,7 @@ def test_refused(name):
     coded = b64decode(vector["coded"])
     with pytest.raises(Malformed):
         restore(coded, vector["length"], vector["codec"])
-    with pytest.raises(Unreadable):
+    with pytest.raises(Refused):
         read_segments(coded, vector["codec"], vector["length"])
 
 

@@ -1,0 +1,221 @@
+"""Codes what a parcel is to hold, by the way that ends soonest, and proves it before anything is dropped.
+
+A small instance is coded in memory and decoded again exactly as the hub will do it; only if the SHA-256 of
+the original comes out is the coding used, else the next simpler way. A large one passes through piece by
+piece; `refill` reads it back from the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from gateway.codec import Means, Plan, SharedStream, Way, coder, decoder, plan
+from gateway.codec.chooser import Chooser
+from gateway.codec.plan import STRIP
+from gateway.codec.way import RAW, SEGMENTS, WAYS, ZSTD
+from gateway.dicom.transfer import Read
+from gateway.envelope.inner import InstanceEntry
+from gateway.errors import DataError
+from gateway.log import logger
+
+IN_MEMORY = 8 << 20
+"""Bytes up to which an instance is held as a whole."""
+SHARED_MOST = 1 << 20
+"""Bytes up to which an instance without pixels lies in the shared stream as a whole."""
+NICE = 5
+"""Steps by which coding stands back behind receiving and sending (Linux: of each thread)."""
+ASSUMED = 2.5e6
+"""Bytes a second of a line that has not been measured yet."""
+HANDLING = 1 / 200e6
+"""Seconds a byte costs besides coding: it is opened, hashed, sealed, read back and hashed again."""
+PAYS, PAYS_LEAST = 0.97, 4096
+"""A single item is sealed anew only if so little of it is left, and so many bytes are saved."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = logger("edge.spool")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What coding is weighed against.
+
+    Attributes:
+        rate: bytes a second the line carries; 0: not known yet.
+        cores: idle cores.
+        waiting: bytes that wait behind what is coded now.
+        busy: seconds for which the line has other things to carry.
+    """
+
+    rate: float = 0.0
+    cores: float = 1.0
+    waiting: int = 0
+    busy: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One instance and how it is to be coded. `data` is None for a large one."""
+
+    entry: InstanceEntry
+    plan: Plan
+    way: Way
+    ratio: float
+    data: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """One instance as it goes into the parcel."""
+
+    entry: InstanceEntry
+    content: tuple[bytes, ...] = field(repr=False)
+    way: Way
+
+
+class Coding:
+    """Chooses, codes and learns. Small instances have a pool of their own: they wait for no large one.
+
+    Attributes:
+        chooser: its figures are for the status page.
+    """
+
+    def __init__(self, chooser: Chooser | None = None, workers: int | None = None) -> None:
+        self.chooser = chooser or Chooser()
+        self.workers = workers or os.cpu_count() or 1
+        self._small, self._large = _Pool(self.workers), _Pool(self.workers)
+        self._lock = threading.Lock()
+        self._failed: set[tuple[str, str]] = set()
+
+    @property
+    def spent(self) -> float:
+        """Seconds of the CPU used for coding so far."""
+        return self._small.spent + self._large.spent
+
+    def pays(self, task: Task) -> bool:
+        """Whether a single instance is worth sealing anew."""
+        left = task.entry.length / task.ratio
+        return task.way != RAW and left < task.entry.length * PAYS and task.entry.length - left >= PAYS_LEAST
+
+    @property
+    def means(self) -> Means:
+        """For a large instance: its segments are coded at the same time, and compared afterwards."""
+        return Means(check=False, pool=self._large, window=self.workers + 1)
+
+    def prepare(self, entry: InstanceEntry, data: bytes | Read, line: Line) -> Task:
+        """Look at an instance's pixels and choose a way.
+
+        Args:
+            entry: as it was received.
+            data: its bytes, or (a large one) how to read them.
+            line: what to weigh against.
+        """
+        read = data if callable(data) else _reader(data)
+        found = plan(read, entry.transfer_syntax_uid)
+        choice = self.chooser.choose(
+            read,
+            entry.length,
+            found,
+            link=line.rate or ASSUMED,
+            cores=line.cores,
+            waiting=line.waiting,
+            busy=line.busy,
+            handling=HANDLING,
+            piece=max(entry.length, STRIP),
+            without=[way for way in WAYS if (found.kind, way.codec) in self._failed],
+        )
+        way = choice.way
+        if way.codec == "zstd" and found.form is None and entry.length <= SHARED_MOST:
+            way = SEGMENTS
+        return Task(entry, found, way, choice.best.ratio, None if callable(data) else data)
+
+    def code(self, tasks: Sequence[Task], shared: SharedStream) -> Iterable[Coded]:
+        """Code small instances, several at a time; they come in order, each proven."""
+        return self._small.map(lambda task: self._code(task, shared), tasks)
+
+    def failed(self, task: Task, why: str) -> None:
+        """A codec did not bring these bytes back: it is not taken for this kind of image any more."""
+        log.warning("coding not used", way=task.way.name, kind=task.plan.kind, reason=why)
+        with self._lock:
+            self._failed.add((task.plan.kind, task.way.codec))
+
+    def _code(self, task: Task, shared: SharedStream) -> Coded:
+        assert task.data is not None  # noqa: S101  # only small ones come here
+        began = time.thread_time()
+        for way in dict.fromkeys((task.way, ZSTD)) if task.way != RAW else ():
+            content = _proven(task, way, shared)
+            if content is None:
+                self.failed(replace(task, way=way), "other bytes came back")
+                continue
+            size = sum(map(len, content))
+            if way == task.way and way != SEGMENTS:
+                seconds = time.thread_time() - began
+                self.chooser.ended(task.plan, way, plain=len(task.data), coded=size, seconds=seconds)
+            if size < len(task.data):
+                return Coded(placed(task.entry, way, size), content, way)
+            break
+        return Coded(placed(task.entry, RAW, len(task.data)), (task.data,), RAW)
+
+
+class _Pool(ThreadPoolExecutor):
+    """Threads that stand back behind others, and count the seconds of the CPU they take."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers, "coding", initializer=_stand_back)
+        self.spent = 0.0
+        self._lock = threading.Lock()
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """As any executor's."""
+        return super().submit(self._timed, partial(fn, *args, **kwargs))
+
+    def _timed(self, work: Callable[[], R]) -> R:
+        began = time.thread_time()
+        try:
+            return work()
+        finally:
+            with self._lock:
+                self.spent += time.thread_time() - began
+
+
+def placed(entry: InstanceEntry, way: Way, size: int) -> InstanceEntry:
+    """The entry of an instance that is coded anew; its place is found in sealing."""
+    return replace(entry, codec=way.codec, coded_length=size)
+
+
+def _stand_back() -> None:
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+def _reader(data: bytes) -> Read:
+    return lambda offset, n: data[offset : offset + n]
+
+
+def _proven(task: Task, way: Way, shared: SharedStream) -> tuple[bytes, ...] | None:
+    """The coded bytes; None if they do not decode to the instance whose SHA-256 was taken when it came."""
+    assert task.data is not None  # noqa: S101  # as above
+    content: list[bytes] = []
+    writer = coder(
+        way, lambda piece: content.append(bytes(piece)), task.plan, Means(check=False, shared=shared)
+    )
+    writer.write(task.data)
+    parameters = writer.finish()
+    digest = hashlib.sha256()
+    back = decoder(way.codec, digest.update, task.entry.length, parameters, shared.read)
+    try:
+        for piece in content:
+            back.write(piece)
+        back.finish()
+    except DataError:
+        return None
+    return tuple(content) if digest.hexdigest() == task.entry.sha256 else None
