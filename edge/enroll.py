@@ -1,4 +1,4 @@
-"""Joining a hub: a one-time token and the root's pin against a certificate.
+"""Joining a hub: a one-time token and the root's pin (one code, `gateway.invitation`) against a certificate.
 
 1. Fetch the root without verifying anything, and compare its key with the pin that the operator was
    given by another way. Nothing of ours has been sent yet.
@@ -16,10 +16,8 @@ import json
 import shutil
 import ssl
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from cryptography import x509
@@ -34,39 +32,18 @@ from gateway import durable, keyfile, tls
 from gateway.certificate import read_pem
 from gateway.clock import Clock, SystemClock, rfc3339
 from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
+from gateway.invitation import Invitation
 from gateway.keyset import read_key_set
 from gateway.trust import Purpose, Trust, pem, spki_pin
 from gateway.unreached import why, why_not_trusted
+
+__all__ = ["Invitation", "enroll", "fetch_root"]
 
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 60.0
 MAX_ANSWER = 1 << 20
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """What the hub's administrator gave the operator.
-
-    Attributes:
-        hub: the hub's web address.
-        token: the one-time token.
-        pin: ``sha256:…`` of the root's public key.
-    """
-
-    hub: str
-    token: str
-    pin: str
-
-    def __post_init__(self) -> None:
-        """Check the forms. Raises UsageError."""
-        parts = urlsplit(self.hub)
-        if parts.scheme != "https" or not parts.hostname:
-            raise UsageError(f"the hub's address must be like https://hub.example.org:8443, not {self.hub!r}")
-        digits = self.pin.removeprefix("sha256:")
-        if len(digits) != 64 or not set(digits.lower()) <= set("0123456789abcdef"):
-            raise UsageError("the pin must be sha256: and 64 hexadecimal digits")
 
 
 async def enroll(

@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from gateway import config, durable
 from gateway.clock import SystemClock
 from gateway.database import Database, open_database
 from gateway.errors import UsageError
+from gateway.invitation import Invitation
 from gateway.model import site_id
 from gateway.trust import spki_pin
 from hub.config import HubConfig
@@ -57,6 +59,7 @@ def fill(actions: Actions) -> None:
     create.add_argument("--site", required=True, help="the site the edge will speak for, such as H001")
     create.add_argument("--edge", help="its number; who has it is replaced (default: the next free)")
     create.add_argument("--hours", type=float, default=24.0, help="how long the token is good (default 24)")
+    create.add_argument("--qr", action="store_true", help="show the code as QR, too (a terminal always does)")
     edge = _group(actions, "edge", "the edges of this hub", EDGE_EXAMPLES)
     _command(edge, "list", "every edge, its certificate and when it was last heard", _list)
     revoke = _command(edge, "revoke", "put an edge out, at once and for good", _revoke)
@@ -99,13 +102,18 @@ async def _create(desk: Desk) -> int:
     async with desk.database.writing() as connection:
         token = await tokens.create(connection, site, parsed.edge, SystemClock().now(), life, random)
     pin, hub = spki_pin(desk.authority.root), desk.settings.web.url
-    command = f"telerad edge enroll -c edge.yaml --hub {hub} --token {token} --pin {pin}"
+    invitation = Invitation(hub, token, pin)
+    code = invitation.code()
+    command = f"telerad edge enroll -c edge.yaml {code}"
     if parsed.json:
-        print(json.dumps({"token": token, "pin": pin, "hub": hub, "site": site, "command": command}))
-    else:
-        print(f"token for one edge of {site}, good for {parsed.hours:g} hours and one use: {token}")
-        print(f"pin of the root: {pin}")
-        print(f"on the edge, run:\n  {command}")
+        facts = {"token": token, "pin": pin, "hub": hub, "site": site, "command": command, "code": code}
+        print(json.dumps(facts))
+        return 0
+    print(f"code for one edge of {site}, good for {parsed.hours:g} hours and one use:\n\n{code}\n")
+    if parsed.qr or sys.stdout.isatty():
+        invitation.qr().terminal(compact=True)
+    print(f"its parts, if no code can be pasted: --hub {hub} --token {token} --pin {pin}")
+    print(f"on the edge, run:\n  {command}")
     return 0
 
 
