@@ -60,7 +60,7 @@ def run(file: Path) -> int:
 
 async def _serve(file: Path, settings: EdgeConfig) -> None:
     clock = SystemClock()
-    identity = EdgeIdentity.load(settings.data / FOLDER)
+    identity = EdgeIdentity.load(settings.data / FOLDER, settings.suites)
     spool = await asyncio.to_thread(
         Spool.open,
         settings.data,

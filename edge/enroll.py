@@ -21,10 +21,6 @@ from typing import Any
 
 import aiohttp
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from edge.identity import FOLDER, Addresses, EdgeIdentity, device_pem, stored_hub, stored_key_set
 from edge.proxy import Proxy
@@ -34,6 +30,7 @@ from gateway.clock import Clock, SystemClock, rfc3339
 from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
 from gateway.invitation import Invitation
 from gateway.keyset import read_key_set
+from gateway.request import DeviceKeys
 from gateway.trust import Purpose, Trust, pem, spki_pin
 from gateway.unreached import why, why_not_trusted
 
@@ -69,10 +66,10 @@ async def enroll(
         raise UsageError(f"this edge is enrolled already ({target}); with --again it enrols anew")
     durable.make_folder(data)
     root = await fetch_root(invitation, proxy)
-    key = _pending_key(data / "enrolment.key")
-    body = {"token": invitation.token, "csr": _request(key).public_bytes(Encoding.PEM).decode()}
+    keys = _pending_keys(data / "enrolment.key")
+    body = {"token": invitation.token, **keys.request()}
     answer = await _ask(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body, proxy)
-    _keep(target, key, root, invitation.hub, answer, clock)
+    _keep(target, keys, root, invitation.hub, answer, clock)
     durable.remove(data / "enrolment.key")
     return EdgeIdentity.load(target)
 
@@ -95,21 +92,17 @@ async def fetch_root(invitation: Invitation, proxy: Proxy | None = None) -> x509
     return root
 
 
-def _pending_key(file: Path) -> ec.EllipticCurvePrivateKey:
+def _pending_keys(file: Path) -> DeviceKeys:
     if not file.exists():
-        keyfile.store(file, keyfile.new())
-    return keyfile.load_p256(file)
-
-
-def _request(key: ec.EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
-    # the name means nothing: the hub writes the certificate's names from the token
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge")])
-    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+        fresh = DeviceKeys.new()
+        keyfile.store(file, fresh.first, fresh.second)
+    second = keyfile.load_second(file)
+    return DeviceKeys(keyfile.load_p256(file), second or DeviceKeys.new().second)
 
 
 def _keep(
     target: Path,
-    key: ec.EllipticCurvePrivateKey,
+    keys: DeviceKeys,
     root: x509.Certificate,
     hub: str,
     answer: dict[str, Any],
@@ -117,17 +110,19 @@ def _keep(
 ) -> None:
     """Check the hub's answer and write the identity folder, whole or not at all."""
     now = clock.now()
-    trust, chain = Trust([root]), _certificates(answer, "chain")
+    # the hub has just proved itself under the pinned root, so the others that it names are believed
+    roots = (root, *(one for one in _certificates(answer, "root") if one != root))
+    trust, chain = Trust(roots), _certificates(answer, "chain")
     who = trust.identify(chain, Purpose.DEVICE, now)
-    if chain[0].public_key() != key.public_key():
+    if chain[0].public_key() != keys.first.public_key():
         raise Unverified("the hub's certificate is for another key than this edge's")
     statement = str(answer.get("key_set", "")).encode()
     read_key_set(statement, trust, now)
     addresses = Addresses(hub.rstrip("/"), str(answer.get("line_url", "")).rstrip("/"))
     draft = Path(tempfile.mkdtemp(prefix=".identity-", dir=target.parent))
     try:
-        durable.create(draft / "device.pem", device_pem(key, chain), mode=0o600)
-        durable.create(draft / "root.pem", pem([root]), mode=0o644)
+        durable.create(draft / "device.pem", device_pem(keys, chain), mode=0o600)
+        durable.create(draft / "root.pem", pem(roots), mode=0o644)
         durable.create(draft / "hub.json", stored_hub(addresses, who, now), mode=0o644)
         durable.create(draft / "keys.json", stored_key_set(statement, now), mode=0o600)
         if target.exists():

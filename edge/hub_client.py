@@ -65,7 +65,7 @@ class HubClient:
         self._idle = idle_timeout
         self._session: aiohttp.ClientSession | None = None
         self._retired: list[aiohttp.ClientSession] = []
-        self._context_of = ""
+        self._context_of: tuple[object, ...] = ()
         self._diagnosed: tuple[float, str] | None = None
 
     @asynccontextmanager
@@ -199,7 +199,7 @@ class HubClient:
 
         Requests under way keep the old one, until the renewal after the next: half a month.
         """
-        mark = self.identity.fingerprint
+        mark = (self.identity.fingerprint, self.identity.roots)
         if self._session is None or self._session.closed or self._context_of != mark:
             for old in self._retired:
                 await old.close()

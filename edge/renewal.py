@@ -13,16 +13,13 @@ from datetime import datetime, timedelta
 from random import random as chance
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from edge.hub_client import HubClient
-from gateway import keyfile
-from gateway.certificate import read_pem
+from gateway.certificate import read_pem, spki_pin
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Refused
 from gateway.log import logger
+from gateway.request import DeviceKeys
 
 EARLIEST, LATEST = 0.50, 0.66
 ALARM = 0.80
@@ -55,8 +52,9 @@ class Renewal:
     async def round(self) -> bool:
         """One look. Returns whether everything that was due is done; failures are told, and tried again."""
         try:
+            await self.refresh_roots()
             await self.refresh_keys()
-            if self._clock.now() >= self._due:
+            if self._clock.now() >= self._due or self._client.identity.lacks_second_key:
                 await self.renew()
         except GatewayError as error:
             used = life_used(self._client.identity.certificate, self._clock.now())
@@ -71,18 +69,24 @@ class Renewal:
         if self._client.identity.replace_keys(statement, self._clock):
             log.info("new keys of the hub", kids=[key.kid for key in self._client.identity.recipients])
 
+    async def refresh_roots(self) -> None:
+        """Fetch the hub's bundle of roots, and say which we have. Raises as `refresh_keys`."""
+        identity = self._client.identity
+        for _ in range(2):  # the second time tells the hub that the new ones are here
+            have = ",".join(sorted(spki_pin(root) for root in identity.roots))
+            statement = await self._client.read("GET", "/v1/roots", params={"have": have})
+            if not identity.replace_roots(statement, self._clock):
+                return
+            log.info("new roots to trust", pins=[spki_pin(root) for root in identity.roots])
+
     async def renew(self) -> None:
         """Get a certificate for a new key, now. Raises as `HubClient.request`, and Unverified."""
-        key = keyfile.new()
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge")])
-        request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-        answer = await self._client.json(
-            "POST", "/v1/renew", json_body={"csr": request.public_bytes(Encoding.PEM).decode()}
-        )
+        keys = DeviceKeys.new()
+        answer = await self._client.json("POST", "/v1/renew", json_body=keys.request())
         if not isinstance(answer, dict):
             raise Refused("the hub's answer to the renewal is no object")
         chain = read_pem(str(answer.get("chain", "")).encode(), "the hub's answer")
-        self._client.identity.replace_device(key, chain)
+        self._client.identity.replace_device(keys, chain)
         self._due = self._choose()
         log.info("certificate renewed", until=str(chain[0].not_valid_after_utc))
 

@@ -20,6 +20,7 @@ from certs.authority import Authority, Issuer
 from gateway import config, sockets, supervise
 from gateway.clock import Clock, SystemClock
 from gateway.database import Database, open_database
+from gateway.envelope.kem import P256
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
 from gateway.log import logger
@@ -173,7 +174,9 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     settings, database, custody, clock = hub.settings, hub.database, hub.custody, hub.clock
     intake = intake_of(hub)
     await intake.recover()
-    enrolment = Enrolment(database, hub.keys.authority, custody, clock)
+    enrolment = Enrolment(
+        database, hub.keys.authority, custody, clock, second_keys=settings.suites != (P256,)
+    )
     outbox = Outbox(
         database, hub.archive.store, lambda: hub.keys.receipt_signer, hub.keys.trust, custody, clock
     )
@@ -282,9 +285,10 @@ def _desk(hub: Hub) -> Desk:
     timestamps = TimestampAuthority(keys.timestamp_key, keys.timestamp_chain, hub.clock)
 
     def revocation_lists() -> Sequence[bytes]:
-        return [authority.crl(issuer) for issuer in (Issuer.ROOT, Issuer.PEOPLE, Issuer.TIMESTAMP)]
+        wanted = (Issuer.ROOT, Issuer.PEOPLE, Issuer.TIMESTAMP)
+        return [one for issuer in wanted for one in authority.crls(issuer)]
 
-    material = TrustMaterial((keys.root,), timestamps, revocation_lists)
+    material = TrustMaterial(authority.roots, timestamps, revocation_lists)
 
     async def unlock(user: str, passphrase: str) -> Signer:
         key = await hub.access.signing_keys.unlock(user, passphrase)

@@ -42,4 +42,5 @@ edge_status = Table(
     moment("last_seen", nullable=False),
     Column("last_sequence", Integer),
     json_text("status"),  # as the edge last told it
+    Column("roots", Text),  # pins of the roots it said it trusts, separated by commas
 )

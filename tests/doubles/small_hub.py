@@ -89,13 +89,18 @@ def _listen() -> socket.socket:
 
 @asynccontextmanager
 async def small_hub(
-    folder: Path, more: Callable[[SmallHub], list[web.RouteDef]] = lambda _: []
+    folder: Path, more: Callable[[SmallHub], list[web.RouteDef]] = lambda _: [], **options: Any
 ) -> AsyncIterator[SmallHub]:
-    """Run it; `more` adds routes to the line."""
+    """Run it; `more` adds routes to the line; `options` go into its configuration."""
     clock, at_web, at_line = SystemClock(), _listen(), _listen()
     urls = [f"https://localhost:{one.getsockname()[1]}" for one in (at_web, at_line)]
     config = HubConfig(
-        folder / "hub", folder / "pki", folder / "rules.yaml", web=Web(url=urls[0]), line=Line(url=urls[1])
+        folder / "hub",
+        folder / "pki",
+        folder / "rules.yaml",
+        web=Web(url=urls[0]),
+        line=Line(url=urls[1]),
+        **options,
     )
     authority = await asyncio.to_thread(Authority.create, folder / "pki", clock)
     make_folder(config.data / "keys")
@@ -103,8 +108,8 @@ async def small_hub(
     keys = await asyncio.to_thread(HubKeys.prepare, config, authority, clock)
     database = await open_database(config.database_url, metadata, version=VERSION)
     events = Events()
-    enrolment = Enrolment(database, authority, events, clock)
-    door = Door(database, authority.trust, clock)
+    enrolment = Enrolment(database, authority, events, clock, second_keys=config.suites != ("P256",))
+    door = Door(database, keys.trust, clock)
     hub = SmallHub(config, database, authority, keys, enrolment, door, events)
     portal = web.Application()
     portal.add_routes(fleet_web_routes(database, enrolment, keys, config, clock))
