@@ -34,7 +34,7 @@ from gateway.request import DeviceKeys
 from gateway.trust import Purpose, Trust, pem, spki_pin
 from gateway.unreached import why, why_not_trusted
 
-__all__ = ["Invitation", "enroll", "fetch_root"]
+__all__ = ["Invitation", "ask_web", "enroll", "fetch_root", "pending_keys"]
 
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 60.0
@@ -66,9 +66,9 @@ async def enroll(
         raise UsageError(f"this edge is enrolled already ({target}); with --again it enrols anew")
     durable.make_folder(data)
     root = await fetch_root(invitation, proxy)
-    keys = _pending_keys(data / "enrolment.key")
+    keys = pending_keys(data / "enrolment.key")
     body = {"token": invitation.token, **keys.request()}
-    answer = await _ask(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body, proxy)
+    answer = await ask_web(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body, proxy)
     _keep(target, keys, root, invitation.hub, answer, clock)
     durable.remove(data / "enrolment.key")
     return EdgeIdentity.load(target)
@@ -81,7 +81,7 @@ async def fetch_root(invitation: Invitation, proxy: Proxy | None = None) -> x509
         Unverified: it is another.
         Unavailable: the hub cannot be reached.
     """
-    answer = await _ask(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None, proxy)
+    answer = await ask_web(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None, proxy)
     root = _certificates(answer, "root")[0]
     found, wanted = spki_pin(root), invitation.pin.lower()
     if not hmac.compare_digest(found.removeprefix("sha256:"), wanted.removeprefix("sha256:")):
@@ -92,7 +92,8 @@ async def fetch_root(invitation: Invitation, proxy: Proxy | None = None) -> x509
     return root
 
 
-def _pending_keys(file: Path) -> DeviceKeys:
+def pending_keys(file: Path) -> DeviceKeys:
+    """The keys a request was or will be made for: kept until its answer is, so that it can be repeated."""
     if not file.exists():
         fresh = DeviceKeys.new()
         keyfile.store(file, fresh.first, fresh.second)
@@ -139,7 +140,7 @@ def _certificates(answer: dict[str, Any], name: str) -> tuple[x509.Certificate, 
     return read_pem(str(answer.get(name, "")).encode(), f"{name!r} in the hub's answer")
 
 
-async def _ask(
+async def ask_web(
     hub: str,
     method: str,
     path: str,
@@ -147,6 +148,25 @@ async def _ask(
     body: dict[str, str] | None,
     proxy: Proxy | None,
 ) -> dict[str, Any]:
+    """One request to a hub's web port, which needs no certificate of ours.
+
+    Args:
+        hub: its web address.
+        method: such as ``POST``.
+        path: such as ``/enroll``.
+        context: for TLS.
+        body: sent as JSON.
+        proxy: to go through.
+
+    Returns:
+        The JSON object of its answer.
+
+    Raises:
+        Unavailable: it cannot be reached, or says so.
+        Unverified: it does not prove its name.
+        NotAllowed, Refused: in its words.
+        Malformed: no JSON object.
+    """
     url = hub.rstrip("/") + path
     through: dict[str, Any] = {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
     try:
@@ -180,7 +200,7 @@ def _read_answer(hub: str, status: int, data: bytes) -> dict[str, Any]:
         raise Malformed(f"{hub} answered with status {status} and no JSON; is it a telerad hub?") from error
     if not isinstance(answer, dict):
         raise Malformed(f"{hub} answered with JSON that is no object")
-    if status == 200:
+    if status in (200, 202):
         return answer
     words = str(answer.get("error", {}).get("message", f"status {status}"))
     if status >= 500:

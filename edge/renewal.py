@@ -2,7 +2,7 @@
 
 The moment is random between 50 and 66 % of the life, so that a fleet enrolled on one day does not
 renew on one day. A failed renewal is tried again after hours, and told louder from 80 % on. The
-hub's key set is fetched on the same rounds.
+hub's key set and roots are fetched on the same rounds. What has expired goes the way of `edge.comeback`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from random import random as chance
 
 from cryptography import x509
 
+from edge.comeback import ComeBack
 from edge.hub_client import HubClient
 from gateway.certificate import read_pem, spki_pin
 from gateway.clock import Clock
@@ -26,13 +27,23 @@ ALARM = 0.80
 ROUND = 3600.0
 """Seconds between looks; also the pause after a failed renewal."""
 
+WAITING = 60.0
+"""Seconds between questions while the administrator has not let an expired edge back in."""
+
 log = logger("edge.renewal")
 
 
 class Renewal:
     """Renews the device certificate and the hub's key set."""
 
-    def __init__(self, client: HubClient, clock: Clock, random: Callable[[], float] = chance) -> None:
+    def __init__(
+        self,
+        client: HubClient,
+        clock: Clock,
+        random: Callable[[], float] = chance,
+        come_back: ComeBack | None = None,
+    ) -> None:
+        self._come_back = come_back
         self._client = client
         self._clock = clock
         self._random = random
@@ -46,12 +57,17 @@ class Renewal:
     async def run(self) -> None:
         """Look at start and then hourly. A service: ends only by cancellation."""
         while True:
-            await self.round()
-            await asyncio.sleep(ROUND)
+            done = await self.round()
+            expired = self._come_back is not None and self._come_back.needed
+            await asyncio.sleep(WAITING if expired and not done else ROUND)
 
     async def round(self) -> bool:
         """One look. Returns whether everything that was due is done; failures are told, and tried again."""
         try:
+            if self._come_back is not None and self._come_back.needed:
+                if not await self._come_back.ask():
+                    return False
+                self._due = self._choose()
             await self.refresh_roots()
             await self.refresh_keys()
             if self._clock.now() >= self._due or self._client.identity.lacks_second_key:

@@ -21,10 +21,13 @@ from cryptography.x509.oid import NameOID
 from gateway import keyfile
 from gateway.certificate import UNREADABLE, read_request
 from gateway.errors import Malformed, Refused
-from gateway.trust import SECOND_KEY
+from gateway.trust import SECOND_KEY, Signer
 
 MAX_REQUEST = 16 << 10
 """Characters of a PEM certificate request."""
+
+RETURN_LABEL = b"telerad/return/1\0"
+"""Before the request, where an expired certificate's key signs it."""
 
 MAX_PROOF = 8 << 10
 
@@ -94,3 +97,9 @@ class DeviceRequest:
         except (binascii.Error, ValueError, InvalidSignature) as error:
             raise Refused("the certificate request is not signed by its own second key") from error
         return cls(request, second)
+
+
+def return_proof(signer: Signer, csr: str) -> str:
+    """The old key's signature over a request (PEM) for new keys, base64."""
+    der = x509.load_pem_x509_csr(csr.encode()).public_bytes(Encoding.DER)
+    return base64.b64encode(signer.sign(RETURN_LABEL + der)).decode()

@@ -80,7 +80,7 @@ HUB_SIGNING = ObjectIdentifier("2.25.273113225154497621292147379569749007195")
 let a web server's certificate sign receipts. Under the UUID arc (ITU-T X.667)."""
 
 SECOND_KEY = ObjectIdentifier("2.5.29.72")
-"""subjectAltPublicKeyInfo (ITU-T X.509 of 2019, §9.8.2): the ML-DSA-65 key that signs beside the P-256 one."""
+"""subjectAltPublicKeyInfo (ITU-T X.509 of 2019, §9.8.2): the ML-DSA-65 key that signs beside P-256."""
 
 _DEVICE_URI = re.compile(
     rf"spiffe://{TRUST_DOMAIN}/site/([A-Za-z0-9][A-Za-z0-9_-]{{0,31}})/edge/([A-Za-z0-9_-]{{1,64}})"

@@ -53,6 +53,7 @@ from hub.downlink.routes import downlink_routes
 from hub.evidence import EvidenceRoom
 from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
+from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.identity import HubKeys
 from hub.intake.intake import Intake
@@ -243,7 +244,9 @@ def web_application(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Appl
     app = web.Application(middlewares=[problems, same_origin], client_max_size=MAX_BODY)
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/healthz", guarded(hub.access, roles.PUBLIC, _healthy))
-    fleet = fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock)
+    second_keys = hub.settings.suites != (P256,)
+    returns = Returns(hub.database, hub.keys.authority, hub.custody, hub.clock, second_keys=second_keys)
+    fleet = fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock, returns)
     app.add_routes(declared(hub.access, roles.PUBLIC, fleet))
     images = dicomweb_routes(hub.archive, hub.access.scope, public=hub.settings.web.url)
     app.add_routes(declared(hub.access, roles.IMAGES, audited_images(images, hub.access.session, hub.trail)))

@@ -169,7 +169,7 @@ class HubKeys:
                 try:
                     await asyncio.to_thread(self.maintain)
                 except (UsageError, DataError) as error:  # half-copied or unfit files: the old ones go on
-                    log.error("keys or certificates were not taken up", why=str(error))
+                    log.warning("keys or certificates were not taken up", why=str(error))
                 self._stamps, looked = self._look(), self._clock.monotonic()
 
     def maintain(self) -> None:

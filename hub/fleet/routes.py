@@ -19,6 +19,7 @@ from hub.fleet.answers import refusal
 from hub.fleet.diagnosis import diagnose
 from hub.fleet.enrolment import Enrolled, Enrolment
 from hub.fleet.middleware import Handler, caller
+from hub.fleet.returns import Returns
 from hub.identity import HubKeys
 
 MAX_BODY = 64 << 10
@@ -31,11 +32,16 @@ log = logger("hub.fleet")
 
 
 def fleet_web_routes(
-    database: Database, enrolment: Enrolment, keys: HubKeys, config: HubConfig, clock: Clock
+    database: Database,
+    enrolment: Enrolment,
+    keys: HubKeys,
+    config: HubConfig,
+    clock: Clock,
+    returns: Returns,
 ) -> list[web.RouteDef]:
     """For the web application: what an edge needs before (or when) its certificate does not work.
 
-    ``GET /enroll/ca``, ``POST /enroll``, ``GET /whoami?fingerprint=…``.
+    ``GET /enroll/ca``, ``POST /enroll``, ``POST /enroll/return``, ``GET /whoami?fingerprint=…``.
     """
 
     async def authority(_: web.Request) -> web.Response:
@@ -46,6 +52,13 @@ def fleet_web_routes(
         enrolled = await enrolment.enrol(body["token"], body["csr"], _proof(body))
         return web.json_response(_answer(enrolled, keys, config))
 
+    async def come_back(request: web.Request) -> web.Response:
+        body = await _json(request, "certificate", "csr", "old_proof")
+        found = await returns.ask(body["certificate"], body["csr"], _proof(body), body["old_proof"])
+        if found is None:
+            return web.json_response({"state": "waiting"}, status=202)
+        return web.json_response(_answer(found, keys, config))
+
     async def whoami(request: web.Request) -> web.Response:
         async with database.reading() as connection:
             return web.json_response(await diagnose(connection, request.query.get("fingerprint", ""), clock))
@@ -53,6 +66,7 @@ def fleet_web_routes(
     return [
         web.get("/enroll/ca", authority),
         web.post("/enroll", _told(enrol)),
+        web.post("/enroll/return", _told(come_back)),
         web.get("/whoami", _told(whoami)),
     ]
 
@@ -62,7 +76,8 @@ def fleet_line_routes(
 ) -> list[web.RouteDef]:
     """For the line application, behind the door.
 
-    ``POST /v1/renew`` {"csr"}, ``GET /v1/keys``, ``GET /v1/roots?have=PINS``, ``POST /v1/status`` (any JSON object).
+    ``POST /v1/renew`` {"csr"}, ``GET /v1/keys``, ``GET /v1/roots?have=PINS``, ``POST /v1/status`` (any
+    JSON object).
     """
 
     async def renew(request: web.Request) -> web.Response:

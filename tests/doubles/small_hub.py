@@ -28,6 +28,7 @@ from hub.config import HubConfig, Line, Web
 from hub.fleet import tokens
 from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
+from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.identity import HubKeys
 from hub.tables import VERSION, metadata
@@ -112,7 +113,8 @@ async def small_hub(
     door = Door(database, keys.trust, clock)
     hub = SmallHub(config, database, authority, keys, enrolment, door, events)
     portal = web.Application()
-    portal.add_routes(fleet_web_routes(database, enrolment, keys, config, clock))
+    returns = Returns(database, authority, events, clock, second_keys=config.suites != ("P256",))
+    portal.add_routes(fleet_web_routes(database, enrolment, keys, config, clock, returns))
     line = web.Application(middlewares=[device_middleware(door)])
     line.add_routes([*fleet_line_routes(database, enrolment, keys, config, clock), *more(hub)])
     runners = [web.AppRunner(portal, shutdown_timeout=0.2), web.AppRunner(line, shutdown_timeout=0.2)]
