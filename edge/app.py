@@ -62,6 +62,7 @@ def run(file: Path) -> int:
 async def _serve(file: Path, settings: EdgeConfig) -> None:
     clock = SystemClock()
     identity = EdgeIdentity.load(settings.data / FOLDER, settings.suites)
+    identity.begin_run()
     spool = await asyncio.to_thread(
         Spool.open,
         settings.data,

@@ -207,8 +207,12 @@ class HubClient:
             device = self.identity.device_file
             context = tls.line_client_context(device, device, self.identity.roots)
             connector = aiohttp.TCPConnector(ssl=context, socket_factory=self._socket, limit=0)
-            self._session, self._context_of = aiohttp.ClientSession(connector=connector), mark
+            self._session, self._context_of = self._made(connector), mark
         return self._session
+
+    def _made(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        """A session whose requests name this run, so that the hub notices a copied key."""
+        return aiohttp.ClientSession(connector=connector, headers={"Telerad-Run": self.identity.run})
 
     def _socket(self, info: Any) -> socket.socket:
         """A socket on which a dead line is found while sending, too, where HTTP has no timeout."""

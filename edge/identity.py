@@ -7,12 +7,14 @@
 ``hub.json``    the hub's addresses, site, edge, when enrolled; for the operator's eyes, since
                 site and edge are taken from the certificate
 ``keys.json``   the hub's newest signed key set, and when it was received
+``run``         a random word, new at each start, by which the hub notices a copied key
 ==============  ==========================================================================
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,6 +182,18 @@ class EdgeIdentity:
     def fingerprint(self) -> str:
         """Of the device certificate."""
         return fingerprint(self.certificate)
+
+    @property
+    def run(self) -> str:
+        """The word of the newest `edge run` on this data folder; empty before the first."""
+        try:
+            return (self.folder / "run").read_text()[:64]
+        except FileNotFoundError:
+            return ""
+
+    def begin_run(self) -> None:
+        """A new run: the caller holds the data folder."""
+        durable.replace(self.folder / "run", secrets.token_hex(16).encode(), mode=0o600)
 
     def replace_device(self, keys: DeviceKeys, chain: tuple[x509.Certificate, ...]) -> None:
         """Take a renewed certificate, on disk first.
