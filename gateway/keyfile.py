@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 from gateway import durable, token
 from gateway.errors import Malformed, UsageError
 
-_BLOCK = re.compile(rb"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+"""RFC 7468; the label in a group."""
 
 
 def new() -> ec.EllipticCurvePrivateKey:
@@ -38,7 +39,8 @@ def pem(*keys: PrivateKeyTypes | None) -> bytes:
 
 def read_pem(data: bytes) -> list[PrivateKeyTypes]:
     """Every private key in a PEM text, in its order. Raises ValueError, TypeError or UnsupportedAlgorithm."""
-    return [load_pem_private_key(block, None) for block in _BLOCK.findall(data)]
+    blocks = [one[0] for one in _BLOCK.finditer(data) if one[1].endswith(b"PRIVATE KEY")]
+    return [load_pem_private_key(block, None) for block in blocks]
 
 
 def store(file: Path, *keys: PrivateKeyTypes) -> None:

@@ -25,21 +25,18 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from gateway import keyfile
 from gateway.certificate import UNREADABLE, fingerprint, pem, read_certificates, spki_pin
-from gateway.errors import Malformed, Unverified
+from gateway.errors import Unverified
 from gateway.model import SiteId
+from gateway.signer import SECOND_KEY, DoubleSigner, FileSigner, Signer, second_key
 
 __all__ = [
     "DOCUMENT_SIGNING",
@@ -78,9 +75,6 @@ DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 HUB_SIGNING = ObjectIdentifier("2.25.273113225154497621292147379569749007195")
 """Signs receipts, deliveries and key sets for a hub. Of our own: no known purpose fits, and none must
 let a web server's certificate sign receipts. Under the UUID arc (ITU-T X.667)."""
-
-SECOND_KEY = ObjectIdentifier("2.5.29.72")
-"""subjectAltPublicKeyInfo (ITU-T X.509 of 2019, §9.8.2): the ML-DSA-65 key that signs beside P-256."""
 
 _DEVICE_URI = re.compile(
     rf"spiffe://{TRUST_DOMAIN}/site/([A-Za-z0-9][A-Za-z0-9_-]{{0,31}})/edge/([A-Za-z0-9_-]{{1,64}})"
@@ -142,68 +136,6 @@ class Identity:
         """A person's e-mail address (rfc822Name), else None."""
         names = _alternative_names(self.certificate).get_values_for_type(x509.RFC822Name)
         return names[0] if self.purpose is Purpose.PERSON else None
-
-
-class Signer(Protocol):
-    """A key that signs, and the chain that says whose it is: leaf first, excluding the root."""
-
-    @property
-    def chain(self) -> tuple[x509.Certificate, ...]:
-        """Of the key that signs next; read it before each signature, since keys are renewed."""
-
-    def sign(self, data: bytes) -> bytes:
-        """ECDSA over P-256 with SHA-256, as DER."""
-
-
-@runtime_checkable
-class DoubleSigner(Signer, Protocol):
-    """A signer that may hold a second, post-quantum key beside the first."""
-
-    def sign_second(self, data: bytes) -> bytes | None:
-        """ML-DSA-65 (FIPS 204) with an empty context; None if the certificate names no such key."""
-
-
-class FileSigner:
-    """A signing key and its certificate. Where the key lies (file, token) is the key's matter.
-
-    Args:
-        key: on P-256.
-        chain: leaf first, without the root.
-        second: the ML-DSA-65 key that the certificate names, if it names one.
-
-    Raises:
-        Malformed: key and certificate do not belong together.
-    """
-
-    def __init__(
-        self,
-        key: ec.EllipticCurvePrivateKey,
-        chain: Sequence[x509.Certificate],
-        second: MLDSA65PrivateKey | None = None,
-    ) -> None:
-        if not chain or chain[0].public_key() != key.public_key():
-            raise Malformed("the signing key does not belong to the certificate beside it")
-        if not isinstance(key.curve, ec.SECP256R1):
-            raise Malformed(f"a signing key must be on the curve P-256, this one is on {key.curve.name}")
-        named = second_key(chain[0])
-        if named is not None and (second is None or second.public_key() != named):
-            raise Malformed("the certificate names an ML-DSA key, and that key is not beside it")
-        self._key = key
-        self._second = second if named is not None else None
-        self.chain = tuple(chain)
-
-    @classmethod
-    def load(cls, key: Path, chain: Path) -> FileSigner:
-        """Read PEM keys and a PEM chain. Raises as `gateway.keyfile.load_p256`, or Malformed if unfit."""
-        return cls(keyfile.load_p256(key), read_certificates(chain), keyfile.load_second(key))
-
-    def sign(self, data: bytes) -> bytes:
-        """ECDSA over P-256 with SHA-256, as DER."""
-        return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
-
-    def sign_second(self, data: bytes) -> bytes | None:
-        """ML-DSA-65, if the certificate names such a key."""
-        return None if self._second is None else self._second.sign(data)
 
 
 class Trust:
@@ -268,24 +200,6 @@ class Trust:
             f"{_describe(path[-1])} is not signed by a root that is trusted here;"
             f" it names {path[-1].issuer.rfc4514_string()!r} as its issuer"
         )
-
-
-def second_key(certificate: x509.Certificate) -> MLDSA65PublicKey | None:
-    """The ML-DSA-65 key a certificate names beside its own; None if it names none.
-
-    Raises:
-        Unverified: what it names is no such key.
-    """
-    try:
-        found = certificate.extensions.get_extension_for_oid(SECOND_KEY).value
-        key = load_der_public_key(found.public_bytes())
-    except x509.ExtensionNotFound:
-        return None
-    except UNREADABLE as error:
-        raise Unverified(f"the second key of {_describe(certificate)} cannot be read: {error}") from error
-    if not isinstance(key, MLDSA65PublicKey):
-        raise Unverified(f"the second key of {_describe(certificate)} is not ML-DSA-65")
-    return key
 
 
 def device_uri(site: str, edge: str) -> str:

@@ -64,8 +64,8 @@ from hub.reports.desk import Desk
 from hub.reports.press import Press
 from hub.reports.signature import TrustMaterial
 from hub.reports.timestamp import TimestampAuthority
-from hub.rules.book import RuleBook
 from hub.rows import Audit
+from hub.rules.book import RuleBook
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
 from hub.witnesses import Witnesses, witness_routes
@@ -182,7 +182,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     outbox = Outbox(
         database, hub.archive.store, lambda: hub.keys.receipt_signer, hub.keys.trust, custody, clock
     )
-    door = Door(database, hub.keys.trust, clock, custody)
+    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list)
     line = web.Application(middlewares=[device_middleware(door)], client_max_size=MAX_BODY)
     line.add_routes(intake.route_table())
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))

@@ -80,6 +80,7 @@ class HubKeys:
         self._clock = clock
         self._contexts: list[ssl.SSLContext] = []
         self._line_contexts: list[ssl.SSLContext] = []
+        self._revoked: frozenset[tuple[bytes, int]] = frozenset()
         self.timestamp_key = self._key(
             "timestamp", lambda: rsa.generate_private_key(65537, 3072), rsa.RSAPrivateKey
         )
@@ -182,6 +183,7 @@ class HubKeys:
             for context in self._line_contexts:
                 context.load_verify_locations(cadata=pem(self._device_authorities()).decode())
         self.trust.roots = self.roots
+        self._revoked = self._read_revoked()
         self._renew_kem()
         self.kem_keys.add(KemKeys.load(self.folder))
         if self._certify_hub():
@@ -196,9 +198,22 @@ class HubKeys:
         for context in self._contexts:
             tls.load_certificate(context, self.folder / "server.pem", self.folder / "server.key")
 
+    def on_list(self, certificate: x509.Certificate) -> bool:
+        """Whether a device's certificate is on its authority's revocation list.
+
+        The second layer behind the table of devices: a list is signed, and a row that is edited or lost
+        does not change it.
+        """
+        return (certificate.issuer.public_bytes(), certificate.serial_number) in self._revoked
+
+    def _read_revoked(self) -> frozenset[tuple[bytes, int]]:
+        lists = [x509.load_der_x509_crl(der) for der in self.authority.crls(Issuer.DEVICE)]
+        return frozenset((one.issuer.public_bytes(), entry.serial_number) for one in lists for entry in one)
+
     def _look(self) -> tuple[tuple[str, int, int], ...]:
         """What the files are by now."""
-        files = [*self.folder.glob("*.pem"), *self.authority.folder.glob("*.pem")]
+        pki = self.authority.folder
+        files = [*self.folder.glob("*.pem"), *pki.glob("*.pem"), *pki.glob("*.crl"), *pki.glob("revoked/*")]
         stamps = []
         for file in sorted(files):
             try:

@@ -152,7 +152,7 @@ async def _list(desk: Desk) -> int:
     for one in waiting:
         print(f"{one['site']}/{one['edge']} expired and asks to come back since {one['asked_at']}")
         print(
-            f"  approve or refuse it: --site {one['site']} --edge {one['edge']} --request {one['request'][:12]}"
+            f"  approve or refuse: --site {one['site']} --edge {one['edge']} --request {one['request'][:12]}"
         )
     for one in alerts:
         print(f"ALERT {one['at']} {one['site']}/{one['edge']}: {one['words']}")
@@ -180,8 +180,8 @@ async def _decide(desk: Desk, *, approve: bool) -> int:
         ]
         if len(found) > 1:
             raise UsageError(
-                f"{len(found)} different requests of {parsed.site}/{parsed.edge} wait: one of them holds a copied"
-                " key. Ask at the hospital, and name the right one with --request"
+                f"{len(found)} different requests of {parsed.site}/{parsed.edge} wait: one of them holds a"
+                " copied key. Ask at the hospital, and name the right one with --request"
             )
         if not found:
             print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from cryptography import x509
 
 from gateway.clock import Clock
 from gateway.database import Database
@@ -45,9 +46,18 @@ class Door:
         trust: the roots.
         clock: the hub's.
         custody: hears of an edge whose key is used twice.
+        on_list: whether a certificate is on its authority's revocation list: the second layer.
     """
 
-    def __init__(self, database: Database, trust: Trust, clock: Clock, custody: Record | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        trust: Trust,
+        clock: Clock,
+        custody: Record | None = None,
+        on_list: Callable[[x509.Certificate], bool] = lambda _: False,
+    ) -> None:
+        self._on_list = on_list
         self._custody = custody
         self._uses = Uses()
         self._database = database
@@ -84,6 +94,8 @@ class Door:
         identity = peer_identity(ssl_object, self._trust, self._clock.now())
         async with self._database.reading() as connection:
             await devices.admit(connection, identity)
+        if self._on_list(identity.certificate):
+            raise NotAllowed(f"the certificate of {identity.name} is on its authority's revocation list")
         await self._watch(identity, request)
         await self._note(identity)
         return identity

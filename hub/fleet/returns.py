@@ -1,10 +1,10 @@
 """Edges whose certificate expired while they were cut off: back again, with an administrator's nod.
 
-An edge in that state cannot use the line. It asks on the web port, with its old certificate, a request for new
-keys and a proof by its old key. The request waits in the table ``edge_returns`` until somebody who can tell
-the edge is where it should be approves it (``telerad hub edge approve``). The next time the edge asks the
-same, it gets its certificate, and every other one of that edge is revoked. Two different requests for one edge
-are shown as two: one of them holds a copied key.
+An edge in that state cannot use the line. It asks on the web port, with its old certificate, a request for
+new keys and a proof by its old key. The request waits in the table ``edge_returns`` until somebody who can
+tell the edge is where it should be approves it (``telerad hub edge approve``). The next time the edge asks
+the same, it gets its certificate, and every other one of that edge is revoked. Two different requests for
+one edge are shown as two: one of them holds a copied key.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ async def small_hub(
     database = await open_database(config.database_url, metadata, version=VERSION)
     events = Events()
     enrolment = Enrolment(database, authority, events, clock, second_keys=config.suites != ("P256",))
-    door = Door(database, keys.trust, clock, events)
+    door = Door(database, keys.trust, clock, events, keys.on_list)
     hub = SmallHub(config, database, authority, keys, enrolment, door, events)
     portal = web.Application()
     returns = Returns(database, authority, events, clock, second_keys=config.suites != ("P256",))

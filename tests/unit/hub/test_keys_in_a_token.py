@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +27,8 @@ CLOCK = SystemClock()
 
 
 @pytest.fixture(scope="module")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHsm]:
-    yield SoftHsm(tmp_path_factory.mktemp("softhsm"))
+def token(tmp_path_factory: pytest.TempPathFactory) -> SoftHsm:
+    return SoftHsm(tmp_path_factory.mktemp("softhsm"))
 
 
 def test_receipts_are_signed_in_the_token(token: SoftHsm, tmp_path: Path) -> None:

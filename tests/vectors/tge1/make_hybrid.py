@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway import keyfile
 from gateway.clock import rfc3339
-from gateway.envelope.kem import HYBRID, KemKeys, HybridPrivate
+from gateway.envelope.kem import HYBRID, HybridPrivate, KemKeys
 from gateway.envelope.receipt import Receipt, ReceivedInstance, sign_receipt
 from gateway.envelope.seal import header_digest
 from gateway.envelope.signature import Statement

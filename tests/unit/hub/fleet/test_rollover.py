@@ -152,6 +152,10 @@ def shown(hub: SmallHub) -> int:
     return int(text.decode().strip().partition("=")[2], 16)
 
 
+def openssl(*words: str | Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*words], capture_output=True, check=False)
+
+
 async def test_openssl_holds_every_generation_good(hub: SmallHub, client: HubClient, tmp_path: Path) -> None:
     rollover.new_root(hub.authority.folder, CLOCK)
     hub.keys.maintain()
@@ -178,15 +182,13 @@ async def test_openssl_holds_every_generation_good(hub: SmallHub, client: HubCli
             "-purpose",
             purpose,
         ]
-        judged = subprocess.run([*command, leaf], capture_output=True, check=False)
+        judged = await asyncio.to_thread(openssl, *command, leaf)
         assert judged.returncode == 0, judged.stderr
         wrong = "sslserver" if purpose == "sslclient" else "sslclient"
         command[-1] = wrong
-        assert subprocess.run([*command, leaf], capture_output=True, check=False).returncode != 0
+        assert (await asyncio.to_thread(openssl, *command, leaf)).returncode != 0
     leaf.write_bytes(pem(device[:1]))
-    text = subprocess.run(
-        ["openssl", "x509", "-noout", "-text", "-in", leaf], capture_output=True, check=True
-    ).stdout
+    text = (await asyncio.to_thread(openssl, "openssl", "x509", "-noout", "-text", "-in", leaf)).stdout
     assert b"URI:spiffe://telerad/site/H001/edge/1" in text
     assert b"TLS Web Client Authentication" in text
     assert b"CA:FALSE" in text
