@@ -72,8 +72,10 @@ EDITS = [
     ("UPDATE reports SET pdf_sha256 = '" + "b" * 64 + "'", "digests or version"),
     ("DELETE FROM reports", "its row is gone"),
     (
-        "INSERT INTO reports SELECT 'x', 2, 1, state, kind, canonical, canonical_sha256, pdf_sha256, '1', '2',"
-         " signed_by, signed_at, NULL FROM reports",
+        (
+            "INSERT INTO reports SELECT 'x', 2, 1, state, kind, canonical, canonical_sha256, pdf_sha256, '1', '2',"
+            " signed_by, signed_at, NULL FROM reports"
+        ),
         "2 rows, and the log knows 1",
     ),
     ("UPDATE devices SET revoked = 0", "was revoked, and is in again"),
@@ -81,8 +83,10 @@ EDITS = [
     ("UPDATE devices SET fingerprint = '" + "0" * 64 + "' WHERE site = 'H001'", "nobody let it in"),
     ("DELETE FROM devices WHERE site = 'H001'", "its row is gone"),
     (
-        "UPDATE devices SET certificate = (SELECT certificate FROM devices WHERE site = 'H002')"
-         " WHERE site = 'H001'",
+        (
+            "UPDATE devices SET certificate = (SELECT certificate FROM devices WHERE site = 'H002')"
+            " WHERE site = 'H001'"
+        ),
         "certificate was exchanged",
     ),
 ]
