@@ -20,11 +20,11 @@ from gateway.custody.evidence import Evidence
 from gateway.database import open_database
 from gateway.envelope.kem import KemKeys
 from gateway.errors import UsageError
-from gateway.trust import FileSigner, Trust, read_certificates
 from hub.archive.store import BlobStore
 from hub.config import HubConfig
 from hub.custody import CustodyLog, log_name
 from hub.evidence import EvidenceRoom
+from hub.identity import load_receipt_signer
 from hub.rows import compare
 from hub.tables import VERSION, metadata
 
@@ -116,12 +116,12 @@ async def gather(settings: HubConfig, study_uid: str, site: str | None) -> Evide
     """
     keys = settings.data / "keys"
     signer, clock = _signer(settings), SystemClock()
-    hub = FileSigner.load(keys / "receipt.key", keys / "receipt.pem")
+    hub = load_receipt_signer(settings)
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
         log = CustodyLog(database, signer, clock)
         store = BlobStore(settings.data / "archive")
-        root = Trust(read_certificates(settings.pki / "root.pem"))
+        root = Authority.open(settings.pki, clock).trust
         room = EvidenceRoom(database, store, log, KemKeys.load(keys), signer.verifier, hub, root, clock)
         return await room.study(study_uid, site)
     finally:

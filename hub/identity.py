@@ -285,6 +285,24 @@ class HubKeys:
         return cast("K", key)
 
 
+def load_receipt_signer(config: HubConfig) -> FileSigner:
+    """The signer of a hub that has run, for a command beside it.
+
+    Raises:
+        UsageError: a key cannot be read, or the token not be used.
+        Malformed: keys and certificate do not belong together.
+    """
+    folder = config.data / "keys"
+    uri, second = config.receipt_key, folder / "receipt.second.key"
+    key = (
+        keyfile.load_p256(folder / "receipt.key")
+        if uri is None
+        else token.TokenKey(token.TokenUri.parse(uri))
+    )
+    beside = keyfile.load_second(second) if second.exists() else None
+    return FileSigner(key, read_certificates(folder / "receipt.pem"), beside)
+
+
 def kids(folder: Path, suite: str) -> list[str]:
     """The names of the KEM keys of a suite, oldest first."""
     names = sorted(file.name.removesuffix(FILE_SUFFIX) for file in folder.glob(f"*{FILE_SUFFIX}"))
