@@ -13,7 +13,11 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from gateway.trust import SECOND_KEY
 
 BACKDATE = timedelta(minutes=10)
 """Certificates begin a little in the past, for receivers whose clocks are slow."""
@@ -35,9 +39,12 @@ class Leaf:
     life: timedelta
     content_commitment: bool = False
     usages_critical: bool = False
+    second_key: MLDSA65PublicKey | None = None  # named beside `key`, as subjectAltPublicKeyInfo
 
 
-def root(key: ec.EllipticCurvePrivateKey, organisation: str, now: datetime) -> x509.Certificate:
+def root(
+    key: ec.EllipticCurvePrivateKey, organisation: str, now: datetime, generation: int = 1
+) -> x509.Certificate:
     """A self-signed root under which one level of issuing authorities may stand.
 
     Raises:
@@ -45,7 +52,7 @@ def root(key: ec.EllipticCurvePrivateKey, organisation: str, now: datetime) -> x
     """
     if not 1 <= len(organisation) <= 64:
         raise ValueError("it must have 1 to 64 characters")
-    subject = _name("Root CA", organisation)
+    subject = _name(_numbered("Root CA", generation), organisation)
     builder = _builder(subject, subject, key.public_key(), now, now + ROOT_LIFE)
     return _authority(builder, 1).sign(key, hashes.SHA256())
 
@@ -57,10 +64,11 @@ def issuer(
     root: x509.Certificate,
     root_key: ec.EllipticCurvePrivateKey,
     now: datetime,
+    generation: int = 1,
 ) -> x509.Certificate:
     """An issuing authority for leaves of the given extended key usages alone."""
     end = min(now + ISSUER_LIFE, root.not_valid_after_utc)
-    subject = _name(f"{name.capitalize()} CA", _organisation(root))
+    subject = _name(_numbered(f"{name.capitalize()} CA", generation), _organisation(root))
     builder = _authority(_builder(subject, root.subject, key, now, end), 0)
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     return builder.add_extension(_authority_key(root), critical=False).sign(root_key, hashes.SHA256())
@@ -83,6 +91,9 @@ def leaf(
     )
     if content.names:
         builder = builder.add_extension(x509.SubjectAlternativeName(content.names), critical=False)
+    if content.second_key is not None:
+        info = content.second_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        builder = builder.add_extension(x509.UnrecognizedExtension(SECOND_KEY, info), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
@@ -140,6 +151,16 @@ def _name(common: str, organisation: str) -> x509.Name:
             x509.NameAttribute(NameOID.COMMON_NAME, common),
         ]
     )
+
+
+def _numbered(name: str, generation: int) -> str:
+    """Every generation has a name of its own: chains and revocation lists are found by it."""
+    return name if generation == 1 else f"{name} G{generation}"
+
+
+def organisation(certificate: x509.Certificate) -> str:
+    """Whose authority it is."""
+    return _organisation(certificate)
 
 
 def _organisation(issuer: x509.Certificate) -> str:

@@ -14,6 +14,7 @@ from edge.acquire.desk import ImportDesk
 from edge.acquire.stow import stow_app, web_tls
 from edge.acquire.watch import watches_of
 from edge.budget import Budgets
+from edge.comeback import ComeBack
 from edge.config import Congestion, EdgeConfig
 from edge.console.app import console_app
 from edge.console.guard import passcode_of
@@ -60,7 +61,8 @@ def run(file: Path) -> int:
 
 async def _serve(file: Path, settings: EdgeConfig) -> None:
     clock = SystemClock()
-    identity = EdgeIdentity.load(settings.data / FOLDER)
+    identity = EdgeIdentity.load(settings.data / FOLDER, settings.suites)
+    identity.begin_run()
     spool = await asyncio.to_thread(
         Spool.open,
         settings.data,
@@ -112,6 +114,7 @@ async def _run(
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
     )
+    come_back = ComeBack(identity, clock, Proxy.configured(settings.uplink))
     await asyncio.to_thread(listener.start)
     try:
         async with AsyncExitStack() as sites:
@@ -127,7 +130,7 @@ async def _run(
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed).run,
                     "downlink": downlink.run,
-                    "renewal": Renewal(client, clock).run,
+                    "renewal": Renewal(client, clock, come_back=come_back).run,
                     "witness": Witness(settings.data, identity, client, clock).run,
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
                     "imports": desk.run,

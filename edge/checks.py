@@ -24,7 +24,7 @@ def checks(file: Path) -> Iterator[Finding]:
     settings = config.load(file, EdgeConfig)
     yield doctor.disk(settings.data, settings.spool.reserve)
     try:
-        identity = EdgeIdentity.load(settings.data / FOLDER)
+        identity = EdgeIdentity.load(settings.data / FOLDER, settings.suites)
     except GatewayError as error:
         yield Finding("identity", Level.FAULT, str(error))
         return

@@ -5,21 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 
 from edge.config import EdgeConfig
-from edge.enroll import Invitation, enroll
+from edge.enroll import enroll
 from edge.identity import FOLDER, EdgeIdentity
 from edge.proxy import Proxy
 from gateway import config
 from gateway.clock import SystemClock, rfc3339
 from gateway.errors import UsageError
+from gateway.invitation import Invitation
 
 STATIONS = ("edge.disk_commands", "edge.import_commands")
 """Modules with ``fill(actions)``, which adds their sub-commands."""
 
 EXAMPLES = """examples:
+  telerad edge enroll -c edge.yaml TG1-ABCDE-…          the code the hub's administrator gave you
   telerad edge enroll -c edge.yaml --hub https://hub.example.org:8443 --token T --pin sha256:…
   telerad edge run -c edge.yaml
   telerad edge show -c edge.yaml
@@ -35,9 +38,12 @@ def fill(parser: argparse.ArgumentParser) -> None:
     run.set_defaults(run=_run)
     joining = _action(actions, "enroll", "get a certificate from a hub, by a one-time token")
     _add_place(joining)
-    joining.add_argument("--hub", required=True, metavar="URL", help="the hub's web address")
-    joining.add_argument("--token", required=True, help="from `telerad hub token create`")
-    joining.add_argument("--pin", required=True, metavar="sha256:…", help="of the hub's root")
+    joining.add_argument(
+        "code", nargs="*", metavar="CODE", help="from `telerad hub token create`; - reads it"
+    )
+    joining.add_argument("--hub", metavar="URL", help="instead of a code: the hub's web address,")
+    joining.add_argument("--token", help="the one-time token")
+    joining.add_argument("--pin", metavar="sha256:…", help="and the pin of the hub's root")
     joining.add_argument("--again", action="store_true", help="enrol anew; the old identity is kept aside")
     joining.set_defaults(run=_enroll)
     shown = _action(actions, "show", "who this edge is, and until when")
@@ -81,11 +87,24 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _enroll(parsed: argparse.Namespace) -> int:
-    invitation = Invitation(parsed.hub, parsed.token, parsed.pin)
+    invitation = _invitation(parsed)
     clock, proxy = SystemClock(), _proxy(parsed)
     identity = asyncio.run(enroll(invitation, _data(parsed), clock, again=parsed.again, proxy=proxy))
     _tell(parsed, identity)
     return 0
+
+
+def _invitation(parsed: argparse.Namespace) -> Invitation:
+    """From the code, or from its three parts. Raises UsageError."""
+    parts = (parsed.hub, parsed.token, parsed.pin)
+    if parsed.code and not any(parts):
+        code = sys.stdin.readline() if parsed.code == ["-"] else " ".join(parsed.code)
+        return Invitation.of_code(code)
+    if parsed.code or not all(parts):
+        raise UsageError(
+            "give the code from the hub's administrator, or all of --hub, --token and --pin instead"
+        )
+    return Invitation(*parts)
 
 
 def _show(parsed: argparse.Namespace) -> int:

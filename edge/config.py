@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.config import BitRate, Bytes, Seconds, TimeOfDay
+from gateway.envelope.kem import HYBRID, P256, check_suites
 from gateway.model import Priority
 
 
@@ -252,6 +253,7 @@ class EdgeConfig:
     """One edge appliance. What the hub told it at enrolment lies in ``data/identity``, not here."""
 
     data: Path
+    suites: tuple[str, ...] = (HYBRID, P256)  # may be sealed with; the first that the hub offers is
     ingest: Ingest = field(default_factory=Ingest)
     acquire: Acquire = field(default_factory=Acquire)
     spool: Spool = field(default_factory=Spool)
@@ -259,3 +261,7 @@ class EdgeConfig:
     downlink: Downlink = field(default_factory=Downlink)
     destinations: tuple[Destination, ...] = ()
     console: Console = field(default_factory=Console)
+
+    def __post_init__(self) -> None:
+        """Suites must be known, and some."""
+        check_suites(self.suites)

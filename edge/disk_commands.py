@@ -61,7 +61,7 @@ def _place(parsed: argparse.Namespace) -> tuple[EdgeConfig, EdgeIdentity]:
     folder = settings.data / FOLDER
     if not folder.exists():
         raise UsageError(f"this edge is not enrolled: {folder} is missing")
-    return settings, EdgeIdentity.load(folder)
+    return settings, EdgeIdentity.load(folder, settings.suites)
 
 
 # -- out ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Joining a hub: a one-time token and the root's pin against a certificate.
+"""Joining a hub: a one-time token and the root's pin (one code, `gateway.invitation`) against a certificate.
 
 1. Fetch the root without verifying anything, and compare its key with the pin that the operator was
    given by another way. Nothing of ours has been sent yet.
@@ -16,17 +16,11 @@ import json
 import shutil
 import ssl
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from edge.identity import FOLDER, Addresses, EdgeIdentity, device_pem, stored_hub, stored_key_set
 from edge.proxy import Proxy
@@ -34,39 +28,19 @@ from gateway import durable, keyfile, tls
 from gateway.certificate import read_pem
 from gateway.clock import Clock, SystemClock, rfc3339
 from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
+from gateway.invitation import Invitation
 from gateway.keyset import read_key_set
+from gateway.request import DeviceKeys
 from gateway.trust import Purpose, Trust, pem, spki_pin
 from gateway.unreached import why, why_not_trusted
+
+__all__ = ["Invitation", "ask_web", "enroll", "fetch_root", "pending_keys"]
 
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 60.0
 MAX_ANSWER = 1 << 20
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """What the hub's administrator gave the operator.
-
-    Attributes:
-        hub: the hub's web address.
-        token: the one-time token.
-        pin: ``sha256:…`` of the root's public key.
-    """
-
-    hub: str
-    token: str
-    pin: str
-
-    def __post_init__(self) -> None:
-        """Check the forms. Raises UsageError."""
-        parts = urlsplit(self.hub)
-        if parts.scheme != "https" or not parts.hostname:
-            raise UsageError(f"the hub's address must be like https://hub.example.org:8443, not {self.hub!r}")
-        digits = self.pin.removeprefix("sha256:")
-        if len(digits) != 64 or not set(digits.lower()) <= set("0123456789abcdef"):
-            raise UsageError("the pin must be sha256: and 64 hexadecimal digits")
 
 
 async def enroll(
@@ -92,10 +66,10 @@ async def enroll(
         raise UsageError(f"this edge is enrolled already ({target}); with --again it enrols anew")
     durable.make_folder(data)
     root = await fetch_root(invitation, proxy)
-    key = _pending_key(data / "enrolment.key")
-    body = {"token": invitation.token, "csr": _request(key).public_bytes(Encoding.PEM).decode()}
-    answer = await _ask(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body, proxy)
-    _keep(target, key, root, invitation.hub, answer, clock)
+    keys = pending_keys(data / "enrolment.key")
+    body = {"token": invitation.token, **keys.request()}
+    answer = await ask_web(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body, proxy)
+    _keep(target, keys, root, invitation.hub, answer, clock)
     durable.remove(data / "enrolment.key")
     return EdgeIdentity.load(target)
 
@@ -107,7 +81,7 @@ async def fetch_root(invitation: Invitation, proxy: Proxy | None = None) -> x509
         Unverified: it is another.
         Unavailable: the hub cannot be reached.
     """
-    answer = await _ask(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None, proxy)
+    answer = await ask_web(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None, proxy)
     root = _certificates(answer, "root")[0]
     found, wanted = spki_pin(root), invitation.pin.lower()
     if not hmac.compare_digest(found.removeprefix("sha256:"), wanted.removeprefix("sha256:")):
@@ -118,21 +92,18 @@ async def fetch_root(invitation: Invitation, proxy: Proxy | None = None) -> x509
     return root
 
 
-def _pending_key(file: Path) -> ec.EllipticCurvePrivateKey:
+def pending_keys(file: Path) -> DeviceKeys:
+    """The keys a request was or will be made for: kept until its answer is, so that it can be repeated."""
     if not file.exists():
-        keyfile.store(file, keyfile.new())
-    return keyfile.load_p256(file)
-
-
-def _request(key: ec.EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
-    # the name means nothing: the hub writes the certificate's names from the token
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge")])
-    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+        fresh = DeviceKeys.new()
+        keyfile.store(file, fresh.first, fresh.second)
+    second = keyfile.load_second(file)
+    return DeviceKeys(keyfile.load_p256(file), second or DeviceKeys.new().second)
 
 
 def _keep(
     target: Path,
-    key: ec.EllipticCurvePrivateKey,
+    keys: DeviceKeys,
     root: x509.Certificate,
     hub: str,
     answer: dict[str, Any],
@@ -140,17 +111,19 @@ def _keep(
 ) -> None:
     """Check the hub's answer and write the identity folder, whole or not at all."""
     now = clock.now()
-    trust, chain = Trust([root]), _certificates(answer, "chain")
+    # the hub has just proved itself under the pinned root, so the others that it names are believed
+    roots = (root, *(one for one in _certificates(answer, "root") if one != root))
+    trust, chain = Trust(roots), _certificates(answer, "chain")
     who = trust.identify(chain, Purpose.DEVICE, now)
-    if chain[0].public_key() != key.public_key():
+    if chain[0].public_key() != keys.first.public_key():
         raise Unverified("the hub's certificate is for another key than this edge's")
     statement = str(answer.get("key_set", "")).encode()
     read_key_set(statement, trust, now)
     addresses = Addresses(hub.rstrip("/"), str(answer.get("line_url", "")).rstrip("/"))
     draft = Path(tempfile.mkdtemp(prefix=".identity-", dir=target.parent))
     try:
-        durable.create(draft / "device.pem", device_pem(key, chain), mode=0o600)
-        durable.create(draft / "root.pem", pem([root]), mode=0o644)
+        durable.create(draft / "device.pem", device_pem(keys, chain), mode=0o600)
+        durable.create(draft / "root.pem", pem(roots), mode=0o644)
         durable.create(draft / "hub.json", stored_hub(addresses, who, now), mode=0o644)
         durable.create(draft / "keys.json", stored_key_set(statement, now), mode=0o600)
         if target.exists():
@@ -167,7 +140,7 @@ def _certificates(answer: dict[str, Any], name: str) -> tuple[x509.Certificate, 
     return read_pem(str(answer.get(name, "")).encode(), f"{name!r} in the hub's answer")
 
 
-async def _ask(
+async def ask_web(
     hub: str,
     method: str,
     path: str,
@@ -175,6 +148,25 @@ async def _ask(
     body: dict[str, str] | None,
     proxy: Proxy | None,
 ) -> dict[str, Any]:
+    """One request to a hub's web port, which needs no certificate of ours.
+
+    Args:
+        hub: its web address.
+        method: such as ``POST``.
+        path: such as ``/enroll``.
+        context: for TLS.
+        body: sent as JSON.
+        proxy: to go through.
+
+    Returns:
+        The JSON object of its answer.
+
+    Raises:
+        Unavailable: it cannot be reached, or says so.
+        Unverified: it does not prove its name.
+        NotAllowed, Refused: in its words.
+        Malformed: no JSON object.
+    """
     url = hub.rstrip("/") + path
     through: dict[str, Any] = {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
     try:
@@ -208,7 +200,7 @@ def _read_answer(hub: str, status: int, data: bytes) -> dict[str, Any]:
         raise Malformed(f"{hub} answered with status {status} and no JSON; is it a telerad hub?") from error
     if not isinstance(answer, dict):
         raise Malformed(f"{hub} answered with JSON that is no object")
-    if status == 200:
+    if status in (200, 202):
         return answer
     words = str(answer.get("error", {}).get("message", f"status {status}"))
     if status >= 500:

@@ -65,7 +65,7 @@ class HubClient:
         self._idle = idle_timeout
         self._session: aiohttp.ClientSession | None = None
         self._retired: list[aiohttp.ClientSession] = []
-        self._context_of = ""
+        self._context_of: tuple[object, ...] = ()
         self._diagnosed: tuple[float, str] | None = None
 
     @asynccontextmanager
@@ -199,7 +199,7 @@ class HubClient:
 
         Requests under way keep the old one, until the renewal after the next: half a month.
         """
-        mark = self.identity.fingerprint
+        mark = (self.identity.fingerprint, self.identity.roots)
         if self._session is None or self._session.closed or self._context_of != mark:
             for old in self._retired:
                 await old.close()
@@ -207,8 +207,12 @@ class HubClient:
             device = self.identity.device_file
             context = tls.line_client_context(device, device, self.identity.roots)
             connector = aiohttp.TCPConnector(ssl=context, socket_factory=self._socket, limit=0)
-            self._session, self._context_of = aiohttp.ClientSession(connector=connector), mark
+            self._session, self._context_of = self._made(connector), mark
         return self._session
+
+    def _made(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        """A session whose requests name this run, so that the hub notices a copied key."""
+        return aiohttp.ClientSession(connector=connector, headers={"Telerad-Run": self.identity.run})
 
     def _socket(self, info: Any) -> socket.socket:
         """A socket on which a dead line is found while sending, too, where HTTP has no timeout."""

@@ -7,29 +7,41 @@
 ``hub.json``    the hub's addresses, site, edge, when enrolled; for the operator's eyes, since
                 site and edge are taken from the certificate
 ``keys.json``   the hub's newest signed key set, and when it was received
+``run``         a random word, new at each start, by which the hub notices a copied key
 ==============  ==========================================================================
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway import durable
+from gateway import durable, keyfile
+from gateway.bundle import read_bundle
 from gateway.clock import Clock, parse_rfc3339, rfc3339
-from gateway.envelope.kem import KemPublic
+from gateway.envelope.kem import HYBRID, P256, KemPublic, choose, wants_both
 from gateway.errors import Malformed, Unverified, UsageError
 from gateway.keyset import KeySet, read_key_set
 from gateway.model import SiteId
-from gateway.trust import FileSigner, Identity, Purpose, Trust, fingerprint, pem, read_certificates
+from gateway.request import DeviceKeys
+from gateway.trust import (
+    FileSigner,
+    Identity,
+    Purpose,
+    Trust,
+    fingerprint,
+    pem,
+    read_certificates,
+    second_key,
+)
 
 FOLDER = "identity"
 """Within the data folder."""
@@ -67,8 +79,15 @@ class DeviceSigner:
 
     def sign(self, data: bytes) -> bytes:
         """ECDSA over P-256 with SHA-256, as DER."""
+        return self._signer().sign(data)
+
+    def sign_second(self, data: bytes) -> bytes | None:
+        """ML-DSA-65, if the certificate names such a key."""
+        return self._signer().sign_second(data)
+
+    def _signer(self) -> FileSigner:
         signer: FileSigner = getattr(self._read_by, "signer", self.newest)
-        return signer.sign(data)
+        return signer
 
 
 class EdgeIdentity:
@@ -88,11 +107,18 @@ class EdgeIdentity:
         recipients: whom parcels are sealed to.
     """
 
-    def __init__(self, folder: Path, addresses: Addresses, roots: tuple[x509.Certificate, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        addresses: Addresses,
+        roots: tuple[x509.Certificate, ...],
+        suites: Sequence[str] = (HYBRID, P256),
+    ) -> None:
         self.folder = folder
         self.addresses = addresses
         self.roots = roots
-        self.trust = Trust(roots)
+        self.suites = tuple(suites)
+        self.trust = Trust(roots, self.suites, both_signatures=wants_both(self.suites))
         self.signer = DeviceSigner(FileSigner.load(self.device_file, self.device_file))
         who = self._who()
         if who.site is None or who.edge is None:
@@ -100,15 +126,20 @@ class EdgeIdentity:
         self.site: SiteId = who.site
         self.edge: str = who.edge
         self.key_set = self._read_keys()
+        self._recipients = choose(self.key_set.keys, self.suites)
 
     @classmethod
-    def load(cls, folder: Path) -> EdgeIdentity:
+    def load(cls, folder: Path, suites: Sequence[str] = (HYBRID, P256)) -> EdgeIdentity:
         """Read ``data/identity``. An expired certificate is no error here: it may yet be renewed.
+
+        Args:
+            folder: ``data/identity``.
+            suites: those that may be used; of these, the first that the hub offers is.
 
         Raises:
             UsageError: this edge is not enrolled, or a file cannot be read.
             Malformed: a file is not what it should be.
-            Unverified: the files do not belong together.
+            Unverified: the files do not belong together, or the hub offers no suite that is allowed.
         """
         try:
             hub = json.loads((folder / "hub.json").read_bytes())
@@ -120,7 +151,7 @@ class EdgeIdentity:
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise Malformed(f"{folder / 'hub.json'} cannot be read: {error}") from error
-        return cls(folder, addresses, read_certificates(folder / "root.pem"))
+        return cls(folder, addresses, read_certificates(folder / "root.pem"), suites)
 
     @property
     def line_url(self) -> str:
@@ -135,7 +166,12 @@ class EdgeIdentity:
     @property
     def recipients(self) -> tuple[KemPublic, ...]:
         """Whom parcels are sealed to."""
-        return self.key_set.keys
+        return self._recipients
+
+    @property
+    def lacks_second_key(self) -> bool:
+        """Whether the hub's suite asks for ML-DSA signatures and our certificate names no such key yet."""
+        return self._recipients[0].suite != P256 and second_key(self.certificate) is None
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -147,7 +183,19 @@ class EdgeIdentity:
         """Of the device certificate."""
         return fingerprint(self.certificate)
 
-    def replace_device(self, key: ec.EllipticCurvePrivateKey, chain: tuple[x509.Certificate, ...]) -> None:
+    @property
+    def run(self) -> str:
+        """The word of the newest `edge run` on this data folder; empty before the first."""
+        try:
+            return (self.folder / "run").read_text()[:64]
+        except FileNotFoundError:
+            return ""
+
+    def begin_run(self) -> None:
+        """A new run: the caller holds the data folder."""
+        durable.replace(self.folder / "run", secrets.token_hex(16).encode(), mode=0o600)
+
+    def replace_device(self, keys: DeviceKeys, chain: tuple[x509.Certificate, ...]) -> None:
         """Take a renewed certificate, on disk first.
 
         Raises:
@@ -157,8 +205,8 @@ class EdgeIdentity:
         who = self.trust.identify(chain, Purpose.DEVICE, at)
         if (who.site, who.edge) != (self.site, self.edge):
             raise Unverified(f"the renewed certificate is for {who.name}, not for {self.site}/{self.edge}")
-        signer = FileSigner(key, chain)
-        durable.replace(self.device_file, device_pem(key, chain), mode=0o600)
+        signer = FileSigner(keys.first, chain, keys.second)
+        durable.replace(self.device_file, device_pem(keys, chain), mode=0o600)
         self.signer.newest = signer
 
     def replace_keys(self, statement: bytes, clock: Clock) -> bool:
@@ -176,8 +224,31 @@ class EdgeIdentity:
             return False
         if new.issued_at < self.key_set.issued_at:
             raise Unverified("the hub sent an older key set than the one this edge has")
+        recipients = choose(new.keys, self.suites)
         durable.replace(self.folder / "keys.json", stored_key_set(statement, clock.now()), mode=0o600)
-        self.key_set = new
+        self.key_set, self._recipients = new, recipients
+        return True
+
+    def replace_roots(self, statement: bytes, clock: Clock) -> bool:
+        """Take the hub's bundle of roots, on disk first.
+
+        Our certificate and the hub's key set must hold under it, or this edge would lock itself out.
+
+        Returns:
+            False if it names the roots we have.
+
+        Raises:
+            Unverified: it does not hold, or we would not hold under it.
+            Malformed: it cannot be read.
+        """
+        new = read_bundle(statement, self.trust, clock.now()).roots
+        if set(new) == set(self.roots):
+            return False
+        under = Trust(new)
+        under.identify(self.signer.newest.chain, Purpose.DEVICE, self.certificate.not_valid_before_utc)
+        read_bundle(statement, under, clock.now())
+        durable.replace(self.folder / "root.pem", pem(new), mode=0o644)
+        self.roots = self.trust.roots = new
         return True
 
     def _who(self) -> Identity:
@@ -198,9 +269,10 @@ class EdgeIdentity:
         return read_key_set(statement, self.trust, received_at)
 
 
-def device_pem(key: ec.EllipticCurvePrivateKey, chain: tuple[x509.Certificate, ...]) -> bytes:
-    """Key and chain as one PEM text."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + pem(chain)
+def device_pem(keys: DeviceKeys, chain: tuple[x509.Certificate, ...]) -> bytes:
+    """Keys and chain as one PEM text. The P-256 key comes first: TLS takes that."""
+    second = None if second_key(chain[0]) is None else keys.second
+    return keyfile.pem(keys.first) + pem(chain) + keyfile.pem(second)
 
 
 def stored_key_set(statement: bytes, received_at: datetime) -> bytes:

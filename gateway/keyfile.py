@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -14,8 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from gateway import durable
+from gateway import durable, token
 from gateway.errors import Malformed, UsageError
+
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+"""RFC 7468; the label in a group."""
 
 
 def new() -> ec.EllipticCurvePrivateKey:
@@ -23,9 +28,24 @@ def new() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def store(file: Path, key: PrivateKeyTypes) -> None:
-    """Write `key` to a new file with mode 0600, durably. Raises FileExistsError if it is there already."""
-    durable.create(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
+def pem(*keys: PrivateKeyTypes | None) -> bytes:
+    """The keys as PKCS#8 in PEM, one after another."""
+    return b"".join(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        for key in keys
+        if key is not None
+    )
+
+
+def read_pem(data: bytes) -> list[PrivateKeyTypes]:
+    """Every private key in a PEM text, in its order. Raises ValueError, TypeError or UnsupportedAlgorithm."""
+    blocks = [one[0] for one in _BLOCK.finditer(data) if one[1].endswith(b"PRIVATE KEY")]
+    return [load_pem_private_key(block, None) for block in blocks]
+
+
+def store(file: Path, *keys: PrivateKeyTypes) -> None:
+    """Write keys to a new file with mode 0600, durably. Raises FileExistsError if it is there already."""
+    durable.create(file, pem(*keys), mode=0o600)
 
 
 def load(file: Path) -> PrivateKeyTypes:
@@ -35,12 +55,7 @@ def load(file: Path) -> PrivateKeyTypes:
         UsageError: others than its owner may read the file, or it cannot be read at all.
         Malformed: it holds no key.
     """
-    try:
-        mode, data = file.stat().st_mode, file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the key {file} cannot be read: {error.strerror}") from error
-    if mode & 0o077:
-        raise UsageError(f"the key {file} can be read by others; set its mode to 0600 (chmod 600)")
+    data = _guarded(file)
     try:
         return load_pem_private_key(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -48,8 +63,34 @@ def load(file: Path) -> PrivateKeyTypes:
 
 
 def load_p256(file: Path) -> ec.EllipticCurvePrivateKey:
-    """Read a P-256 key. Raises as `load`, and Malformed for a key of another kind."""
+    """Read a P-256 key, or find it in the token that the file names (`gateway.token`).
+
+    Raises as `load`, and Malformed for a key of another kind.
+    """
+    data = _guarded(file)
+    if token.is_uri(data):
+        return token.TokenKey(token.TokenUri.parse(data.decode()))
     key = load(file)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise Malformed(f"{file} holds no key on the curve P-256")
     return key
+
+
+def load_second(file: Path) -> MLDSA65PrivateKey | None:
+    """The ML-DSA-65 key in a file that may hold one beside others. Raises as `load`."""
+    data = _guarded(file)
+    try:
+        keys = read_pem(data)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Malformed(f"{file} holds no readable private key") from error
+    return next((key for key in keys if isinstance(key, MLDSA65PrivateKey)), None)
+
+
+def _guarded(file: Path) -> bytes:
+    try:
+        mode, data = file.stat().st_mode, file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the key {file} cannot be read: {error.strerror}") from error
+    if mode & 0o077:
+        raise UsageError(f"the key {file} can be read by others; set its mode to 0600 (chmod 600)")
+    return data

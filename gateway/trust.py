@@ -25,8 +25,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -34,17 +33,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from gateway import keyfile
 from gateway.certificate import UNREADABLE, fingerprint, pem, read_certificates, spki_pin
-from gateway.errors import Malformed, Unverified
+from gateway.errors import Unverified
 from gateway.model import SiteId
+from gateway.signer import SECOND_KEY, DoubleSigner, FileSigner, Signer, second_key
 
 __all__ = [
     "DOCUMENT_SIGNING",
     "HUB_SIGNING",
     "MAX_CHAIN",
+    "SECOND_KEY",
     "SKEW",
     "TRUST_DOMAIN",
+    "DoubleSigner",
     "FileSigner",
     "Identity",
     "Purpose",
@@ -55,6 +56,7 @@ __all__ = [
     "hub_uri",
     "pem",
     "read_certificates",
+    "second_key",
     "spki_pin",
 ]
 
@@ -136,43 +138,25 @@ class Identity:
         return names[0] if self.purpose is Purpose.PERSON else None
 
 
-class Signer(Protocol):
-    """A key that signs, and the chain that says whose it is: leaf first, excluding the root."""
-
-    @property
-    def chain(self) -> tuple[x509.Certificate, ...]:
-        """Of the key that signs next; read it before each signature, since keys are renewed."""
-
-    def sign(self, data: bytes) -> bytes:
-        """ECDSA over P-256 with SHA-256, as DER."""
-
-
-class FileSigner:
-    """A signing key from a PKCS#8 file."""
-
-    def __init__(self, key: ec.EllipticCurvePrivateKey, chain: Sequence[x509.Certificate]) -> None:
-        if not chain or chain[0].public_key() != key.public_key():
-            raise Malformed("the signing key does not belong to the certificate beside it")
-        if not isinstance(key.curve, ec.SECP256R1):
-            raise Malformed(f"a signing key must be on the curve P-256, this one is on {key.curve.name}")
-        self._key = key
-        self.chain = tuple(chain)
-
-    @classmethod
-    def load(cls, key: Path, chain: Path) -> FileSigner:
-        """Read a PEM key and a PEM chain. Raises as `gateway.keyfile.load_p256`, or Malformed if unfit."""
-        return cls(keyfile.load_p256(key), read_certificates(chain))
-
-    def sign(self, data: bytes) -> bytes:
-        """ECDSA over P-256 with SHA-256, as DER."""
-        return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
-
-
 class Trust:
-    """Judges chains against the given roots. Pure."""
+    """Judges chains against the given roots. Pure.
 
-    def __init__(self, roots: Sequence[x509.Certificate]) -> None:
+    Args:
+        roots: whom to believe. May be exchanged as a whole, when an authority's root is.
+        suites: names of the suites that may be used; None: every one that is known.
+        both_signatures: whether statements must be signed with ML-DSA beside ECDSA.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[x509.Certificate],
+        suites: Sequence[str] | None = None,
+        *,
+        both_signatures: bool = False,
+    ) -> None:
         self.roots = tuple(roots)
+        self.suites = None if suites is None else tuple(suites)
+        self.both_signatures = both_signatures
 
     def identify(self, chain: Sequence[x509.Certificate], purpose: Purpose, at: datetime) -> Identity:
         """Whom the leaf of `chain` speaks for.

@@ -20,6 +20,7 @@ from certs.authority import Authority, Issuer
 from gateway import config, sockets, supervise
 from gateway.clock import Clock, SystemClock
 from gateway.database import Database, open_database
+from gateway.envelope.kem import P256
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
 from gateway.log import logger
@@ -52,6 +53,7 @@ from hub.downlink.routes import downlink_routes
 from hub.evidence import EvidenceRoom
 from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
+from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.identity import HubKeys
 from hub.intake.intake import Intake
@@ -62,6 +64,7 @@ from hub.reports.desk import Desk
 from hub.reports.press import Press
 from hub.reports.signature import TrustMaterial
 from hub.reports.timestamp import TimestampAuthority
+from hub.rows import Audit
 from hub.rules.book import RuleBook
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
@@ -173,11 +176,13 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     settings, database, custody, clock = hub.settings, hub.database, hub.custody, hub.clock
     intake = intake_of(hub)
     await intake.recover()
-    enrolment = Enrolment(database, hub.keys.authority, custody, clock)
+    enrolment = Enrolment(
+        database, hub.keys.authority, custody, clock, second_keys=settings.suites != (P256,)
+    )
     outbox = Outbox(
         database, hub.archive.store, lambda: hub.keys.receipt_signer, hub.keys.trust, custody, clock
     )
-    door = Door(database, hub.keys.trust, clock)
+    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list)
     line = web.Application(middlewares=[device_middleware(door)], client_max_size=MAX_BODY)
     line.add_routes(intake.route_table())
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))
@@ -208,6 +213,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "checkpoints": custody.run,
                 "audit": Follower(database).run,
                 **_export(hub),
+                "rows": Audit(database, custody, hub.keys.trust, clock).run,
             }
         )
         await intake.drain()
@@ -240,7 +246,9 @@ def web_application(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Appl
     app = web.Application(middlewares=[problems, same_origin], client_max_size=MAX_BODY)
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/healthz", guarded(hub.access, roles.PUBLIC, _healthy))
-    fleet = fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock)
+    second_keys = hub.settings.suites != (P256,)
+    returns = Returns(hub.database, hub.keys.authority, hub.custody, hub.clock, second_keys=second_keys)
+    fleet = fleet_web_routes(hub.database, enrolment, hub.keys, hub.settings, hub.clock, returns)
     app.add_routes(declared(hub.access, roles.PUBLIC, fleet))
     images = dicomweb_routes(hub.archive, hub.access.scope, public=hub.settings.web.url)
     app.add_routes(declared(hub.access, roles.IMAGES, audited_images(images, hub.access.session, hub.trail)))
@@ -282,9 +290,10 @@ def _desk(hub: Hub) -> Desk:
     timestamps = TimestampAuthority(keys.timestamp_key, keys.timestamp_chain, hub.clock)
 
     def revocation_lists() -> Sequence[bytes]:
-        return [authority.crl(issuer) for issuer in (Issuer.ROOT, Issuer.PEOPLE, Issuer.TIMESTAMP)]
+        wanted = (Issuer.ROOT, Issuer.PEOPLE, Issuer.TIMESTAMP)
+        return [one for issuer in wanted for one in authority.crls(issuer)]
 
-    material = TrustMaterial((keys.root,), timestamps, revocation_lists)
+    material = TrustMaterial(authority.roots, timestamps, revocation_lists)
 
     async def unlock(user: str, passphrase: str) -> Signer:
         key = await hub.access.signing_keys.unlock(user, passphrase)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.config import Bytes, Seconds
 from gateway.database import sqlite_url
+from gateway.envelope.kem import DEFAULT_SUITE, check_suites
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class HubConfig:
     pki: Path  # the folder `telerad certs init` made; on the hub without the root's key
     rules: Path
     name: str = "hub"
+    suites: tuple[str, ...] = (DEFAULT_SUITE,)  # what edges are offered and may use; the others are refused
+    receipt_key: str | None = None  # PKCS#11 URI of the key that signs receipts; none: a file
     database: str | None = None  # SQLAlchemy URL; none: SQLite in the data folder
     web: Web = field(default_factory=Web)
     line: Line = field(default_factory=Line)
@@ -103,6 +106,10 @@ class HubConfig:
     settle: Settle = field(default_factory=Settle)
     access: Access = field(default_factory=Access)
     audit: Audit = field(default_factory=Audit)
+
+    def __post_init__(self) -> None:
+        """Suites must be known, and some."""
+        check_suites(self.suites)
 
     @property
     def database_url(self) -> str:

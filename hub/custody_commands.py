@@ -11,6 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from certs.authority import Authority
 from gateway import config, durable, keyfile
 from gateway.clock import SystemClock
 from gateway.custody.bundle import write_bundle
@@ -19,11 +20,12 @@ from gateway.custody.evidence import Evidence
 from gateway.database import open_database
 from gateway.envelope.kem import KemKeys
 from gateway.errors import UsageError
-from gateway.trust import FileSigner, Trust, read_certificates
 from hub.archive.store import BlobStore
 from hub.config import HubConfig
 from hub.custody import CustodyLog, log_name
 from hub.evidence import EvidenceRoom
+from hub.identity import load_receipt_signer
+from hub.rows import compare
 from hub.tables import VERSION, metadata
 
 EXAMPLES = """examples:
@@ -46,7 +48,8 @@ def fill(actions: Actions) -> None:
         "custody", help=summary, description=summary, epilog=EXAMPLES, formatter_class=form
     )
     group = parser.add_subparsers(metavar="ACTION", required=True)
-    audit = _command(group, "audit", "read the whole log and compare every entry and every signed root")
+    summary = "compare every entry and signed root of the log, and the rows of the database with it"
+    audit = _command(group, "audit", summary)
     audit.add_argument("--json", action="store_true", help="answer as JSON")
     audit.set_defaults(run=lambda parsed: asyncio.run(_with_log(parsed, _audit)))
     key = _command(group, "key", "print the key that checkpoints are verified by (C2SP vkey)")
@@ -113,12 +116,12 @@ async def gather(settings: HubConfig, study_uid: str, site: str | None) -> Evide
     """
     keys = settings.data / "keys"
     signer, clock = _signer(settings), SystemClock()
-    hub = FileSigner.load(keys / "receipt.key", keys / "receipt.pem")
+    hub = load_receipt_signer(settings)
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
         log = CustodyLog(database, signer, clock)
         store = BlobStore(settings.data / "archive")
-        root = Trust(read_certificates(settings.pki / "root.pem"))
+        root = Authority.open(settings.pki, clock).trust
         room = EvidenceRoom(database, store, log, KemKeys.load(keys), signer.verifier, hub, root, clock)
         return await room.study(study_uid, site)
     finally:
@@ -127,11 +130,27 @@ async def gather(settings: HubConfig, study_uid: str, site: str | None) -> Evide
 
 async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
     entries = await log.audit()
+    settings = config.load(parsed.config, HubConfig)
+    trust = (
+        None
+        if not (settings.pki / "root.pem").exists()
+        else Authority.open(settings.pki, SystemClock()).trust
+    )
+    database = await open_database(settings.database_url, metadata, version=VERSION)
+    try:
+        faults = await compare(database, trust)
+    finally:
+        await database.close()
     if parsed.json:
-        print(json.dumps({"entries": entries, "whole": True}))
-    else:
-        print(f"{entries} entries, none missing, none changed since it was signed")
-    return 0
+        print(json.dumps({"entries": entries, "whole": True, "rows": faults}))
+        return 1 if faults else 0
+    print(f"{entries} entries, none missing, none changed since it was signed")
+    for fault in faults:
+        print(f"EDITED {fault}")
+    print(
+        f"{len(faults)} rows do not fit the log" if faults else "what was stored, signed and let in fits them"
+    )
+    return 1 if faults else 0
 
 
 async def _prove(parsed: argparse.Namespace, log: CustodyLog) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from gateway import canonical
@@ -40,29 +40,44 @@ class Record:
     Args:
         value: what the JSON reader gave.
         what: how to name it when it is wrong.
-        keys: exactly these must be there.
+        keys: these must be there.
+        optional: these may be there; no others.
 
     Raises:
         Malformed: not an object, or other keys.
     """
 
-    def __init__(self, value: Any, what: str, keys: frozenset[str]) -> None:
+    def __init__(
+        self, value: Any, what: str, keys: frozenset[str], optional: Collection[str] = frozenset()
+    ) -> None:
         if not isinstance(value, Mapping):
             raise Malformed(f"{what} is not a JSON object")
-        if value.keys() != keys:
-            odd = sorted(value.keys() ^ keys)
+        odd = sorted((value.keys() - optional) ^ keys)
+        if odd:
             raise Malformed(f"{what}: missing or unknown {', '.join(map(repr, odd))}")
         self._value, self._what = value, what
 
     @classmethod
-    def parse(cls, data: bytes, what: str, keys: frozenset[str], *, limit: int) -> Record:
+    def parse(
+        cls,
+        data: bytes,
+        what: str,
+        keys: frozenset[str],
+        *,
+        limit: int,
+        optional: Collection[str] = frozenset(),
+    ) -> Record:
         """Read canonical JSON of at most `limit` bytes. Raises Malformed."""
         if len(data) > limit:
             raise Malformed(f"{what} is larger than {limit} bytes")
-        return cls(canonical.load(data), what, keys)
+        return cls(canonical.load(data), what, keys, optional)
 
     def _fault(self, key: str, wanted: str) -> Malformed:
         return Malformed(f"{self._what}: {key} is not {wanted}")
+
+    def has(self, key: str) -> bool:
+        """Whether an optional key is there."""
+        return key in self._value
 
     def text(self, key: str, limit: int = 256) -> str:
         """A string of at most `limit` characters."""

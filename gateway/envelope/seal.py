@@ -19,7 +19,7 @@ from gateway.codec import way as ways
 from gateway.codec.segmented import ALONE
 from gateway.envelope.cipher import Context, ParcelCipher
 from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice, Shared
-from gateway.envelope.kem import DEFAULT_SUITE, KemPublic, known_suite
+from gateway.envelope.kem import KemPublic, known_suite
 from gateway.envelope.layout import (
     CHUNK_LIMIT,
     CHUNK_SIZE,
@@ -132,7 +132,7 @@ class BodySealer:
         recipients: who can open it; all of the one suite.
         parcel_id: fresh and random; never used for another body.
         site: whose parcel it is: sealed inside, so that a stolen body cannot be sent as another site's.
-        suite: the name of the algorithms.
+        suite: the name of the algorithms; None: that of the first recipient.
         chunk_size: plain bytes of a chunk, 1 KiB to 8 MiB.
         random: where key, salt and blind come from; handed in by tests alone.
 
@@ -151,13 +151,17 @@ class BodySealer:
         parcel_id: ParcelId,
         *,
         site: SiteId,
-        suite: str = DEFAULT_SUITE,
+        suite: str | None = None,
         chunk_size: int = CHUNK_SIZE,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        known_suite(suite)
-        if not recipients or any(recipient.suite != suite for recipient in recipients):
-            raise Malformed(f"a parcel needs at least one recipient, each of the suite {suite!r}")
+        if suite is not None:
+            known_suite(suite)
+        if not recipients:
+            raise Malformed("a parcel needs at least one recipient")
+        suite = known_suite(recipients[0].suite) if suite is None else suite
+        if any(recipient.suite != suite for recipient in recipients):
+            raise Malformed(f"every recipient of a parcel must be of its suite, {suite!r}")
         if not CHUNK_SIZE_MIN <= chunk_size <= CHUNK_SIZE_MAX:
             raise Malformed(f"a chunk has {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, not {chunk_size}")
         key, salt = random(32), random(SALT_SIZE)

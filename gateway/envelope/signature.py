@@ -3,6 +3,9 @@
 The signature covers the pre-authentication encoding of DSSE ("DSSEv1"), so that a statement of
 one kind can never be taken for another and nothing is parsed before it is verified but the outer
 wrapping. Every signed record of the gateway is such a statement.
+
+A signer whose certificate names a second key (`gateway.trust.SECOND_KEY`) signs with both, and both
+must hold. That the second signature must be there is said by the certificate, so taking it off is noticed.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from gateway.certificate import read_der
 from gateway.envelope.record import Record, base64_bytes, base64_text
 from gateway.errors import Malformed, Unverified
 from gateway.model import Sha256
-from gateway.trust import Identity, Purpose, Signer, Trust
+from gateway.trust import DoubleSigner, Identity, Purpose, Signer, Trust, second_key
 
 STATEMENT_LIMIT = 16 << 20
 """Bytes of a whole statement. A parcel of 60 GiB needs about 9 MiB."""
@@ -31,6 +34,9 @@ CHAIN_LIMIT = 5
 CERTIFICATE_LIMIT = 8 << 10
 SIGNATURE_LIMIT = 72
 """Bytes of an ECDSA P-256 signature in DER: two integers of at most 33 bytes, and their headers."""
+
+SECOND_SIGNATURE_SIZE = 3309
+"""Bytes of an ML-DSA-65 signature (FIPS 204, table 2)."""
 
 _KEYS = frozenset({"kind", "payload", "chain", "signature"})
 
@@ -43,11 +49,14 @@ class Statement:
     payload: bytes
     chain: tuple[bytes, ...]
     signature: bytes
+    second_signature: bytes | None = None
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Statement:
         """Take the wrapping apart. Raises Malformed."""
-        record = Record.parse(data, "the signed statement", _KEYS, limit=STATEMENT_LIMIT)
+        record = Record.parse(
+            data, "the signed statement", _KEYS, optional={"second_signature"}, limit=STATEMENT_LIMIT
+        )
         chain = record.items("chain", 1, CHAIN_LIMIT)
         if not all(isinstance(item, str) and len(item) <= 2 * CERTIFICATE_LIMIT for item in chain):
             raise Malformed("the signed statement: a certificate is not base64 or too large")
@@ -56,18 +65,22 @@ class Statement:
             payload=record.binary("payload", STATEMENT_LIMIT),
             chain=tuple(base64_bytes(item) for item in chain),
             signature=record.binary("signature", SIGNATURE_LIMIT),
+            second_signature=record.binary("second_signature", SECOND_SIGNATURE_SIZE, exact=True)
+            if record.has("second_signature")
+            else None,
         )
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
-        return canonical.dump(
-            {
-                "kind": self.kind,
-                "payload": base64_text(self.payload),
-                "chain": [base64_text(item) for item in self.chain],
-                "signature": base64_text(self.signature),
-            }
-        )
+        fields: dict[str, str | list[str]] = {
+            "kind": self.kind,
+            "payload": base64_text(self.payload),
+            "chain": [base64_text(item) for item in self.chain],
+            "signature": base64_text(self.signature),
+        }
+        if self.second_signature is not None:
+            fields["second_signature"] = base64_text(self.second_signature)
+        return canonical.dump(fields)
 
     @property
     def digest(self) -> Sha256:
@@ -101,7 +114,10 @@ def sign(kind: str, payload: bytes, signer: Signer) -> bytes:
         The statement as canonical JSON.
     """
     chain = tuple(certificate.public_bytes(Encoding.DER) for certificate in signer.chain)
-    return Statement(kind, payload, chain, signer.sign(encoding(kind, payload))).to_bytes()
+    signed = encoding(kind, payload)
+    first = signer.sign(signed)
+    second = signer.sign_second(signed) if isinstance(signer, DoubleSigner) else None
+    return Statement(kind, payload, chain, first, second).to_bytes()
 
 
 def verify(
@@ -134,4 +150,26 @@ def verify(
         key.verify(read.signature, encoding(kind, read.payload), ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
         raise Unverified(f"the signature of {identity.name} does not fit: the {kind} was changed") from error
+    _check_second(read, identity, trust)
     return read.payload, identity
+
+
+def _check_second(read: Statement, identity: Identity, trust: Trust) -> None:
+    second = second_key(identity.certificate)
+    if second is None and trust.both_signatures:
+        raise Unverified(
+            f"{identity.name} has no ML-DSA key, and only statements signed with both are taken here"
+        )
+    if (second is None) != (read.second_signature is None):
+        words = "lacks" if second is not None else "has"
+        raise Unverified(
+            f"this {read.kind} of {identity.name} {words} a second signature, by its certificate"
+        )
+    if second is None or read.second_signature is None:
+        return
+    try:
+        second.verify(read.second_signature, encoding(read.kind, read.payload))
+    except InvalidSignature as error:
+        raise Unverified(
+            f"the ML-DSA signature of {identity.name} does not fit: {read.kind} changed"
+        ) from error

@@ -15,7 +15,7 @@ from gateway import codec as codecs
 from gateway.codec.zstd import ZstdDecoder
 from gateway.envelope.cipher import Context, ParcelCipher
 from gateway.envelope.inner import MANIFEST_LIMIT, InnerManifest, InstanceEntry, Shared
-from gateway.envelope.kem import KemKeys, known_suite
+from gateway.envelope.kem import SUITES, KemKeys, known_suite
 from gateway.envelope.layout import HEADER_KIND, TAG_SIZE, Draft, Header
 from gateway.envelope.signature import Statement, verify
 from gateway.errors import Malformed, Unverified
@@ -58,7 +58,7 @@ def open_header(signed: bytes, trust: Trust, at: datetime) -> OpenedHeader:
     """
     payload, identity = verify(signed, HEADER_KIND, trust, Purpose.DEVICE, at)
     header = Header.from_bytes(payload)
-    known_suite(header.suite)
+    known_suite(header.suite, SUITES if trust.suites is None else trust.suites)
     if header.site != identity.site:
         raise Unverified(f"the header is of site {header.site!r}, but {identity.name} signed it")
     return OpenedHeader(header, identity, Statement.from_bytes(signed).digest)

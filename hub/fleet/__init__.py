@@ -7,5 +7,7 @@
    ``devices`` table whether it still may. An edge that is not in the table is a stranger.
 4. ``POST /v1/renew`` (`enrolment`): a new certificate for a new key, asked for over the old one.
 5. ``GET /whoami`` on the web port (`diagnosis`): tells an edge in words why the line refused it.
-6. ``telerad hub edge revoke`` (`devices`): in the table at once; open connections end within seconds.
+6. ``POST /enroll/return`` (`returns`): an expired edge comes back, with an administrator's nod.
+7. `uses`: a key that is used in two places at once is noticed.
+8. ``telerad hub edge revoke`` (`devices`): in the table at once; open connections end within seconds.
 """

@@ -7,22 +7,25 @@ import asyncio
 import json
 import re
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from certs.authority import Authority
+from certs.authority import Authority, Issuer
 from gateway import config, durable
 from gateway.clock import SystemClock
 from gateway.database import Database, open_database
 from gateway.errors import UsageError
+from gateway.invitation import Invitation
 from gateway.model import site_id
 from gateway.trust import spki_pin
 from hub.config import HubConfig
 from hub.custody import CustodyLog
-from hub.fleet import devices, tokens
+from hub.fleet import devices, returns, tokens
+from hub.identity import new_kem
 from hub.tables import VERSION, metadata
 
 JOIN_EXAMPLES = """examples:
@@ -31,7 +34,12 @@ JOIN_EXAMPLES = """examples:
 """
 EDGE_EXAMPLES = """examples:
   telerad hub edge list -c hub.yaml
+  telerad hub edge approve -c hub.yaml --site H001 --edge 1       an expired edge that asks to come back
   telerad hub edge revoke -c hub.yaml --site H001 --edge 1 --why "stolen"
+"""
+
+KEYS_EXAMPLES = """examples:
+  telerad hub keys rotate -c hub.yaml           the running hub and its edges take them up by themselves
 """
 
 Actions = Any  # argparse keeps the type of sub-parsers to itself
@@ -57,8 +65,19 @@ def fill(actions: Actions) -> None:
     create.add_argument("--site", required=True, help="the site the edge will speak for, such as H001")
     create.add_argument("--edge", help="its number; who has it is replaced (default: the next free)")
     create.add_argument("--hours", type=float, default=24.0, help="how long the token is good (default 24)")
+    create.add_argument("--qr", action="store_true", help="show the code as QR, too (a terminal always does)")
     edge = _group(actions, "edge", "the edges of this hub", EDGE_EXAMPLES)
     _command(edge, "list", "every edge, its certificate and when it was last heard", _list)
+    for name, summary, work in (
+        ("approve", "let an expired edge that asks come back, with a new certificate", _approve),
+        ("refuse", "turn an expired edge that asks to come back down", _refuse),
+    ):
+        decision = _command(edge, name, summary, work)
+        decision.add_argument("--site", required=True)
+        decision.add_argument("--edge", required=True)
+        decision.add_argument("--request", default="", help="its first digits, where one edge asks twice")
+    keys = _group(actions, "keys", "the hub's own keys", KEYS_EXAMPLES)
+    _command(keys, "rotate", "make new keys for parcels to be sealed to; old ones still open", _rotate)
     revoke = _command(edge, "revoke", "put an edge out, at once and for good", _revoke)
     revoke.add_argument("--site", required=True)
     revoke.add_argument("--edge", help="its number (default: every edge of the site)")
@@ -99,27 +118,90 @@ async def _create(desk: Desk) -> int:
     async with desk.database.writing() as connection:
         token = await tokens.create(connection, site, parsed.edge, SystemClock().now(), life, random)
     pin, hub = spki_pin(desk.authority.root), desk.settings.web.url
-    command = f"telerad edge enroll -c edge.yaml --hub {hub} --token {token} --pin {pin}"
+    invitation = Invitation(hub, token, pin)
+    code = invitation.code()
+    command = f"telerad edge enroll -c edge.yaml {code}"
     if parsed.json:
-        print(json.dumps({"token": token, "pin": pin, "hub": hub, "site": site, "command": command}))
-    else:
-        print(f"token for one edge of {site}, good for {parsed.hours:g} hours and one use: {token}")
-        print(f"pin of the root: {pin}")
-        print(f"on the edge, run:\n  {command}")
+        facts = {"token": token, "pin": pin, "hub": hub, "site": site, "command": command, "code": code}
+        print(json.dumps(facts))
+        return 0
+    print(f"code for one edge of {site}, good for {parsed.hours:g} hours and one use:\n\n{code}\n")
+    if parsed.qr or sys.stdout.isatty():
+        invitation.qr().terminal(compact=True)
+    print(f"its parts, if no code can be pasted: --hub {hub} --token {token} --pin {pin}")
+    print(f"on the edge, run:\n  {command}")
     return 0
 
 
 async def _list(desk: Desk) -> int:
     async with desk.database.reading() as connection:
         edges = await devices.listed(connection)
+        waiting = await returns.waiting(connection)
+        alerts = await devices.alerts(connection)
+    newest = spki_pin(desk.authority.certificate(Issuer.ROOT))
+    for edge in edges:
+        edge["trusts_newest_root"] = newest in (edge["roots"] or "").split(",")
     if desk.parsed.json:
-        print(json.dumps({"edges": edges}, ensure_ascii=False))
+        print(json.dumps({"edges": edges, "returns": waiting, "alerts": alerts}, ensure_ascii=False))
         return 0
+    several = len(desk.authority.roots) > 1
     for edge in edges:
         state = f"revoked {edge['revoked_at']}" if edge["revoked"] else f"until {edge['not_after']}"
-        print(f"{edge['site']}/{edge['edge']:<4} {state}  last heard {edge['last_seen'] or 'never'}")
+        root = ", has not taken the newest root" if several and not edge["trusts_newest_root"] else ""
+        print(f"{edge['site']}/{edge['edge']:<4} {state}  last heard {edge['last_seen'] or 'never'}{root}")
+    for one in waiting:
+        print(f"{one['site']}/{one['edge']} expired and asks to come back since {one['asked_at']}")
+        print(
+            f"  approve or refuse: --site {one['site']} --edge {one['edge']} --request {one['request'][:12]}"
+        )
+    for one in alerts:
+        print(f"ALERT {one['at']} {one['site']}/{one['edge']}: {one['words']}")
     if not edges:
         print("no edges")
+    return 0
+
+
+async def _approve(desk: Desk) -> int:
+    return await _decide(desk, approve=True)
+
+
+async def _refuse(desk: Desk) -> int:
+    return await _decide(desk, approve=False)
+
+
+async def _decide(desk: Desk, *, approve: bool) -> int:
+    parsed, custody = desk.parsed, CustodyLog(desk.database, None, SystemClock())
+    async with desk.database.writing() as connection:
+        found = [
+            one["request"]
+            for one in await returns.waiting(connection)
+            if (one["site"], one["edge"]) == (parsed.site, parsed.edge)
+            and one["request"].startswith(parsed.request)
+        ]
+        if len(found) > 1:
+            raise UsageError(
+                f"{len(found)} different requests of {parsed.site}/{parsed.edge} wait: one of them holds a"
+                " copied key. Ask at the hospital, and name the right one with --request"
+            )
+        if not found:
+            print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
+            return 1
+        row = (parsed.site, parsed.edge, found[0])
+        await returns.decide(connection, custody, row, SystemClock().now(), approve=approve)
+    said = "is let back in when it asks next" if approve else "was turned down"
+    facts = {"site": parsed.site, "edge": parsed.edge, "request": found[0], "approved": approve}
+    print(json.dumps(facts) if parsed.json else f"{parsed.site}/{parsed.edge} {said}")
+    return 0
+
+
+async def _rotate(desk: Desk) -> int:
+    folder = desk.settings.data / "keys"
+    if not folder.exists():
+        raise UsageError(f"{folder} is not there: this hub has not run yet, and makes its keys when it does")
+    made = [new_kem(folder, suite, SystemClock()) for suite in desk.settings.suites]
+    print(
+        json.dumps({"made": made}) if desk.parsed.json else f"made {', '.join(made)}; edges seal to it soon"
+    )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.clock import rfc3339
 from gateway.errors import NotAllowed
 from gateway.trust import Identity, fingerprint
-from hub.tables.fleet import devices, edge_status
+from hub.tables.fleet import devices, edge_alerts, edge_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +116,48 @@ async def listed(connection: AsyncConnection) -> list[dict[str, Any]]:
     )
     told = (edge_status.c.site == devices.c.site) & (edge_status.c.edge == devices.c.edge)
     query = (
-        select(devices, edge_status.c.last_seen, edge_status.c.status)
+        select(devices, edge_status.c.last_seen, edge_status.c.status, edge_status.c.roots)
         .join(latest, same)
         .outerjoin(edge_status, told)
         .order_by(devices.c.site, devices.c.edge)
     )
     wanted = ("site", "edge", "serial", "issued_at", "not_after", "revoked", "revoked_at", "revoked_why")
     rows = (await connection.execute(query)).mappings()
-    return [
-        {**{key: row[key] for key in wanted}, "last_seen": row["last_seen"], "status": row["status"]}
-        for row in rows
-    ]
+    return [{key: row[key] for key in (*wanted, "last_seen", "status", "roots")} for row in rows]
 
 
 async def seen(
     connection: AsyncConnection, site: str, edge: str, now: datetime, status: str | None = None
 ) -> None:
     """Note that an edge was heard, and what it told if it told anything."""
-    values: dict[str, Any] = {"last_seen": rfc3339(now)}
-    if status is not None:
-        values["status"] = status
+    await _note(connection, site, edge, now, {} if status is None else {"status": status})
+
+
+async def trusts(connection: AsyncConnection, site: str, edge: str, now: datetime, pins: str) -> None:
+    """Note which roots an edge says it trusts, as pins separated by commas."""
+    await _note(connection, site, edge, now, {"roots": pins})
+
+
+async def _note(
+    connection: AsyncConnection, site: str, edge: str, now: datetime, told: Mapping[str, Any]
+) -> None:
+    values = {"last_seen": rfc3339(now), **told}
     match = (edge_status.c.site == site) & (edge_status.c.edge == edge)
     done = await connection.execute(update(edge_status).where(match).values(**values))
     if done.rowcount == 0:
         await connection.execute(insert(edge_status).values(site=site, edge=edge, **values))
+
+
+async def alert(
+    connection: AsyncConnection, site: str, edge: str, kind: str, words: str, now: datetime
+) -> None:
+    """Write down what an administrator should look at."""
+    row = {"site": site, "edge": edge, "kind": kind, "words": words, "at": rfc3339(now)}
+    await connection.execute(insert(edge_alerts).values(row))
+
+
+async def alerts(connection: AsyncConnection, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest alerts, JSON-ready."""
+    query = select(edge_alerts).order_by(edge_alerts.c.id.desc()).limit(limit)
+    wanted = ("site", "edge", "kind", "words", "at")
+    return [{key: row[key] for key in wanted} for row in (await connection.execute(query)).mappings()]

@@ -41,7 +41,7 @@ async def diagnose(connection: AsyncConnection, mark: str, clock: Clock) -> dict
         verdict = "expired"
         words = (
             f"the certificate expired on {row['not_after']}; the hub's clock says {rfc3339(now)};"
-            " enrol again with a new token"
+            " the edge asks by itself to come back; the administrator lets it (telerad hub edge list)"
         )
     else:
         verdict, words = "good", "the certificate is in good standing"

@@ -12,18 +12,15 @@ from dataclasses import dataclass
 from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from certs.authority import Authority, Issued, Issuer
-from gateway import certificate
+from certs.authority import Authority, Issued
 from gateway.clock import Clock
 from gateway.database import Database
-from gateway.errors import Malformed, NotAllowed
+from gateway.errors import NotAllowed
 from gateway.log import logger
+from gateway.request import DeviceRequest
 from gateway.trust import Identity, fingerprint
 from hub.fleet import devices, tokens
 from hub.record import Record
-
-MAX_REQUEST = 16 << 10
-"""Characters of a PEM certificate request."""
 
 log = logger("hub.fleet")
 
@@ -38,16 +35,33 @@ class Enrolled:
 
 
 class Enrolment:
-    """Issues device certificates and keeps their table."""
+    """Issues device certificates and keeps their table.
 
-    def __init__(self, database: Database, authority: Authority, custody: Record, clock: Clock) -> None:
+    Args:
+        database: holds the table.
+        authority: who issues.
+        custody: hears of every certificate.
+        clock: the hub's.
+        second_keys: whether certificates name the edge's ML-DSA key, too.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        authority: Authority,
+        custody: Record,
+        clock: Clock,
+        *,
+        second_keys: bool = False,
+    ) -> None:
         self._database = database
+        self._second_keys = second_keys
         self._authority = authority
         self._custody = custody
         self._clock = clock
 
-    async def enrol(self, token: str, request: str) -> Enrolled:
-        """Spend `token` on a certificate for the key of `request` (a PEM certificate request).
+    async def enrol(self, token: str, request: str, proof: str = "") -> Enrolled:
+        """Spend `token` on a certificate for the key of `request` (`gateway.request`).
 
         An edge that held the same number at its site before is put out: there is one of each.
 
@@ -56,15 +70,15 @@ class Enrolment:
             Refused: the request's key is not proven or of another kind.
             Malformed: the request cannot be read.
         """
-        csr = read_request(request)
+        wanted = DeviceRequest.read(request, proof)
         now = self._clock.now()
         async with self._database.writing() as connection:
             grant = await tokens.look(connection, token, now)
             if grant.device is not None:
-                return await self._again(connection, grant.device, csr)
+                return await self._again(connection, grant.device, wanted.csr)
             edge = grant.edge or await devices.next_edge(connection, grant.site)
             replaced = await devices.revoke(connection, grant.site, edge, now, "replaced by a new enrolment")
-            enrolled = await self._issue(connection, grant.site, edge, csr, "edge-enrolled")
+            enrolled = await self._issue(connection, grant.site, edge, wanted, "edge-enrolled")
             mark = fingerprint(enrolled.issued.certificate)
             await tokens.spend(connection, token, mark, now)
         for old in replaced.certificates:
@@ -72,7 +86,7 @@ class Enrolment:
         log.info("edge enrolled", site=grant.site, edge=edge, certificate=mark)
         return enrolled
 
-    async def renew(self, identity: Identity, request: str) -> Enrolled:
+    async def renew(self, identity: Identity, request: str, proof: str = "") -> Enrolled:
         """A new certificate for a device that has proven its old one.
 
         The old one stays good until it expires: the answer may be lost on the way.
@@ -81,14 +95,14 @@ class Enrolment:
             Refused: the request's key is not proven, of another kind, or not new.
             Malformed: the request cannot be read.
         """
-        csr = read_request(request)
+        wanted = DeviceRequest.read(request, proof)
         site, edge = identity.site, identity.edge
         if site is None or edge is None:
             raise NotAllowed("only an edge may renew here")
-        if csr.public_key() == identity.certificate.public_key():
+        if wanted.csr.public_key() == identity.certificate.public_key():
             raise NotAllowed("a renewed certificate must be for a new key")
         async with self._database.writing() as connection:
-            enrolled = await self._issue(connection, site, edge, csr, "edge-renewed")
+            enrolled = await self._issue(connection, site, edge, wanted, "edge-renewed")
         log.info("edge renewed", site=site, edge=edge)
         return enrolled
 
@@ -97,10 +111,11 @@ class Enrolment:
         connection: AsyncConnection,
         site: str,
         edge: str,
-        csr: x509.CertificateSigningRequest,
+        wanted: DeviceRequest,
         event: str,
     ) -> Enrolled:
-        issued = self._authority.issue_device(csr, site, edge)
+        second = wanted.second if self._second_keys else None
+        issued = self._authority.issue_device(wanted.csr, site, edge, second_key=second)
         mark = fingerprint(issued.certificate)
         await devices.add(connection, site, edge, issued.certificate, self._clock.now())
         await self._custody.append(connection, event, site=site, subject=mark, detail={"edge": edge})
@@ -113,12 +128,4 @@ class Enrolment:
         issued = x509.load_der_x509_certificate(row["certificate"])
         if not csr.is_signature_valid or csr.public_key() != issued.public_key() or row["revoked"]:
             raise NotAllowed("this enrolment token has been used already; ask for a new one")
-        chain = (issued, self._authority.certificate(Issuer.DEVICE))
-        return Enrolled(row["site"], row["edge"], Issued(issued, chain))
-
-
-def read_request(text: str) -> x509.CertificateSigningRequest:
-    """A PEM certificate request (PKCS#10, RFC 2986). Raises Malformed."""
-    if len(text) > MAX_REQUEST:
-        raise Malformed(f"the certificate request is longer than {MAX_REQUEST} characters")
-    return certificate.read_request(text.encode())
+        return Enrolled(row["site"], row["edge"], Issued(issued, self._authority.chain(issued)))

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from cryptography import x509
 
 from gateway.clock import Clock
 from gateway.database import Database
@@ -23,6 +24,8 @@ from gateway.tls import peer_identity
 from gateway.trust import Identity, Trust, fingerprint
 from hub.fleet import devices
 from hub.fleet.answers import refusal
+from hub.fleet.uses import RUN_HEADER, Uses
+from hub.record import Record
 
 SWEEP_SECONDS = 2.0
 SEEN_SECONDS = 30.0
@@ -36,9 +39,27 @@ log = logger("hub.fleet")
 
 
 class Door:
-    """Lets devices of the fleet in, and nobody else."""
+    """Lets devices of the fleet in, and nobody else.
 
-    def __init__(self, database: Database, trust: Trust, clock: Clock) -> None:
+    Args:
+        database: holds the fleet.
+        trust: the roots.
+        clock: the hub's.
+        custody: hears of an edge whose key is used twice.
+        on_list: whether a certificate is on its authority's revocation list: the second layer.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        trust: Trust,
+        clock: Clock,
+        custody: Record | None = None,
+        on_list: Callable[[x509.Certificate], bool] = lambda _: False,
+    ) -> None:
+        self._on_list = on_list
+        self._custody = custody
+        self._uses = Uses()
         self._database = database
         self._trust = trust
         self._clock = clock
@@ -73,8 +94,28 @@ class Door:
         identity = peer_identity(ssl_object, self._trust, self._clock.now())
         async with self._database.reading() as connection:
             await devices.admit(connection, identity)
+        if self._on_list(identity.certificate):
+            raise NotAllowed(f"the certificate of {identity.name} is on its authority's revocation list")
+        await self._watch(identity, request)
         await self._note(identity)
         return identity
+
+    async def _watch(self, identity: Identity, request: web.Request) -> None:
+        """Tell the administrators of a key that is used in two places. It goes on: images come first."""
+        site, edge = identity.site or "", identity.edge or ""
+        run, address = request.headers.get(RUN_HEADER, ""), request.remote or ""
+        words = self._uses.note((site, edge), run, address, self._clock.monotonic())
+        if words is None:
+            return
+        log.error("an edge's key is used twice", site=site, edge=edge, why=words)
+        async with self._database.writing() as connection:
+            await devices.alert(connection, site, edge, "used-twice", words, self._clock.now())
+            if self._custody is not None:
+                mark = fingerprint(identity.certificate)
+                detail = {"edge": edge}
+                await self._custody.append(
+                    connection, "edge-used-twice", site=site, subject=mark, detail=detail
+                )
 
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Admit one request and answer it; errors of the tree become HTTP status and JSON."""

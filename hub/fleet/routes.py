@@ -19,20 +19,29 @@ from hub.fleet.answers import refusal
 from hub.fleet.diagnosis import diagnose
 from hub.fleet.enrolment import Enrolled, Enrolment
 from hub.fleet.middleware import Handler, caller
+from hub.fleet.returns import Returns
 from hub.identity import HubKeys
 
 MAX_BODY = 64 << 10
 """Bytes of an enrolment, renewal or status body."""
 
+MAX_PINS = 1024
+"""Characters of the pins an edge says it trusts."""
+
 log = logger("hub.fleet")
 
 
 def fleet_web_routes(
-    database: Database, enrolment: Enrolment, keys: HubKeys, config: HubConfig, clock: Clock
+    database: Database,
+    enrolment: Enrolment,
+    keys: HubKeys,
+    config: HubConfig,
+    clock: Clock,
+    returns: Returns,
 ) -> list[web.RouteDef]:
     """For the web application: what an edge needs before (or when) its certificate does not work.
 
-    ``GET /enroll/ca``, ``POST /enroll``, ``GET /whoami?fingerprint=…``.
+    ``GET /enroll/ca``, ``POST /enroll``, ``POST /enroll/return``, ``GET /whoami?fingerprint=…``.
     """
 
     async def authority(_: web.Request) -> web.Response:
@@ -40,8 +49,15 @@ def fleet_web_routes(
 
     async def enrol(request: web.Request) -> web.Response:
         body = await _json(request, "token", "csr")
-        enrolled = await enrolment.enrol(body["token"], body["csr"])
+        enrolled = await enrolment.enrol(body["token"], body["csr"], _proof(body))
         return web.json_response(_answer(enrolled, keys, config))
+
+    async def come_back(request: web.Request) -> web.Response:
+        body = await _json(request, "certificate", "csr", "old_proof")
+        found = await returns.ask(body["certificate"], body["csr"], _proof(body), body["old_proof"])
+        if found is None:
+            return web.json_response({"state": "waiting"}, status=202)
+        return web.json_response(_answer(found, keys, config))
 
     async def whoami(request: web.Request) -> web.Response:
         async with database.reading() as connection:
@@ -50,6 +66,7 @@ def fleet_web_routes(
     return [
         web.get("/enroll/ca", authority),
         web.post("/enroll", _told(enrol)),
+        web.post("/enroll/return", _told(come_back)),
         web.get("/whoami", _told(whoami)),
     ]
 
@@ -59,15 +76,24 @@ def fleet_line_routes(
 ) -> list[web.RouteDef]:
     """For the line application, behind the door.
 
-    ``POST /v1/renew`` {"csr"}, ``GET /v1/keys``, ``POST /v1/status`` (any JSON object).
+    ``POST /v1/renew`` {"csr"}, ``GET /v1/keys``, ``GET /v1/roots?have=PINS``, ``POST /v1/status`` (any
+    JSON object).
     """
 
     async def renew(request: web.Request) -> web.Response:
         body = await _json(request, "csr")
-        return web.json_response(_answer(await enrolment.renew(caller(request), body["csr"]), keys, config))
+        renewed = await enrolment.renew(caller(request), body["csr"], _proof(body))
+        return web.json_response(_answer(renewed, keys, config))
 
     async def key_set(_: web.Request) -> web.Response:
         return web.Response(body=keys.signed_key_set(), content_type="application/json")
+
+    async def roots(request: web.Request) -> web.Response:
+        identity = caller(request)
+        have = request.query.get("have", "")[:MAX_PINS]
+        async with database.writing() as connection:
+            await devices.trusts(connection, identity.site or "", identity.edge or "", clock.now(), have)
+        return web.Response(body=keys.signed_bundle(), content_type="application/json")
 
     async def status(request: web.Request) -> web.Response:
         told = await _json(request)
@@ -80,6 +106,7 @@ def fleet_line_routes(
     return [
         web.post("/v1/renew", renew),
         web.get("/v1/keys", key_set),
+        web.get("/v1/roots", roots),
         web.post("/v1/status", status),
     ]
 
@@ -87,12 +114,16 @@ def fleet_line_routes(
 def _answer(enrolled: Enrolled, keys: HubKeys, config: HubConfig) -> dict[str, Any]:
     return {
         "chain": pem(enrolled.issued.chain).decode(),
-        "root": pem([keys.root]).decode(),
+        "root": pem(keys.roots).decode(),
         "line_url": config.line.url,
         "key_set": keys.signed_key_set().decode(),
         "site": enrolled.site,
         "edge": enrolled.edge,
     }
+
+
+def _proof(body: dict[str, Any]) -> str:
+    return str(body.get("proof", ""))
 
 
 async def _json(request: web.Request, *texts: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.clock import parse_rfc3339
-from gateway.envelope.kem import known_suite
+from gateway.envelope.kem import SUITES, known_suite
 from gateway.envelope.layout import Header
 from gateway.envelope.signature import Statement
 from gateway.envelope.unseal import OpenedHeader, open_header
@@ -52,7 +52,7 @@ class Judge:
             words = f"the header is of site {claimed.site}, the certificate of site {self.site}"
             return Refused(message.parcel, Code.NOT_ALLOWED, words)
         try:
-            known_suite(claimed.suite)
+            known_suite(claimed.suite, SUITES if self.trust.suites is None else self.trust.suites)
         except Unverified as error:
             return Refused(message.parcel, Code.UNSUPPORTED, shorten(str(error)))
         try:

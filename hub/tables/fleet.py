@@ -1,10 +1,10 @@
-"""The edges: one-time tokens, issued certificates, who is revoked, when each was last seen."""
+"""The edges: tokens, certificates, who is revoked, when each was last seen, who asks to come back, alerts."""
 
 from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
-from hub.tables.schema import digest, json_text, metadata, moment
+from hub.tables.schema import digest, json_text, metadata, moment, word
 
 tokens = Table(
     "tokens",
@@ -42,4 +42,31 @@ edge_status = Table(
     moment("last_seen", nullable=False),
     Column("last_sequence", Integer),
     json_text("status"),  # as the edge last told it
+    Column("roots", Text),  # pins of the roots it said it trusts, separated by commas
+)
+
+edge_returns = Table(  # edges whose certificate expired, and which ask to come back
+    "edge_returns",
+    metadata,
+    digest("request", primary_key=True),  # SHA-256 of the new key, DER
+    digest("fingerprint", nullable=False),  # of the expired certificate
+    Column("site", String(32), nullable=False),
+    Column("edge", String(64), nullable=False),
+    moment("asked_at", nullable=False),
+    word("decision", nullable=False),  # asked, approved, refused
+    moment("decided_at"),
+    digest("device"),  # fingerprint of the certificate it was given
+    Index("edge_returns_fingerprint", "fingerprint"),
+)
+
+edge_alerts = Table(  # what an administrator should look at
+    "edge_alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", String(32), nullable=False),
+    Column("edge", String(64), nullable=False),
+    word("kind", nullable=False),  # used-twice: its key in two places at once
+    Column("words", Text, nullable=False),
+    moment("at", nullable=False),
+    Index("edge_alerts_edge", "site", "edge"),
 )

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from gateway.trust import HUB_SIGNING, FileSigner, Trust, device_uri, hub_uri
+from gateway.trust import HUB_SIGNING, SECOND_KEY, FileSigner, Trust, device_uri, hub_uri
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _START, _END = NOW - timedelta(days=1), NOW + timedelta(days=30)
@@ -54,9 +56,11 @@ class MemoryAuthority:
             .sign(self._root_key, hashes.SHA256())
         )
 
-    def _leaf(self, uri: str, usage: ObjectIdentifier, end: datetime) -> FileSigner:
+    def _leaf(
+        self, uri: str, usage: ObjectIdentifier, end: datetime, second: MLDSA65PrivateKey | None = None
+    ) -> FileSigner:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
+        builder = (
             x509.CertificateBuilder(self.issuer.subject, _name("leaf"), key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(_START)
@@ -65,14 +69,20 @@ class MemoryAuthority:
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
-            .sign(self._issuer_key, hashes.SHA256())
         )
-        return FileSigner(key, (certificate, self.issuer))
+        if second is not None:
+            info = second.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            builder = builder.add_extension(x509.UnrecognizedExtension(SECOND_KEY, info), critical=False)
+        certificate = builder.sign(self._issuer_key, hashes.SHA256())
+        return FileSigner(key, (certificate, self.issuer), second)
 
-    def device(self, site: str = "H001", edge: str = "1", *, end: datetime = _END) -> FileSigner:
-        """An edge's signer."""
-        return self._leaf(device_uri(site, edge), ExtendedKeyUsageOID.CLIENT_AUTH, end)
+    def device(
+        self, site: str = "H001", edge: str = "1", *, end: datetime = _END, double: bool = False
+    ) -> FileSigner:
+        """An edge's signer; `double`: with an ML-DSA key beside."""
+        second = MLDSA65PrivateKey.generate() if double else None
+        return self._leaf(device_uri(site, edge), ExtendedKeyUsageOID.CLIENT_AUTH, end, second)
 
-    def hub(self, name: str = "main", *, end: datetime = _END) -> FileSigner:
+    def hub(self, name: str = "main", *, end: datetime = _END, double: bool = False) -> FileSigner:
         """A hub's receipt signer."""
-        return self._leaf(hub_uri(name), HUB_SIGNING, end)
+        return self._leaf(hub_uri(name), HUB_SIGNING, end, MLDSA65PrivateKey.generate() if double else None)

@@ -28,6 +28,7 @@ from hub.config import HubConfig, Line, Web
 from hub.fleet import tokens
 from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
+from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.identity import HubKeys
 from hub.tables import VERSION, metadata
@@ -89,13 +90,18 @@ def _listen() -> socket.socket:
 
 @asynccontextmanager
 async def small_hub(
-    folder: Path, more: Callable[[SmallHub], list[web.RouteDef]] = lambda _: []
+    folder: Path, more: Callable[[SmallHub], list[web.RouteDef]] = lambda _: [], **options: Any
 ) -> AsyncIterator[SmallHub]:
-    """Run it; `more` adds routes to the line."""
+    """Run it; `more` adds routes to the line; `options` go into its configuration."""
     clock, at_web, at_line = SystemClock(), _listen(), _listen()
     urls = [f"https://localhost:{one.getsockname()[1]}" for one in (at_web, at_line)]
     config = HubConfig(
-        folder / "hub", folder / "pki", folder / "rules.yaml", web=Web(url=urls[0]), line=Line(url=urls[1])
+        folder / "hub",
+        folder / "pki",
+        folder / "rules.yaml",
+        web=Web(url=urls[0]),
+        line=Line(url=urls[1]),
+        **options,
     )
     authority = await asyncio.to_thread(Authority.create, folder / "pki", clock)
     make_folder(config.data / "keys")
@@ -103,11 +109,12 @@ async def small_hub(
     keys = await asyncio.to_thread(HubKeys.prepare, config, authority, clock)
     database = await open_database(config.database_url, metadata, version=VERSION)
     events = Events()
-    enrolment = Enrolment(database, authority, events, clock)
-    door = Door(database, authority.trust, clock)
+    enrolment = Enrolment(database, authority, events, clock, second_keys=config.suites != ("P256",))
+    door = Door(database, keys.trust, clock, events, keys.on_list)
     hub = SmallHub(config, database, authority, keys, enrolment, door, events)
     portal = web.Application()
-    portal.add_routes(fleet_web_routes(database, enrolment, keys, config, clock))
+    returns = Returns(database, authority, events, clock, second_keys=config.suites != ("P256",))
+    portal.add_routes(fleet_web_routes(database, enrolment, keys, config, clock, returns))
     line = web.Application(middlewares=[device_middleware(door)])
     line.add_routes([*fleet_line_routes(database, enrolment, keys, config, clock), *more(hub)])
     runners = [web.AppRunner(portal, shutdown_timeout=0.2), web.AppRunner(line, shutdown_timeout=0.2)]

@@ -1,7 +1,4 @@
-"""A reader of TGE1 made from gateway/envelope/FORMAT.md alone. Imports nothing of the gateway.
-
-usage: tge1_reader.py HEADER BODY KEY.pem ROOT.pem FOLDER     writes every instance to FOLDER/<sha256>
-"""
+"""A TGE1 reader made from FORMAT.md alone. usage: tge1_reader.py HEADER BODY KEY.pem ROOT.pem FOLDER"""
 
 import base64
 import hashlib
@@ -16,12 +13,13 @@ from cryptography.hazmat.primitives import hashes, hpke
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 
 sys.path.append(str(Path(__file__).parent))
 from segments import Refused, demand, read_segments, unzstd  # noqa: F401  # Refused: for who imports this
 
-SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+KEMS = {"P256": "HPKE-P256-HKDF256-A256GCM", "MLKEM768-X25519": "HPKE-MLKEM768X25519-HKDF256-A256GCM"}
+HPKE_KEMS = {"P256": hpke.KEM.P256, "MLKEM768-X25519": hpke.KEM.MLKEM768_X25519}
 HUB_USAGE = "2.25.273113225154497621292147379569749007195"
 
 
@@ -29,17 +27,17 @@ def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def canonical(data, keys):
+def canonical(data, keys, optional=""):
     value = json.loads(data)
     again = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     demand(again.encode() == data, "JSON is not canonical")
-    demand(set(value) == set(keys.split()), "wrong keys")
+    demand(set(value) - set(optional.split()) == set(keys.split()), "wrong keys")
     return value
 
 
 def open_statement(data, kind, root, usage, at):
     """The payload, the signer's URI name and the digest."""
-    fields = canonical(data, "chain kind payload signature")
+    fields = canonical(data, "chain kind payload signature", "second_signature")
     demand(fields["kind"] == kind, "kind")
     payload = base64.b64decode(fields["payload"])
     chain = [x509.load_der_x509_certificate(base64.b64decode(item)) for item in fields["chain"]]
@@ -53,6 +51,10 @@ def open_statement(data, kind, root, usage, at):
     (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
     pae = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
     chain[0].public_key().verify(base64.b64decode(fields["signature"]), pae, ec.ECDSA(hashes.SHA256()))
+    second = [one.value.value for one in chain[0].extensions if one.oid.dotted_string == "2.5.29.72"]
+    demand(len(second) == ("second_signature" in fields), "second signature")
+    for key in map(load_der_public_key, second):
+        key.verify(base64.b64decode(fields["second_signature"]), pae)
     return payload, uri, sha(pae)
 
 
@@ -63,7 +65,7 @@ HEADER = """version suite parcel_id site sequence previous priority created_at w
 def open_header(data, root, at):
     payload, uri, digest = open_statement(data, "tge1-header", root, "1.3.6.1.5.5.7.3.2", at)
     header = canonical(payload, HEADER)
-    demand(header["version"] == 1 and header["suite"] == "P256", "version or suite")
+    demand(header["version"] == 1 and header["suite"] in KEMS, "version or suite")
     demand(header["priority"] in ("stat", "urgent", "routine", "prior"), "priority")
     demand(len({wrap["kid"] for wrap in header["wraps"]}) == len(header["wraps"]), "same kid twice")
     demand(uri.startswith(f"spiffe://telerad/site/{header['site']}/edge/"), "site")
@@ -86,17 +88,17 @@ def expand(key, info, length):
 
 def open_parcel(header, body, keys):
     """Every entry of the manifest with its original bytes, and the notices. `keys`: private keys by kid."""
-    suite, salt = header["suite"].encode(), base64.b64decode(header["salt"])
+    suite, fixed = header["suite"].encode(), (header["salt"], header["commitment"])
+    salt, commitment = map(base64.b64decode, fixed)
     context = bytes([len(suite)]) + suite + bytes.fromhex(header["parcel_id"])
-    commitment = base64.b64decode(header["commitment"])
     wrap = next((one for one in header["wraps"] if one["kid"] in keys), None)
-    demand(wrap is not None and wrap["kem"] == "HPKE-P256-HKDF256-A256GCM", "no key wrap for us")
+    demand(wrap is not None and wrap["kem"] == KEMS[header["suite"]], "no key wrap for us")
     info = b"telerad/tge1/wrap\0" + salt + context + commitment
-    key = SUITE.decrypt(base64.b64decode(wrap["wrapped"]), keys[wrap["kid"]], info)
+    opener = hpke.Suite(HPKE_KEMS[header["suite"]], hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+    key = opener.decrypt(base64.b64decode(wrap["wrapped"]), keys[wrap["kid"]], info)
     okm = expand(key, b"telerad/tge1/body/AES-256-GCM\0" + salt + context, 76)
-    demand(hmac.compare_digest(okm[44:], commitment), "key commitment")
+    demand(hmac.compare_digest(okm[44:], commitment) and len(body) == header["sealed_size"], "key or size")
     cipher, base = AESGCM(okm[:32]), int.from_bytes(okm[32:44], "big")
-    demand(len(body) == header["sealed_size"], "size of the body")
     payload, step, count = bytearray(), header["chunk_size"] + 16, len(header["chunks"])
     for index, digest in enumerate(header["chunks"]):
         sealed = body[index * step : (index + 1) * step]
@@ -117,9 +119,8 @@ def open_parcel(header, body, keys):
         demand(1 <= length <= 16777216 and 1 <= end <= len(payload), "size of the shared stream")
         shared = unzstd(bytes(payload[:end]), length)
     for entry in manifest["instances"]:
-        demand(entry["offset"] >= end, "overlapping entries")
-        end = entry["offset"] + entry["coded_length"]
-        demand(end <= len(payload), "entry beyond the payload")
+        before, end = end, entry["offset"] + entry["coded_length"]
+        demand(entry["offset"] >= before and end <= len(payload), "entries overlap or lie beyond the payload")
         coded = bytes(payload[entry["offset"] : end])
         data = decoded(coded, entry["codec"], entry["length"], shared)
         demand(len(data) == entry["length"] and sha(data) == entry["sha256"], "instance digest")
@@ -135,9 +136,8 @@ def decoded(coded, codec, length, shared):
 
 if __name__ == "__main__":
     head, body, key, root, folder = map(Path, sys.argv[1:])
-    authority = x509.load_pem_x509_certificate(root.read_bytes())
-    header, _ = open_header(head.read_bytes(), authority, datetime.now(UTC))
-    private = load_pem_private_key(key.read_bytes(), None)
-    keys = {wrap["kid"]: private for wrap in header["wraps"]}
+    at, authority = datetime.now(UTC), x509.load_pem_x509_certificate(root.read_bytes())
+    header, _ = open_header(head.read_bytes(), authority, at)
+    keys = dict.fromkeys([w["kid"] for w in header["wraps"]], load_pem_private_key(key.read_bytes(), None))
     for entry, data in open_parcel(header, body.read_bytes()[: header["sealed_size"]], keys)[0]:
         (folder / entry["sha256"]).write_bytes(data)

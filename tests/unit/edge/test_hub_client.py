@@ -34,6 +34,7 @@ from gateway.errors import (
     UsageError,
 )
 from gateway.keyset import sign_key_set
+from gateway.request import DeviceKeys
 from hub.fleet import devices
 from hub.fleet.middleware import caller
 from tests.doubles.hand_clock import HandClock
@@ -209,11 +210,12 @@ async def test_a_revoked_edge_is_told_so(hub: SmallHub, client: HubClient) -> No
 
 async def test_an_expired_edge_learns_it_from_the_web_port(hub: SmallHub, identity: EdgeIdentity) -> None:
     """TLS 1.3 shows the client nothing but a closed connection."""
-    key = keyfile.new()
-    issued = hub.authority.issue_device(certificate_request(key), "H001", "1", life=timedelta(seconds=-60))
+    keys = DeviceKeys.new()
+    request, life = certificate_request(keys.first), timedelta(seconds=-60)
+    issued = hub.authority.issue_device(request, "H001", "1", life=life)
     async with hub.database.writing() as connection:
         await devices.add(connection, "H001", "1", issued.certificate, CLOCK.now())
-    durable.replace(identity.device_file, device_pem(key, issued.chain))
+    durable.replace(identity.device_file, device_pem(keys, issued.chain))
     late = EdgeIdentity.load(identity.folder)
     async with HubClient(late, CLOCK) as client:
         with pytest.raises(
@@ -294,7 +296,7 @@ async def test_new_keys_are_taken_and_old_ones_are_not(hub: SmallHub, client: Hu
     old_statement = hub.keys.signed_key_set()
     (old,) = identity.recipients
     assert not identity.replace_keys(old_statement, CLOCK)
-    hub.keys.kem_keys = hub.keys.kem_keys.joined(KemKeys.generate("29991231T000000Z"))
+    hub.keys.kem_keys.add(KemKeys.generate("29991231T000000Z"))
     await renewal.refresh_keys()
     assert [key.kid for key in identity.recipients] == ["29991231T000000Z"]
     assert EdgeIdentity.load(identity.folder).recipients == identity.recipients
@@ -304,13 +306,13 @@ async def test_new_keys_are_taken_and_old_ones_are_not(hub: SmallHub, client: Hu
 
 
 async def test_a_certificate_for_another_edge_is_not_taken(hub: SmallHub, identity: EdgeIdentity) -> None:
-    key = keyfile.new()
-    chain = hub.authority.issue_device(certificate_request(key), "H002", "1").chain
+    keys = DeviceKeys.new()
+    chain = hub.authority.issue_device(certificate_request(keys.first), "H002", "1").chain
     with pytest.raises(Unverified, match="not for H001/1"):
-        identity.replace_device(key, chain)
+        identity.replace_device(keys, chain)
     with pytest.raises(Malformed, match="does not belong"):
         identity.replace_device(
-            key, hub.authority.issue_device(certificate_request(keyfile.new()), "H001", "1").chain
+            keys, hub.authority.issue_device(certificate_request(keyfile.new()), "H001", "1").chain
         )
 
 

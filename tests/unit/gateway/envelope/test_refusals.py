@@ -33,9 +33,11 @@ def test_unknown_suites_and_no_recipients():
         sealer(suite="X")
     with pytest.raises(Malformed, match="at least one recipient"):
         sealer(recipients=())
-    with pytest.raises(Malformed, match="each of the suite"):
+    with pytest.raises(Unverified, match="suite 'X' is not known"):
         sealer(recipients=(KemPublic("k", "X", b""),))
-    with pytest.raises(Malformed, match="not a point of P-256"):
+    with pytest.raises(Malformed, match="of its suite"):
+        sealer(recipients=(KemPublic("k", "X", b""),), suite="P256")
+    with pytest.raises(Malformed, match="not one of the suite P256"):
         sealer(recipients=(KemPublic("k", "P256", bytes(65)),))
 
 

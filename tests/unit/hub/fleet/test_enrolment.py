@@ -22,6 +22,7 @@ from gateway import keyfile, tls
 from gateway.clock import SystemClock, rfc3339
 from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverified, UsageError
 from gateway.keyset import read_key_set
+from gateway.request import DeviceKeys
 from gateway.trust import Purpose, fingerprint, pem
 from hub.fleet import devices, tokens
 from hub.tables import fleet
@@ -260,9 +261,18 @@ def test_other_answers_are_told_apart(status: int, data: bytes, kind: type[Excep
 
 async def test_a_certificate_for_another_key_is_not_kept(hub: SmallHub, tmp_path: Path) -> None:
     enrolled = await hub.enrolment.enrol(await hub.token(), csr())
-    answer = {"chain": pem(enrolled.issued.chain).decode(), "key_set": hub.keys.signed_key_set().decode()}
+    root = pem(hub.authority.roots).decode()
+    answer = {
+        "root": root,
+        "chain": pem(enrolled.issued.chain).decode(),
+        "key_set": hub.keys.signed_key_set().decode(),
+    }
     with pytest.raises(Unverified, match="for another key"):
-        enrolling._keep(tmp_path / "identity", keyfile.new(), hub.authority.root, "https://h", answer, CLOCK)
+        enrolling._keep(
+            tmp_path / "identity", DeviceKeys.new(), hub.authority.root, "https://h", answer, CLOCK
+        )
     with pytest.raises(Malformed, match="'chain' in the hub's answer holds no readable certificate"):
-        enrolling._keep(tmp_path / "identity", keyfile.new(), hub.authority.root, "https://h", {}, CLOCK)
+        enrolling._keep(
+            tmp_path / "identity", DeviceKeys.new(), hub.authority.root, "https://h", {"root": root}, CLOCK
+        )
     assert not (tmp_path / "identity").exists()
