@@ -68,6 +68,7 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
         recipients=lambda: identity.recipients,
         reserve=settings.spool.reserve,
         clock=clock,
+        keep_confirmed=settings.spool.keep_confirmed,
     )
     proxy = Proxy.configured(settings.uplink)
     bbr = settings.uplink.congestion is Congestion.BBR
@@ -125,7 +126,7 @@ async def _run(
                     "pack": packer.run,
                     "uplink": uplink.run,
                     "reload": reload.run,
-                    "handed": HandedIn(settings.data, uplink.handed).run,
+                    "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
                     "renewal": Renewal(client, clock).run,
                     "witness": Witness(settings.data, identity, client, clock).run,
