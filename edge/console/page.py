@@ -84,7 +84,7 @@ def _hub(link: LinkState | None, now: datetime, language: str) -> str:
     if link is None:
         return f"<p>{escape(say(language, 'hub_unknown'))}</p>"
     if link.online and link.stalled_since is not None:
-        stalled = say(language, "stalled", since=_moment(link.stalled_since, now))
+        stalled = say(language, "stalled", since=moment(link.stalled_since, now))
         return f'<p class="bad">{escape(stalled)}</p>'
     if link.online:
         return f"<p>{escape(say(language, 'hub_online'))}</p>"
