@@ -31,7 +31,7 @@ class State(Enum):
     CONFIRMED = "confirmed"  # the hub's receipt is verified and kept, the body too for a while
     PURGED = "purged"  # the body is removed here
     HELD = "held"  # needs a person; `reason` says why
-    GIVEN_UP = "given-up"  # a person has said, by name, that it need not arrive; the body stays here
+    GIVEN_UP = "given_up"  # a person has said, by name, that it need not arrive; the body stays here
 
 
 class Event(Enum):
