@@ -70,6 +70,7 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
         recipients=lambda: identity.recipients,
         reserve=settings.spool.reserve,
         clock=clock,
+        keep_confirmed=settings.spool.keep_confirmed,
     )
     proxy = Proxy.configured(settings.uplink)
     bbr = settings.uplink.congestion is Congestion.BBR
@@ -128,7 +129,7 @@ async def _run(
                     "pack": packer.run,
                     "uplink": uplink.run,
                     "reload": reload.run,
-                    "handed": HandedIn(settings.data, uplink.handed).run,
+                    "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
                     "renewal": Renewal(client, clock, come_back=come_back).run,
                     "witness": Witness(settings.data, identity, client, clock).run,

@@ -18,7 +18,7 @@ from gateway.clock import SystemClock, rfc3339
 from gateway.errors import UsageError
 from gateway.invitation import Invitation
 
-STATIONS = ("edge.disk_commands", "edge.import_commands")
+STATIONS = ("edge.disk_commands", "edge.import_commands", "edge.give_up_command")
 """Modules with ``fill(actions)``, which adds their sub-commands."""
 
 EXAMPLES = """examples:

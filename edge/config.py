@@ -133,6 +133,7 @@ class Spool:
     """Where instances wait, encrypted to the hub."""
 
     reserve: Bytes = Bytes(2_000_000_000)  # free disk kept for receipts, logs and the hospital
+    keep_confirmed: Seconds = Seconds(48 * 3600)  # sealed bodies the hub has signed for; 0s: none is kept
 
 
 class Day(Enum):
@@ -174,7 +175,7 @@ class Congestion(Enum):
 class Uplink:
     """The line to the hub."""
 
-    streams: int = 4
+    streams: int = 16  # at most; as many are used as fill the line
     chunk: Bytes = Bytes(1 << 20)
     idle_timeout: Seconds = Seconds(60)
     retry_first: Seconds = Seconds(1)

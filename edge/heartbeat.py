@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -11,10 +11,18 @@ from edge.hub_client import HubClient
 from edge.spool.item import LinkState
 from edge.spool.spool import Spool
 from edge.spool.states import WAITING
+from edge.spool.view import StudyProgress
+from gateway.clock import rfc3339
 from gateway.errors import DataError, PeerError
 from gateway.log import logger
 
 SECONDS = 30.0
+BUSY_SECONDS = 5.0
+"""While something waits, so that a reader sees a study grow."""
+THIN = 100_000
+"""Bytes per second; on a thinner line the images come first."""
+STUDIES = 50
+"""Told of at once."""
 log = logger("edge.heartbeat")
 
 
@@ -33,11 +41,13 @@ class Heartbeat:
     async def run(self) -> None:
         """Tell for ever; a hub that is away is no matter here, the uplink speaks of it."""
         while True:
+            status = await self.status()
             try:
-                await self._client.json("POST", "/v1/status", json_body=await self.status())
+                await self._client.json("POST", "/v1/status", json_body=status)
             except (PeerError, DataError) as error:
                 log.debug("status not told", reason=str(error))
-            await asyncio.sleep(SECONDS)
+            thin = status["rate"] < THIN
+            await asyncio.sleep(BUSY_SECONDS if status["waiting"] and not thin else SECONDS)
 
     async def status(self) -> dict[str, Any]:
         """What is told."""
@@ -54,4 +64,37 @@ class Heartbeat:
             "disk_days_left": spool.days_left,
             "accepting": spool.accepting,
             "rate": link.rate,
+            "round_trip": link.round_trip,
+            "congestion": link.congestion,
+            "streams": link.streams,
+            "stalled_since": None if link.stalled_since is None else rfc3339(link.stalled_since),
+            "studies": studies(spool.studies, link),
         }
+
+
+def studies(progress: Sequence[StudyProgress], link: LinkState) -> list[dict[str, Any]]:
+    """What is told of each study, unfinished ones first: how much is here, at the hub, and still to go.
+
+    A study is at the hub when what goes before it is there too, at the rate of late; so ``eta_seconds``
+    is null while the line is down or its rate is not known.
+
+    Args:
+        progress: the studies, in the order in which they travel.
+        link: how the line is.
+    """
+    known = link.online and link.rate > 0
+    told, ahead = [], 0
+    for one in progress[:STUDIES]:
+        ahead += one.waiting_bytes
+        unfinished = one.sent < one.received
+        told.append(
+            {
+                "study_uid": one.facts.study_uid,
+                "received": one.received,
+                "confirmed": one.sent,
+                "waiting_bytes": one.waiting_bytes,
+                "eta_seconds": round(ahead / link.rate) if known and unfinished else None,
+                "priority": one.priority.word,
+            }
+        )
+    return told

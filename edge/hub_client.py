@@ -7,15 +7,18 @@ is all TLS 1.3 shows a client whose certificate is refused, the client asks the 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import aiohttp
+from aiohttp.connector import Connection
 
 from edge.identity import EdgeIdentity
 from edge.proxy import Proxy
@@ -30,9 +33,29 @@ DIAGNOSIS_SECONDS = 5.0
 DIAGNOSIS_PAUSE = 30.0
 """Asked at most this often, so a flapping line does not double its own traffic."""
 
+WARM_SECONDS = 50.0
+"""How long an idle connection is kept; proxies and servers often close theirs after 60 or 75 seconds."""
+BUFFERED = 64 << 10
+"""Bytes of a request that may wait here for the kernel to take them; what waits here cannot be overtaken."""
+
 MAX_JSON = 8 << 20
 
+Connected: TypeAlias = Callable[[asyncio.Transport], None]
+_connected: ContextVar[Connected | None] = ContextVar("connected", default=None)
+
 log = logger("edge.hub")
+
+
+class _Request(aiohttp.ClientRequest):
+    """Tells whoever asks for it which connection a request goes on."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        told, transport = _connected.get(), conn.transport
+        if isinstance(transport, asyncio.Transport):
+            transport.set_write_buffer_limits(high=BUFFERED)
+            if told is not None:
+                told(transport)
+        return await super().send(conn)
 
 
 class HubClient:
@@ -68,6 +91,11 @@ class HubClient:
         self._context_of: tuple[object, ...] = ()
         self._diagnosed: tuple[float, str] | None = None
 
+    @property
+    def direct(self) -> bool:
+        """Whether TCP leads to the hub itself, as far as is known here."""
+        return self._proxy is None
+
     @asynccontextmanager
     async def request(
         self,
@@ -80,6 +108,7 @@ class HubClient:
         headers: Mapping[str, str] | None = None,
         idle_timeout: float | None = None,
         accept: Collection[int] = (),
+        connected: Connected | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; the block reads the answer, as a whole or as a stream.
 
@@ -90,10 +119,10 @@ class HubClient:
             json_body: the body as JSON, instead of `data`.
             params: the query.
             headers: more headers.
-            idle_timeout: seconds to wait for bytes of the answer; None: as the client's. Use a long one
-                where the hub may rightly be silent (long polls, answers to a long upload); a dead
-                line is found by TCP all the same.
+            idle_timeout: seconds to wait for bytes of the answer; None: as the client's. Use a long one where
+                the hub may rightly be silent (long polls); a dead line is found by TCP all the same.
             accept: statuses other than 2xx that the block itself deals with.
+            connected: called with the connection before the first byte of the request is sent on it.
 
         Raises:
             Unavailable: the hub is away, busy or unreachable, before or during the answer.
@@ -102,8 +131,10 @@ class HubClient:
             Unverified: whoever answers does not prove to be the hub.
         """
         session = await self._open()
-        quiet = self._idle if idle_timeout is None else idle_timeout
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=quiet)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout or self._idle
+        )
+        _connected.set(connected)
         try:
             async with session.request(
                 method,
@@ -120,15 +151,8 @@ class HubClient:
                 if response.status not in accept and not 200 <= response.status < 300:
                     raise await _refusal(response)
                 yield response
-        except aiohttp.ClientConnectorCertificateError as error:
-            words = why_not_trusted(error, self._clock.now())
-            raise Unverified(f"{self.identity.line_url} does not prove to be the hub: {words}") from error
-        except aiohttp.ClientConnectorError as error:
-            raise Unavailable(f"{self._first_step(error)} cannot be reached: {why(error)}") from error
-        except aiohttp.ClientHttpProxyError as error:
-            raise Unavailable(self._proxy_refused(error)) from error
         except aiohttp.ClientError as error:
-            raise await self._closed(error) from error
+            raise await self._what(error) from error
 
     async def json(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and read its answer as JSON (None if it is empty). Options as for `request`.
@@ -206,13 +230,17 @@ class HubClient:
             self._retired = [self._session] if self._session is not None else []
             device = self.identity.device_file
             context = tls.line_client_context(device, device, self.identity.roots)
-            connector = aiohttp.TCPConnector(ssl=context, socket_factory=self._socket, limit=0)
+            connector = aiohttp.TCPConnector(
+                ssl=context, socket_factory=self._socket, limit=0, keepalive_timeout=WARM_SECONDS
+            )
             self._session, self._context_of = self._made(connector), mark
         return self._session
 
     def _made(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         """A session whose requests name this run, so that the hub notices a copied key."""
-        return aiohttp.ClientSession(connector=connector, headers={"Telerad-Run": self.identity.run})
+        return aiohttp.ClientSession(
+            connector=connector, request_class=_Request, headers={"Telerad-Run": self.identity.run}
+        )
 
     def _socket(self, info: Any) -> socket.socket:
         """A socket on which a dead line is found while sending, too, where HTTP has no timeout."""
@@ -245,6 +273,19 @@ class HubClient:
             self.clock_offset = told - self._clock.now()
         except (KeyError, ValueError, TypeError):
             return
+
+    async def _what(self, error: aiohttp.ClientError) -> Exception:
+        """An error of the library as one of ours, in plain words."""
+        match error:
+            case aiohttp.ClientConnectorCertificateError():
+                words = why_not_trusted(error, self._clock.now())
+                return Unverified(f"{self.identity.line_url} does not prove to be the hub: {words}")
+            case aiohttp.ClientConnectorError():
+                return Unavailable(f"{self._first_step(error)} cannot be reached: {why(error)}")
+            case aiohttp.ClientHttpProxyError():
+                return Unavailable(self._proxy_refused(error))
+            case _:
+                return await self._closed(error)
 
     async def _closed(self, error: aiohttp.ClientError) -> Exception:
         """What a broken request means; a fault of whoever feeds the body comes back as itself."""

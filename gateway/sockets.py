@@ -3,26 +3,57 @@
 from __future__ import annotations
 
 import socket
+import struct
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 UNSENT_LOW = 128 << 10
 """Bytes the kernel may hold that it has not sent yet. What it holds can no longer be overtaken."""
-SEND_BUFFER = 16 << 20
-"""Bytes that may be on their way unacknowledged: 1 Gbit/s × 130 ms."""
+BUFFER = 32 << 20
+"""Bytes that may be on their way unacknowledged: 1 Gbit/s × 260 ms."""
 CONGESTION = b"bbr"
 """With 1 % loss CUBIC falls to a twentieth of a line that BBR fills; the sender alone decides."""
 
 _NET = Path("/proc/sys/net")
+_TCP_INFO_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """What the kernel knows of a connection.
+
+    Attributes:
+        round_trip: seconds, smoothed.
+        acknowledged: bytes the other end has acknowledged since the connection was made.
+        unsent: bytes the kernel holds that are not on the line yet.
+        sent: segments with data sent, repeated ones included.
+        repeated: segments sent again.
+        flying: segments sent and not acknowledged.
+    """
+
+    round_trip: float
+    acknowledged: int
+    unsent: int
+    sent: int
+    repeated: int
+    flying: int
+
+
+class HasOptions(Protocol):
+    """A socket, or what asyncio shows of one."""
+
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
 
 
 def for_long_lines(made: socket.socket, *, bbr: bool = True) -> None:
     """Set up a TCP socket, connected or listening (what it accepts inherits this).
 
-    TCP_NODELAY, BBR where the kernel offers it, a send buffer for bandwidth × delay where the kernel
-    would not grow it so far by itself, and little of it for bytes that are not on the line yet. What
-    this kernel does not know or allow is left as it was.
+    TCP_NODELAY, BBR where the kernel offers it, buffers for bandwidth × delay where the kernel would
+    not grow them so far by itself, and little of it for bytes that are not on the line yet. What this
+    kernel does not know or allow is left as it was.
 
     Args:
         made: the socket.
@@ -35,23 +66,49 @@ def for_long_lines(made: socket.socket, *, bbr: bool = True) -> None:
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LOW)
-    if _fixed_beats_growing():
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    for option, most, grown in (
+        (socket.SO_SNDBUF, "core/wmem_max", "ipv4/tcp_wmem"),
+        (socket.SO_RCVBUF, "core/rmem_max", "ipv4/tcp_rmem"),
+    ):
+        if _fixed_beats_growing(most, grown):
+            made.setsockopt(socket.SOL_SOCKET, option, BUFFER)
 
 
-def congestion_of(made: socket.socket) -> str:
+def congestion_of(made: HasOptions) -> str:
     """The congestion control a socket uses, such as ``bbr``; empty where the kernel does not tell."""
     if not hasattr(socket, "TCP_CONGESTION"):
         return ""
-    return made.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+    try:
+        return made.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+    except OSError:  # closed meanwhile
+        return ""
+
+
+def info_of(made: HasOptions) -> TcpInfo | None:
+    """What the kernel knows of a connection; None where it does not tell, or when it is closed."""
+    if not hasattr(socket, "TCP_INFO"):
+        return None
+    try:
+        data = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    except OSError:
+        return None
+    if len(data) < 160:
+        return None  # an old kernel
+    (flying,) = struct.unpack_from("=I", data, 24)
+    (round_trip,) = struct.unpack_from("=I", data, 68)
+    (repeated,) = struct.unpack_from("=I", data, 100)
+    (acknowledged,) = struct.unpack_from("=Q", data, 120)
+    (unsent,) = struct.unpack_from("=I", data, 144)
+    (sent,) = struct.unpack_from("=I", data, 156)
+    return TcpInfo(round_trip / 1e6, acknowledged, unsent, sent, repeated, flying)
 
 
 @cache
-def _fixed_beats_growing() -> bool:
-    """Whether SO_SNDBUF may be larger than what Linux grows to by itself; setting it stops the growing."""
+def _fixed_beats_growing(most: str, grown: str) -> bool:
+    """Whether a fixed buffer may exceed what Linux grows to by itself; fixing it stops the growing."""
     try:
-        most = int((_NET / "core/wmem_max").read_text())
-        grown = int((_NET / "ipv4/tcp_wmem").read_text().split()[2])
+        largest = int((_NET / most).read_text())
+        by_itself = int((_NET / grown).read_text().split()[2])
     except (OSError, ValueError, IndexError):
         return False
-    return 2 * min(most, SEND_BUFFER) > grown  # the kernel doubles what it is asked for, socket(7)
+    return 2 * min(largest, BUFFER) > by_itself  # the kernel doubles what it is asked for, socket(7)

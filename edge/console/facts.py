@@ -106,6 +106,10 @@ def _link(link: LinkState) -> dict[str, Any]:
         "reason": link.reason,
         "next_try": None if link.next_try is None else rfc3339(link.next_try),
         "rate": int(link.rate),
+        "round_trip": link.round_trip,
+        "congestion": link.congestion,
+        "streams": link.streams,
+        "stalled_since": None if link.stalled_since is None else rfc3339(link.stalled_since),
     }
 
 
@@ -147,6 +151,8 @@ def metrics(status: SpoolStatus, link: LinkState | None) -> str:
     if link is not None:
         text = "1 if the hub was reached at the last try."
         lines += _gauge("telerad_hub_online", text, {"": int(link.online)})
+        text = "1 if nothing moves though the hub is there and something waits."
+        lines += _gauge("telerad_uplink_stalled", text, {"": int(link.stalled_since is not None)})
         lines += _gauge("telerad_uplink_bytes_per_second", "Payload rate of late.", {"": link.rate})
     return "\n".join(lines) + "\n"
 

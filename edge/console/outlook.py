@@ -45,17 +45,15 @@ def outlook(
 ) -> Outlook:
     """Look ahead.
 
-    A study is done when all that goes before it is done too; its size is guessed from the mean of
-    what waits, since the spool does not know which parcel is of which study.
+    A study is done when all that goes before it is done too.
     """
     held = {priority: found for priority in Priority if (found := blocked(priority)) is not None}
     waiting = status.load(*WAITING)
     if link is None or not link.online or link.rate <= 0:
         return Outlook(blocked=held, fault=fault)
-    mean = waiting.size / max(1, waiting.instances)
     ahead, studies = 0.0, {}
     for one in sorted(status.studies, key=lambda one: (one.priority, one.first_at)):
         if one.sent < one.received and one.priority not in held:
-            ahead += (one.received - one.sent) * mean
+            ahead += one.waiting_bytes
             studies[one.facts.study_uid] = ahead / link.rate
     return Outlook(None if held else waiting.size / link.rate, studies, held, fault)

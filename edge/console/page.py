@@ -83,6 +83,9 @@ def _rate(link: LinkState | None, ahead: Outlook, language: str) -> str:
 def _hub(link: LinkState | None, now: datetime, language: str) -> str:
     if link is None:
         return f"<p>{escape(say(language, 'hub_unknown'))}</p>"
+    if link.online and link.stalled_since is not None:
+        stalled = say(language, "stalled", since=moment(link.stalled_since, now))
+        return f'<p class="bad">{escape(stalled)}</p>'
     if link.online:
         return f"<p>{escape(say(language, 'hub_online'))}</p>"
     seconds = 0 if link.next_try is None else round((link.next_try - now).total_seconds())

@@ -10,6 +10,7 @@ LANGUAGES = ("en", "zh")
 _TABLE = """
 title | Edge: what waits | 边缘网关：待传状态
 hub_online | The hub is reachable. | 中心可达。
+stalled | The hub is there, but nothing has moved since {since}. | 中心在线，但自 {since} 起没有数据传输。
 hub_away | The hub has been away since {since}. | 自 {since} 起无法连接中心。
 hub_unknown | Nothing has been sent yet. | 尚未发送任何数据。
 next_try | Next try in {seconds} s. | {seconds} 秒后重试。

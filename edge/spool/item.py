@@ -58,7 +58,11 @@ class LinkState:
         since: since when it is so.
         reason: what went wrong, in plain words; empty when online.
         next_try: when the next try is due; None when online or at once.
-        rate: payload bytes per second of late.
+        rate: bytes per second that arrived of late.
+        round_trip: seconds; None before the first answer.
+        congestion: TCP's congestion control in force, such as ``bbr``; empty if it is not known.
+        streams: connections that carry parcels now.
+        stalled_since: since when nothing moves though the hub is there; None: all is well.
     """
 
     online: bool
@@ -66,3 +70,7 @@ class LinkState:
     reason: str = ""
     next_try: datetime | None = None
     rate: float = 0.0
+    round_trip: float | None = None
+    congestion: str = ""
+    streams: int = 0
+    stalled_since: datetime | None = None

@@ -64,7 +64,8 @@ def recover(files: SpoolFiles, journal: Journal) -> Recovered:
         found = _judge(files, parcel, told, bodies.get(parcel), head=parcel in heads)
         if found is not None and parcel in held and found.state in (State.RECEIVED, State.SEALED):
             reason = files.held(parcel).read_text(errors="replace")
-            found = replace(found, state=State.HELD, reason=reason)
+            state = State.GIVEN_UP if row is not None and row.state is State.GIVEN_UP else State.HELD
+            found = replace(found, state=state, reason=reason)
         if found is not None and found != row:
             changed.append(found)
     journal.put_all(sorted(changed, key=lambda item: item.received_at))

@@ -13,6 +13,7 @@ from typing import Self
 
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
+from edge.spool.confirmed import Confirmed
 from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.item import ChainTip, LinkState, SpoolItem
 from edge.spool.journal import Journal
@@ -46,6 +47,7 @@ class Spool:
         sealed: rings when something is there to send.
         view: studies in memory, for the console.
         merger: makes one parcel of several.
+        confirmed: what the hub has signed for.
         tip: the newest signed header.
     """
 
@@ -60,6 +62,7 @@ class Spool:
         recipients: Callable[[], Sequence[KemPublic]],
         reserve: int,
         clock: Clock,
+        keep_confirmed: float = 0.0,
     ) -> None:
         self.received, self.sealed = Bell(), Bell()
         self.view = StudyView()
@@ -68,7 +71,16 @@ class Spool:
         self._journal, self._site, self._recipients = journal, site, recipients
         self._budget, self._clock = Budget(reserve), clock
         self._lock = threading.Lock()
-        self._newest_purged: SpoolItem | None = None
+        self.confirmed = Confirmed(
+            files,
+            journal,
+            self.view,
+            lambda parcel, event, words: self._change(parcel, event, reason=words),
+            lambda: self.tip.sequence,
+            keep_confirmed,
+            reserve,
+            clock,
+        )
         self.merger = Merger(files, journal, self.view, site, recipients, merged or {})
 
     @classmethod
@@ -80,6 +92,7 @@ class Spool:
         recipients: Callable[[], Sequence[KemPublic]],
         reserve: int,
         clock: Clock,
+        keep_confirmed: float = 0.0,
     ) -> Self:
         """Open the spool below `data`, recovering from whatever happened before.
 
@@ -89,6 +102,7 @@ class Spool:
             recipients: the hub's current keys; asked for every parcel.
             reserve: bytes of the disk that are not for images.
             clock: the time.
+            keep_confirmed: seconds that bodies stay which the hub has signed for.
 
         Raises:
             Broken: the index is of another version.
@@ -106,13 +120,13 @@ class Spool:
             recipients=recipients,
             reserve=reserve,
             clock=clock,
+            keep_confirmed=keep_confirmed,
         )
-        for item in journal.in_states((State.CONFIRMED,), -1):
-            spool._purge(item)
+        spool.confirmed.let_go()
         for parcel, _ in files.parcels(".head"):
             kept = journal.get(parcel)
             if kept is not None and kept.state is State.PURGED:
-                spool._drop_header(kept)
+                spool.confirmed.drop_header(kept)
         old = journal.purged_before(rfc3339(clock.now() - KEEP_PURGED), -1)
         journal.forget(parcel for parcel in old if not files.head(parcel).exists())
         log.info("spool open", sequence=found.tip.sequence, swept=found.swept, rebuilt=found.rebuilt)
@@ -168,7 +182,7 @@ class Spool:
             ),
         )
         if study is not None:
-            self.view.received(item.parcel_id, study, priority, item.received_at)
+            self.view.received(item.parcel_id, study, priority, item.received_at, item.sealed_size)
         return item
 
     def notify(self, notice: Notice, *, priority: Priority = Priority.ROUTINE) -> SpoolItem:
@@ -183,6 +197,7 @@ class Spool:
 
     def check_room(self, incoming: int) -> None:
         """Raises StorageFull if `incoming` bytes may not be taken now."""
+        self.confirmed.make_room(incoming)
         self._budget.check(durable.free_bytes(self.files.spool), incoming)
 
     def _write(
@@ -298,19 +313,30 @@ class Spool:
         Raises:
             Broken: that cannot happen to it now.
         """
-        if event in (Event.SIGN, Event.CONFIRM, Event.PURGE):
+        if event in (Event.SIGN, Event.CONFIRM, Event.PURGE, Event.LOSE, Event.GIVE_UP):
             raise Broken(f"{event.value} has its own method")
         if event is Event.HOLD:
             return await asyncio.to_thread(self._hold, parcel, reason)
         return await asyncio.to_thread(self._change, parcel, event, reason=reason, next_try=next_try)
 
     async def confirm(self, parcel: ParcelId, receipt: bytes) -> SpoolItem:
-        """Keep the hub's receipt durably, then let the body go. The caller has verified it.
+        """Keep the hub's receipt durably; then the body may go. The caller has verified it.
 
         Returns:
-            The item, PURGED.
+            The item: PURGED, or CONFIRMED while its body is kept.
         """
-        return await asyncio.to_thread(self._confirm, parcel, receipt)
+        return await asyncio.to_thread(self.confirmed.confirm, parcel, receipt)
+
+    async def lost(self, parcel: ParcelId) -> SpoolItem | None:
+        """The hub no longer knows what it had signed for: send it again. None: it is no longer here."""
+        item = await asyncio.to_thread(self.confirmed.lost, parcel)
+        if item is not None:
+            self.sealed.ring()
+        return item
+
+    async def give_up(self, parcel: ParcelId, words: str) -> SpoolItem:
+        """A person says that a held item need not arrive: `words` say who, and why. Its body stays here."""
+        return await asyncio.to_thread(self._give_up, parcel, words)
 
     async def release(self, parcel: ParcelId) -> SpoolItem:
         """A person says: try a held item again."""
@@ -320,39 +346,15 @@ class Spool:
         """What is here, and why it waits."""
         return await asyncio.to_thread(self._status, link)
 
-    def _confirm(self, parcel: ParcelId, receipt: bytes) -> SpoolItem:
-        target = self.files.receipt(parcel)
-        durable.make_folder(target.parent)
-        if not target.exists():
-            durable.create(target, receipt)
-        item = self._change(parcel, Event.CONFIRM)
-        self.view.confirmed(parcel)
-        return self._purge(item) if item.state is State.CONFIRMED else item
-
-    def _purge(self, item: SpoolItem) -> SpoolItem:
-        """Remove the body, and the header unless it is the newest; the receipt is durable already."""
-        if not self.files.receipt(item.parcel_id).exists():
-            raise Broken(f"parcel {item.parcel_id} has no receipt and must not be purged")
-        self.files.body(item.parcel_id).unlink(missing_ok=True)
-        self.files.held(item.parcel_id).unlink(missing_ok=True)
-        self._drop_header(item)
-        return self._change(item.parcel_id, Event.PURGE)
-
-    def _drop_header(self, item: SpoolItem) -> None:
-        """Remove a confirmed item's header; the newest one of all stays until there is a newer one."""
-        with self._lock:
-            going = [one for one in (self._newest_purged, item) if one is not None]
-            self._newest_purged = None
-            for one in going:
-                if one.sequence is None or one.sequence < self.tip.sequence:
-                    self.files.head(one.parcel_id).unlink(missing_ok=True)
-                else:
-                    self._newest_purged = one
-
     def _hold(self, parcel: ParcelId, reason: str) -> SpoolItem:
         durable.replace(self.files.held(parcel), reason.encode())
         log.warning("held", parcel=parcel, reason=reason)
         return self._change(parcel, Event.HOLD, reason=reason)
+
+    def _give_up(self, parcel: ParcelId, words: str) -> SpoolItem:
+        durable.replace(self.files.held(parcel), words.encode())
+        log.warning("given up", parcel=parcel, words=words)
+        return self._change(parcel, Event.GIVE_UP, reason=words)
 
     def _release(self, parcel: ParcelId) -> SpoolItem:
         event = Event.RELEASE if self.files.head(parcel).exists() else Event.REOPEN

@@ -83,8 +83,8 @@ def reason(item: SpoolItem, link: LinkState | None) -> Reason:
     """Why `item` waits, by its state and the line's."""
     if item.state is State.HELD:
         return Reason(Why.PERSON, item.reason)
-    if item.state in (State.CONFIRMED, State.PURGED):
-        return Reason(Why.DONE)
+    if item.state in (State.CONFIRMED, State.PURGED, State.GIVEN_UP):
+        return Reason(Why.DONE, item.reason)
     if item.state is State.RECEIVED:
         return Reason(Why.TO_SIGN, item.reason)
     if link is not None and not link.online:

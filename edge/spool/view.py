@@ -35,12 +35,12 @@ class _Study:
     first_at: str
     last_at: str
     received: int = 0
-    waiting: set[ParcelId] = field(default_factory=set)
+    waiting: dict[ParcelId, int] = field(default_factory=dict)  # sealed bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StudyProgress:
-    """One study as the page shows it."""
+    """One study as the page shows it; `waiting_bytes` are sealed bytes without receipt."""
 
     facts: StudyFacts
     priority: Priority
@@ -48,6 +48,7 @@ class StudyProgress:
     last_at: str
     received: int
     sent: int
+    waiting_bytes: int = 0
 
 
 class StudyView:
@@ -60,15 +61,17 @@ class StudyView:
         self._of: dict[ParcelId, str] = {}
         self._merged: dict[ParcelId, tuple[ParcelId, ...]] = {}
 
-    def received(self, parcel: ParcelId, facts: StudyFacts, priority: Priority, at: str) -> None:
-        """An instance of the study is durable here."""
+    def received(
+        self, parcel: ParcelId, facts: StudyFacts, priority: Priority, at: str, size: int = 0
+    ) -> None:
+        """An instance of the study is durable here, in `size` sealed bytes."""
         with self._lock:
             study = self._studies.get(facts.study_uid)
             if study is None:
                 study = self._studies[facts.study_uid] = _Study(facts, priority, at, at)
             study.received += 1
             study.last_at = at
-            study.waiting.add(parcel)
+            study.waiting[parcel] = size
             self._of[parcel] = facts.study_uid
             self._prune()
 
@@ -78,7 +81,7 @@ class StudyView:
             for one in self._merged.pop(parcel, (parcel,)):
                 study = self._studies.get(self._of.pop(one, ""))
                 if study is not None:
-                    study.waiting.discard(one)
+                    study.waiting.pop(one, None)
 
     def merged(self, parcel: ParcelId, originals: tuple[ParcelId, ...]) -> None:
         """What is said of `parcel` from now on is said of all of these."""
@@ -96,6 +99,7 @@ class StudyView:
                     one.last_at,
                     one.received,
                     one.received - len(one.waiting),
+                    sum(one.waiting.values()),
                 )
                 for one in self._studies.values()
             ]

@@ -1,7 +1,8 @@
-"""Receipts that came on a disk instead of over the line: handed in through a folder, judged the same way.
+"""Receipts that came on a disk, and a person's word: handed in through a folder.
 
-``data/handed/<parcel_id>.receipt`` is written by ``telerad edge import-receipts``. What is taken goes
-away; what does not hold stays as ``<parcel_id>.refused`` with the reason in ``<parcel_id>.why``.
+``data/handed/<parcel_id>.receipt`` is written by ``telerad edge import-receipts`` and judged as if it had
+come over the line; ``<parcel_id>.give-up``, with who and why, by ``telerad edge give-up``. What is taken
+goes away; what does not hold stays as ``<parcel_id>.refused`` with the reason in ``<parcel_id>.why``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ FOLDER = "handed"
 LOOK_SECONDS = 1.0
 
 Accept = Callable[[ParcelId, bytes], Awaitable[None]]
+GiveUp = Callable[[ParcelId, str], Awaitable[None]]
 log = logger("edge.uplink")
 
 
@@ -53,11 +55,12 @@ class HandedIn:
     Args:
         data: the edge's data folder.
         accept: judges one and lets its parcel go; raises DataError.
+        give_up: a person gives up on a parcel; raises DataError.
     """
 
-    def __init__(self, data: Path, accept: Accept) -> None:
+    def __init__(self, data: Path, accept: Accept, give_up: GiveUp | None = None) -> None:
         self.folder = data / FOLDER
-        self._accept = accept
+        self._accept, self._give_up = accept, give_up
         durable.make_folder(self.folder)
 
     async def run(self) -> None:
@@ -71,13 +74,18 @@ class HandedIn:
         good = 0
         for file in sorted(self.folder.glob("*.receipt")):
             good += await self._one(file)
+        for file in sorted(self.folder.glob("*.give-up")) if self._give_up is not None else ():
+            good += await self._one(file)
         return good
 
     async def _one(self, file: Path) -> bool:
         try:
-            await self._accept(parcel_id(file.stem), file.read_bytes())
+            if file.suffix == ".receipt":
+                await self._accept(parcel_id(file.stem), file.read_bytes())
+            elif self._give_up is not None:
+                await self._give_up(parcel_id(file.stem), file.read_text(errors="replace"))
         except (DataError, Broken) as error:
-            log.warning("a receipt that does not hold", parcel=file.stem, why=str(error))
+            log.warning("handed in, and not taken", parcel=file.stem, why=str(error))
             durable.replace(file.with_suffix(".why"), str(error).encode())
             file.replace(file.with_suffix(".refused"))
             return False

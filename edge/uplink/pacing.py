@@ -1,4 +1,4 @@
-"""How much goes into one exchange, how fast the line is, when to try again. Pure: time is handed in."""
+"""How much goes where on the line, how fast it is, when to try again. Pure: time is handed in."""
 
 from __future__ import annotations
 
@@ -7,12 +7,32 @@ from dataclasses import dataclass, field
 
 from gateway.backoff import Backoff
 
-EXCHANGE_SECONDS = 2.0
-"""What one exchange should carry: long enough to hide the round trip, short enough to stay watchful."""
-MIN_EXCHANGE = 1 << 20
-MAX_EXCHANGE = 64 << 20
+EXCHANGE_SECONDS = 30.0
+"""What one exchange should carry: so long that the next one's beginning does not show."""
+MIN_EXCHANGE = 8 << 20
+MAX_EXCHANGE = 1 << 30
 """Bytes of one exchange."""
 WINDOW_SECONDS = 10.0
+
+UNSENT_SECONDS = 0.25
+"""What may wait unsent in the machine's buffers; what is urgent can no longer overtake it."""
+LEAST_UNSENT, MOST_UNSENT = 8 << 10, 4 << 20
+UNSENT_AT_FIRST = 64 << 10
+"""While the rate is not known."""
+LEAST_PIECE, MOST_PIECE = 4 << 10, 256 << 10
+"""Bytes written at once; between two pieces something urgent may go first."""
+
+WINDOW_BYTES = 2 << 20
+"""What one connection has on its way at most at hosts that nobody has tuned: Linux' `tcp_rmem` of 6 MB."""
+FILLED_BY_BBR = 2
+"""One stream fills the line, the other what it leaves while it probes."""
+FEW, MANY, MOST = 4, 8, 16
+"""Streams that share the line where loss makes each of them shy: without loss, with some, with much."""
+SOME_LOSS, MUCH_LOSS = 0.001, 0.005
+
+HEDGE_SHARE = 0.02
+HEDGE_AT_FIRST = 2 << 20
+"""Bytes that may be sent twice: this share of all, and so much at the start."""
 
 
 def exchange_bytes(rate: float, streams: int) -> int:
@@ -25,31 +45,73 @@ def exchange_bytes(rate: float, streams: int) -> int:
     return max(MIN_EXCHANGE, min(MAX_EXCHANGE, int(rate / max(1, streams) * EXCHANGE_SECONDS)))
 
 
+def unsent_bytes(rate: float, streams: int) -> int:
+    """Bytes of one stream that may wait unsent in the machine's buffers. Arguments as above."""
+    if rate <= 0:
+        return UNSENT_AT_FIRST
+    return max(LEAST_UNSENT, min(MOST_UNSENT, int(rate / max(1, streams) * UNSENT_SECONDS)))
+
+
+def piece_bytes(unsent: int) -> int:
+    """Bytes to write at once, where so many may wait unsent."""
+    return max(LEAST_PIECE, min(MOST_PIECE, unsent // 2))
+
+
+def streams_wanted(congestion: str, loss: float, rate: float, round_trip: float, most: int) -> int:
+    """How many streams fill the line.
+
+    Args:
+        congestion: the kernel's congestion control, such as ``bbr``.
+        loss: share of the segments that had to be sent again.
+        rate: bytes per second; 0 if unknown.
+        round_trip: seconds; 0 if unknown.
+        most: as configured.
+    """
+    if congestion.startswith("bbr"):
+        wanted = FILLED_BY_BBR
+    else:
+        wanted = FEW if loss < SOME_LOSS else MANY if loss < MUCH_LOSS else MOST
+    windows = -(-rate * round_trip // WINDOW_BYTES)
+    return max(1, min(most, max(wanted, int(windows))))
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How much may be sent twice."""
+
+    left: float = HEDGE_AT_FIRST
+
+    def sent(self, size: int) -> None:
+        """`size` bytes were sent for the first time."""
+        self.left = min(self.left + HEDGE_SHARE * size, 16 * HEDGE_AT_FIRST)
+
+    def again(self, size: int) -> None:
+        """`size` bytes were sent again."""
+        self.left -= size
+
+
 @dataclass(slots=True)
 class Meter:
     """Bytes per second over the last `WINDOW_SECONDS` in which there was something to send."""
 
-    _seen: deque[tuple[float, int]] = field(default_factory=deque)
-    _sum: int = 0
-    _last: float = 0.0
+    _seen: deque[tuple[float, int]] = field(default_factory=deque)  # seconds, bytes
+    _seconds: float = 0.0
+    _bytes: int = 0
 
-    def add(self, now: float, size: int) -> None:
-        """`size` bytes were taken by the line at `now` (monotonic seconds)."""
-        self._seen.append((now, size))
-        self._sum += size
-        self._drop(now)
-        span = now - self._seen[0][0]
-        if span >= 0.5:
-            self._last = (self._sum - self._seen[0][1]) / span
+    def add(self, seconds: float, size: int) -> None:
+        """In the last `seconds`, all of them busy, `size` bytes were acknowledged."""
+        self._seen.append((seconds, size))
+        self._seconds += seconds
+        self._bytes += size
+        while self._seconds - self._seen[0][0] > WINDOW_SECONDS:
+            old, gone = self._seen.popleft()
+            self._seconds -= old
+            self._bytes -= gone
 
     @property
     def rate(self) -> float:
-        """Bytes per second, as last measured."""
-        return self._last
-
-    def _drop(self, now: float) -> None:
-        while self._seen and now - self._seen[0][0] > WINDOW_SECONDS:
-            self._sum -= self._seen.popleft()[1]
+        """Bytes per second, as last measured; 0 before."""
+        return self._bytes / self._seconds if self._seconds >= 0.5 else 0.0
 
 
 @dataclass(slots=True)

@@ -106,7 +106,7 @@ def _value(row: dict[str, Any], tag: str) -> str:
 
 
 async def nothing_waits(console: str, site: str) -> Claim:
-    """The edge holds a verified receipt for all it took, and has purged the bodies."""
+    """The edge holds a verified receipt for all it took."""
     async with aiohttp.ClientSession() as session:
 
         async def confirmed() -> dict[str, Any] | None:

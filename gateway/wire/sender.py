@@ -93,6 +93,14 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
+class Hedge:
+    """`exchange` is idle, and what others carry is overdue: up to `limit` of those chunks may go again."""
+
+    exchange: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """The hub said this, in `exchange`."""
 
@@ -179,7 +187,7 @@ class Pause:
     words: str
 
 
-Input: TypeAlias = Take | Heard | Judged | Ended | Rotten | Released
+Input: TypeAlias = Take | Hedge | Heard | Judged | Ended | Rotten | Released
 Action: TypeAlias = SendHeader | SendChunk | SendAsk | Judge | Arrived | Confirm | Hold | Pause
 
 
@@ -207,6 +215,8 @@ class Sender:
         match event:
             case Take(exchange, limit):
                 return self._take(exchange, limit)
+            case Hedge(exchange, limit):
+                return self._hedge(exchange, limit)
             case Heard(_, message):
                 return self._hear(message)
             case Judged(genuine, words):
@@ -259,6 +269,22 @@ class Sender:
         self._carried.setdefault(exchange, set()).update(chosen)
         self._concerned.add(exchange)
         return (*head, *(SendChunk(index) for index in chosen))
+
+    @property
+    def carrying(self) -> frozenset[int]:
+        """Exchanges that carry chunks the hub has not said it has."""
+        return frozenset(exchange for exchange, indexes in self._carried.items() if indexes)
+
+    def _hedge(self, exchange: int, limit: int) -> tuple[Action, ...]:
+        if self.state not in (State.ANNOUNCED, State.SENDING):
+            return ()
+        chosen = sorted(self._in_flight() - self._carried.get(exchange, set()))[:limit]
+        if not chosen:
+            return ()
+        again = self.state is State.ANNOUNCED and exchange != self._announcer
+        self._carried.setdefault(exchange, set()).update(chosen)
+        self._concerned.add(exchange)
+        return (*((SendHeader(),) if again else ()), *(SendChunk(index) for index in chosen))
 
     def _hear(self, message: Receipt | Have | Unknown | Refused | Later) -> tuple[Action, ...]:
         match message:

@@ -29,6 +29,7 @@ class Arrival:
         self.lock = asyncio.Lock()
         self.users = 0
         self.settled = asyncio.Event()
+        self.hearers: set[asyncio.Event] = set()  # set when it comes to its end
         self._note()
 
     def handle(self, event: Input) -> tuple[Action, ...]:
@@ -47,8 +48,11 @@ class Arrival:
         """Only a whole parcel has an end worth waiting for."""
         if self.receiver.state is State.WHOLE:
             self.settled.clear()
-        else:
-            self.settled.set()
+            return
+        self.settled.set()
+        if self.receiver.state in (State.DONE, State.REFUSED):
+            for hearer in self.hearers:
+                hearer.set()
 
 
 class Arrivals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 from aiohttp import StreamReader, web
@@ -37,6 +38,8 @@ BATCH_BYTES = 8 << 20
 """Made durable together at most."""
 AHEAD_BYTES = 8 << 20
 """Read from the line ahead of that at most."""
+
+ENDED = (State.DONE, State.REFUSED)
 
 Said: TypeAlias = Reply | Done | Pulse
 log = logger("hub.intake")
@@ -98,8 +101,9 @@ class Exchange:
         self, desk: Desk, site: str, response: web.StreamResponse, *, only_ask: bool = False
     ) -> None:
         self._desk, self._site, self._response, self._only_ask = desk, site, response, only_ask
-        self._named: dict[ParcelId, Arrival] = {}
-        self._told: set[ParcelId] = set()  # parcels whose end has been told
+        self._named: dict[ParcelId, Arrival] = {}  # of which the end has not been told yet
+        self._news = asyncio.Event()  # one of them may have come to its end
+        self._saying = asyncio.Lock()
 
     async def run(self, body: StreamReader) -> None:
         """Read and answer until END, or until the exchange breaks.
@@ -110,6 +114,7 @@ class Exchange:
         """
         inbox = Inbox()
         reading = asyncio.create_task(_read(body, inbox))
+        telling = asyncio.create_task(self._tell_for_ever())
         try:
             linger = await self._answer(inbox)
             await self._finish(linger)
@@ -119,7 +124,10 @@ class Exchange:
             self._response.force_close()
         finally:
             reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            telling.cancel()
+            await asyncio.gather(reading, telling, return_exceptions=True)
+            for arrival in self._named.values():
+                arrival.hearers.discard(self._news)
 
     async def _answer(self, inbox: Inbox) -> int:
         """Until END; returns its linger, in milliseconds."""
@@ -145,9 +153,11 @@ class Exchange:
                         raise Malformed(f"{type(message).__name__} has no place here")
             if requests:
                 replies, named = await self._desk.take(requests, self._site)
-                self._named |= named
+                for parcel, arrival in named.items():
+                    arrival.hearers.add(self._news)
+                    self._named[parcel] = arrival
                 await self._say(replies)
-            await self._tell_ended()
+                self._news.set()  # one may have ended before anybody listened
             if end is not None:
                 return end.linger
 
@@ -156,45 +166,46 @@ class Exchange:
             raise Malformed("only questions are taken here")
         return message
 
+    async def _tell_for_ever(self) -> None:
+        """Receipts (and refusals) as they come, while the edge goes on sending."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                await self._tell_ended()
+            except OSError:
+                return  # the edge is gone; whoever reads from it finds out
+
     async def _tell_ended(self) -> None:
-        """Receipts (and refusals) of parcels that have come to their end meanwhile."""
-        for parcel, arrival in self._named.items():
-            if arrival.receiver.state in (State.DONE, State.REFUSED) and parcel not in self._told:
-                await self._say([arrival.status()])
+        await self._say([one.status() for one in self._named.values() if one.receiver.state in ENDED])
 
     async def _finish(self, linger: int) -> None:
         """Wait a little for receipts, then say where everything stands."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + linger / 1000
-        while (left := deadline - loop.time()) > 0:
-            waiting = [one for one in self._named.values() if not one.settled.is_set()]
-            if not waiting:
+        quiet_since = loop.time()
+        while (now := loop.time()) < deadline:
+            left = [one for one in self._named.values() if not one.settled.is_set()]
+            if not left:
                 break
-            if not await _any(waiting, min(left, PULSE_SECONDS)) and left > PULSE_SECONDS:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(left[0].settled.wait(), min(deadline - now, PULSE_SECONDS))
+            if loop.time() - quiet_since >= PULSE_SECONDS:
                 await self._say([Pulse()])
-            await self._tell_ended()
-        await self._tell_ended()
-        last = [one.status() for parcel, one in self._named.items() if parcel not in self._told]
-        await self._say([*last, Done()])
+                quiet_since = loop.time()
+        await self._say([*(one.status() for one in self._named.values()), Done()])
 
     async def _say(self, messages: Sequence[Said]) -> None:
         if not messages:
             return
-        for message in messages:
-            if not isinstance(message, (Done, Pulse)) and message.parcel in self._named:
-                arrival = self._named[message.parcel]
-                if arrival.receiver.state in (State.DONE, State.REFUSED):
-                    self._told.add(message.parcel)
-        await self._response.write(b"".join(encode(message) for message in messages))
-
-
-async def _any(arrivals: list[Arrival], seconds: float) -> bool:
-    """Wait until one of them is settled. Returns whether one is."""
-    tasks = [asyncio.ensure_future(arrival.settled.wait()) for arrival in arrivals]
-    done, pending = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    return bool(done)
+        async with self._saying:
+            for message in messages:
+                if not isinstance(message, (Done, Pulse)) and message.parcel in self._named:
+                    arrival = self._named[message.parcel]
+                    if arrival.receiver.state in ENDED:
+                        arrival.hearers.discard(self._news)
+                        del self._named[message.parcel]
+            await self._response.write(b"".join(encode(message) for message in messages))
 
 
 async def _read(body: StreamReader, inbox: Inbox) -> None:

@@ -56,6 +56,7 @@ class Edge:
         client: HubClient | None = None,
         line: bool = True,
         budgets: Budgets | None = None,
+        keep_confirmed: float = 0,
     ) -> None:
         self.spool = Spool.open(
             self.data,
@@ -63,6 +64,7 @@ class Edge:
             recipients=lambda: self.identity.recipients,
             reserve=0,
             clock=CLOCK,
+            keep_confirmed=keep_confirmed,
         )
         packer = Packer(
             self.spool,
@@ -110,7 +112,7 @@ class Edge:
             for task in self.tasks:
                 if task.done():
                     task.result()
-            return set((await self.spool.status(self.uplink.link)).states) <= {State.PURGED}
+            return set((await self.spool.status(self.uplink.link)).states) <= {State.PURGED, State.CONFIRMED}
 
         await until(look, seconds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 
 from aiohttp import web
@@ -16,7 +17,7 @@ from edge.pack import Packer
 from edge.spool.spool import Spool
 from edge.spool.states import State
 from edge.uplink.worker import Uplink
-from gateway import log
+from gateway import log, sockets
 from gateway.clock import SystemClock, rfc3339
 from gateway.config import Seconds
 from gateway.database import open_database
@@ -36,18 +37,19 @@ CLOCK = SystemClock()
 SETTINGS = Settings(streams=3, retry_first=Seconds(0.02), retry_cap=Seconds(0.2))
 
 
-def hub_config(folder: Path, web_port: int, line_port: int) -> HubConfig:
-    urls = [f"https://localhost:{port}" for port in (web_port, line_port)]
+def hub_config(folder: Path, web_port: int, line_port: int, name: str = "localhost") -> HubConfig:
+    urls = [f"https://{name}:{port}" for port in (web_port, line_port)]
     data, pki = folder / "hub", folder / "pki"
     return HubConfig(data, pki, folder / "rules.yaml", web=Web(url=urls[0]), line=Line(url=urls[1]))
 
 
 def hub_main(folder: str, web_port: int, line_port: int) -> None:
     log.configure(level="error")
-    asyncio.run(_hub(hub_config(Path(folder), web_port, line_port), web_port, line_port))
+    asyncio.run(serve_hub(hub_config(Path(folder), web_port, line_port), web_port, line_port))
 
 
-async def _hub(config: HubConfig, web_port: int, line_port: int) -> None:
+async def serve_hub(config: HubConfig, web_port: int, line_port: int, host: str = "127.0.0.1") -> None:
+    """Serve both ports until cancelled."""
     authority = Authority.open(config.pki, CLOCK)
     keys = HubKeys.prepare(config, authority, CLOCK)
     database = await open_database(config.database_url, metadata, version=VERSION)
@@ -78,7 +80,9 @@ async def _hub(config: HubConfig, web_port: int, line_port: int) -> None:
     ):
         runner = web.AppRunner(app)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+        with socket.create_server((host, port)) as listening:
+            sockets.for_long_lines(listening)
+            await web.SockSite(runner, listening.dup(), ssl_context=context).start()
     await intake.run()
 
 

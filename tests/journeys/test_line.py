@@ -64,7 +64,7 @@ async def test_many_small_ones_need_few_exchanges(hub: LineHub, edge: Edge) -> N
     await edge.emptied()
     print(f"{len(sent) / (time.monotonic() - started):.0f} instances/s")
     await check(hub, edge, sent)
-    assert next(edge.uplink._numbers) < len(sent)
+    assert next(edge.uplink._exchanges.numbers) < len(sent)
 
 
 async def test_the_hub_goes_away_and_comes_back_with_nothing_in_memory(hub: LineHub, edge: Edge) -> None:

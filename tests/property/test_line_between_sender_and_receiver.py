@@ -1,4 +1,4 @@
-"""Sender × receiver over a line that cuts, delays, doubles, reorders, drops and flips bits.
+"""Sender × receiver over a line that cuts, delays, doubles, reorders, swaps, drops and flips bits.
 
 Whatever it does, and whenever either end dies: every parcel is stored exactly once, no parcel is
 held for a person, and once the line is fair again every sender ends with a verified receipt.
@@ -163,6 +163,33 @@ class Line(RuleBasedStateMachine):
         line = self.open.setdefault(chosen, Exchange(chosen))
         for parcel in data.draw(st.permutations(sorted(self.senders))):
             self.edge(parcel, sender.Take(chosen, limit), line)
+
+    @precondition(lambda self: self.open)
+    @rule(limit=st.integers(1, 5), data=st.data())
+    def hedge(self, limit: int, data: st.DataObject) -> None:
+        """What is out on other exchanges goes again on this one."""
+        line = self.open[data.draw(st.sampled_from(sorted(self.open)))]
+        for parcel in data.draw(st.permutations(sorted(self.senders))):
+            self.edge(parcel, sender.Hedge(line.number, limit), line)
+
+    @precondition(lambda self: len(self.open) > 1)
+    @rule(data=st.data())
+    def swapped(self, data: st.DataObject) -> None:
+        """What was said on one exchange is delivered on another."""
+        one, other = data.draw(st.permutations(sorted(self.open)))[:2]
+        way = data.draw(st.sampled_from(("requests", "answers")))
+        here, there = getattr(self.open[one], way), getattr(self.open[other], way)
+        if here:
+            there.append(here.pop(data.draw(st.integers(0, len(here) - 1))))
+
+    @precondition(lambda self: any(line.requests or line.answers for line in self.open.values()))
+    @rule(data=st.data())
+    def dropped(self, data: st.DataObject) -> None:
+        """A frame is lost on the way, and with it the exchange, as on a broken connection."""
+        line = data.draw(st.sampled_from([one for one in self.open.values() if one.requests or one.answers]))
+        frames = line.requests or line.answers
+        frames.pop(data.draw(st.integers(0, len(frames) - 1)))
+        self.end(line, clean=False)
 
     def edge_dies(self) -> None:
         self.open.clear()

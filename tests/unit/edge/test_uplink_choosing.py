@@ -1,12 +1,13 @@
 """What an exchange takes next, when another one has announced it first."""
 
 import asyncio
-from collections import deque
+import itertools
 
 import pytest
 
 from edge.config import Uplink as Settings
 from edge.uplink.parcel import Parcel
+from edge.uplink.sending import _Body
 from edge.uplink.worker import Uplink
 from gateway.wire import sender
 from tests.doubles.spools import SpoolWorld
@@ -27,14 +28,17 @@ async def test_a_parcel_announced_in_one_exchange_does_not_hold_up_another(world
     assert parcel.sender.state is sender.State.ANNOUNCED
     assert parcel.sender.unsent
     uplink._board.add(parcel)
-    uplink._carried[2], uplink._own[2] = set(), deque()
+    sending, exchanges = uplink._sending, uplink._exchanges
+    exchanges.numbers = itertools.count(2)
+    number = exchanges.begin()
+    body = _Body(number, uplink._flow.streams[number])
     tries = iter(range(100))
-    choose = uplink._choose
+    choose = sending._choose
 
     def counted(number):
         assert next(tries, None) is not None, "it goes round for ever"
         return choose(number)
 
-    monkeypatch.setattr(uplink, "_choose", counted)
-    assert await asyncio.wait_for(uplink._frames(2), 5) == []
-    assert not uplink._own[2]
+    monkeypatch.setattr(sending, "_choose", counted)
+    assert await asyncio.wait_for(sending._frames(body), 5) == []
+    assert not exchanges.own[number]

@@ -46,4 +46,22 @@ def test_a_fixed_buffer_only_where_it_is_the_larger_one(
         (tmp_path / "core/wmem_max").write_text(most)
         (tmp_path / "ipv4/tcp_wmem").write_text(grown)
     monkeypatch.setattr(sockets, "_NET", tmp_path)
-    assert sockets._fixed_beats_growing.__wrapped__() is fixed
+    assert sockets._fixed_beats_growing.__wrapped__("core/wmem_max", "ipv4/tcp_wmem") is fixed
+
+
+def test_what_the_kernel_tells_of_a_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        with socket.create_connection(listening.getsockname()) as there, listening.accept()[0] as here:
+            sent = 0
+            for _ in range(20):
+                there.sendall(b"x" * 1000)
+                sent += len(here.recv(1000))
+            there.sendall(b"x")
+            assert here.recv(1) == b"x"
+            found = sockets.info_of(there)
+            assert found is not None
+            assert sent <= found.acknowledged <= 20_002  # the SYN counts as one
+            assert 0 < found.round_trip < 1
+            assert found.unsent == 0
+            assert found.sent >= 20
+        assert sockets.info_of(there) is None

@@ -103,7 +103,7 @@ async def test_killed_while_confirming_nothing_goes_before_its_receipt(world, mo
     with monkeypatch.context() as patch:
         kill_at(patch, step)
         with suppress(Killed):
-            world.spool._confirm(item.parcel_id, receipt)
+            world.spool.confirmed.confirm(item.parcel_id, receipt)
     files = world.spool.files
     assert files.receipt(item.parcel_id).exists() or files.body(item.parcel_id).exists()
     restart(world, lose_index=lose_index)

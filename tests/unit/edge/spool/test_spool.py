@@ -139,7 +139,7 @@ async def test_purge_without_receipt_is_impossible(world):
     item = world.receive()
     world.packer.seal(item)
     with pytest.raises(Broken):
-        world.spool._purge(item)
+        world.spool.confirmed._purge(item)
     with pytest.raises(Broken, match="own method"):
         await world.spool.mark(item.parcel_id, Event.PURGE)
     assert world.spool.files.body(item.parcel_id).exists()

@@ -217,3 +217,31 @@ def test_impossible_events_stop_the_program() -> None:
         receiver.Receiver(P).handle(receiver.Stored(b"r"))
     with pytest.raises(Broken):
         receiver.Receiver(P).handle(receiver.Durable((0,)))
+
+
+def test_what_is_overdue_goes_again_on_another_exchange() -> None:
+    one = fresh()
+    one.handle(sender.Take(1, 3))
+    assert one.carrying == {1}
+    assert one.handle(sender.Hedge(1, 9)) == ()  # it is under way there already
+    again = one.handle(sender.Hedge(2, 2))
+    assert again == (
+        sender.SendHeader(),
+        sender.SendChunk(0),
+        sender.SendChunk(1),
+    )  # the header may be lost too
+    one.handle(sender.Heard(1, Have(P, 3, (Range(1, 2),))))
+    assert one.handle(sender.Hedge(3, 9)) == (sender.SendChunk(1), sender.SendChunk(2))
+    assert one.handle(sender.Heard(3, Have(P, 3))) == (sender.Arrived(),)
+    assert one.handle(sender.Hedge(4, 9)) == ()
+    assert one.carrying == frozenset()
+
+
+def test_a_broken_hedge_leaves_nothing_behind() -> None:
+    one = fresh(1)
+    one.handle(sender.Take(1, 1))
+    one.handle(sender.Hedge(2, 1))
+    one.handle(sender.Ended(2, False))
+    assert one.state is sender.State.DOUBTFUL
+    one.handle(sender.Ended(1, False))
+    assert one.handle(sender.Take(3, 1)) == (sender.SendAsk(),)

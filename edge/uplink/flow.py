@@ -1,0 +1,215 @@
+"""The connections that carry parcels: what is on its way, how fast it goes, and who writes next.
+
+Bytes count when the other end's kernel has acknowledged them, not when a buffer has taken them. What
+a buffer has taken can no longer be overtaken, so little is put there, and where something more
+urgent goes on another stream the others stand still meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from weakref import WeakSet
+
+from edge.uplink.pacing import Meter, piece_bytes, streams_wanted, unsent_bytes
+from gateway import sockets
+from gateway.clock import Clock
+from gateway.model import Priority
+
+SAMPLE_SECONDS = 0.25
+HOLD_SECONDS = 2.0
+"""A more urgent stream on which nothing moves for so long holds the others back no more."""
+TRICKLE_SECONDS = 10.0
+"""A stream that is held back writes a piece so often all the same, or the hub would take it for dead."""
+LOOK_SECONDS = 0.02
+OVERDUE_SECONDS, OVERDUE_TRIPS = 1.0, 3.0
+"""Something must be acknowledged within so many seconds or round trips, whichever is longer."""
+SLOW_HUB = 10.0
+"""So many times that, where the hub's kernel has it all and only the hub is slow."""
+SETTLED = 0.98
+"""Of the loss measured before, what stays of it with each sample."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """One exchange's connection.
+
+    Attributes:
+        number: the exchange's.
+        transport: None before it is connected.
+        priority: of the frame that is being written; None: nothing is.
+        moved_at: monotonic seconds; when something was last acknowledged or heard on it.
+    """
+
+    number: int
+    transport: asyncio.Transport | None = None
+    priority: Priority | None = None
+    moved_at: float = 0.0
+    written: int = 0
+    acknowledged: int | None = None
+    sent: int = 0
+    repeated: int = 0
+
+    def info(self) -> sockets.TcpInfo | None:
+        """What the kernel knows of it."""
+        socket = None if self.transport is None else self.transport.get_extra_info("socket")
+        return None if socket is None else sockets.info_of(socket)
+
+    def unsent(self) -> int:
+        """Bytes in this machine's buffers that are not on the line yet, as far as is known."""
+        if self.transport is None or self.transport.is_closing():
+            return 0
+        info = self.info()
+        return self.transport.get_write_buffer_size() + (0 if info is None else info.unsent)
+
+
+@dataclass(slots=True)
+class Flow:
+    """All of them together.
+
+    Args:
+        clock: this machine's.
+        most: streams that may carry chunks side by side.
+
+    Attributes:
+        round_trip: seconds; None before the first answer.
+        congestion: the congestion control in force, such as ``bbr``; empty if it is not known.
+        loss: share of the segments that were sent again.
+        progress_at: monotonic seconds; when anything last moved.
+        connections: made since the start.
+        carried: bytes acknowledged since the start.
+        direct: whether TCP leads to the hub itself, not to a proxy.
+    """
+
+    clock: Clock
+    most: int
+    direct: bool = True
+    round_trip: float | None = None
+    congestion: str = ""
+    loss: float = 0.0
+    progress_at: float = 0.0
+    connections: int = 0
+    carried: int = 0
+    streams: dict[int, Stream] = field(default_factory=dict)
+    _transports: WeakSet[asyncio.Transport] = field(default_factory=WeakSet)
+    _meter: Meter = field(default_factory=Meter)
+    _sampled_at: float | None = None
+    _sent: float = 0.0
+    _repeated: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second that arrive."""
+        return self._meter.rate
+
+    @property
+    def wanted(self) -> int:
+        """How many streams fill the line."""
+        return streams_wanted(self.congestion, self.loss, self.rate, self.round_trip or 0.0, self.most)
+
+    def open(self, number: int) -> Stream:
+        """An exchange begins."""
+        stream = self.streams[number] = Stream(number, moved_at=self.clock.monotonic())
+        return stream
+
+    def connected(self, stream: Stream) -> Callable[[asyncio.Transport], None]:
+        """For `HubClient.request`: the exchange has its connection."""
+
+        def note(transport: asyncio.Transport) -> None:
+            stream.transport = transport
+            socket = transport.get_extra_info("socket")
+            if transport not in self._transports:
+                self._transports.add(transport)
+                self.connections += 1
+            self.congestion = "" if socket is None else sockets.congestion_of(socket)
+            if (info := stream.info()) is not None:
+                stream.acknowledged, stream.sent, stream.repeated = (
+                    info.acknowledged,
+                    info.sent,
+                    info.repeated,
+                )
+
+        return note
+
+    def close(self, number: int) -> None:
+        """An exchange has ended."""
+        self.streams.pop(number, None)
+
+    def heard(self, number: int) -> None:
+        """The hub has said something in an exchange."""
+        self.progress_at = self.clock.monotonic()
+        if number in self.streams:
+            self.streams[number].moved_at = self.progress_at
+
+    def answered(self, seconds: float) -> None:
+        """A question was answered at once, and that took so long."""
+        if self.round_trip is None or not self.direct:
+            self.round_trip = seconds if self.round_trip is None else 0.8 * self.round_trip + 0.2 * seconds
+
+    def stuck(self, number: int) -> bool:
+        """Whether what an exchange carries is overdue, and had better go on another one too."""
+        stream = self.streams.get(number)
+        if stream is None:
+            return True
+        quiet = self.clock.monotonic() - stream.moved_at
+        limit = max(OVERDUE_SECONDS, OVERDUE_TRIPS * (self.round_trip or 0.0))
+        info = stream.info()
+        waits = info is not None and (info.flying > 0 or info.unsent > 0)
+        return quiet > (limit if waits else SLOW_HUB * limit)
+
+    def piece(self) -> int:
+        """Bytes to write at once."""
+        return piece_bytes(unsent_bytes(self.rate, self.wanted))
+
+    async def room(self, stream: Stream, priority: Priority, size: int) -> None:
+        """Until `size` bytes of `priority` may be written on a stream."""
+        stream.priority = priority
+        began = self.clock.monotonic()
+        while self._goes_first(stream, priority) and self.clock.monotonic() - began < TRICKLE_SECONDS:  # noqa: ASYNC110  # the kernel rings no bell
+            await asyncio.sleep(LOOK_SECONDS)
+        while stream.unsent() > unsent_bytes(self.rate, self.wanted):  # noqa: ASYNC110  # the kernel rings no bell
+            await asyncio.sleep(LOOK_SECONDS)
+        stream.written += size
+
+    def _goes_first(self, stream: Stream, priority: Priority) -> bool:
+        limit = self.clock.monotonic() - HOLD_SECONDS
+        return any(
+            other.priority is not None and other.priority < priority and other.moved_at > limit
+            for other in self.streams.values()
+            if other is not stream
+        )
+
+    def sample(self) -> None:
+        """Look at all connections; call it every `SAMPLE_SECONDS`."""
+        now = self.clock.monotonic()
+        came = 0
+        trips: list[float] = []
+        for stream in self.streams.values():
+            moved = self._moved(stream, trips)
+            if moved:
+                stream.moved_at = self.progress_at = now
+            came += moved
+        self.carried += came
+        if self._sent:
+            self.loss = self._repeated / self._sent
+        if trips and self.direct:
+            self.round_trip = min(trips)
+        busy = any(stream.priority is not None for stream in self.streams.values())
+        if self._sampled_at is not None and busy:
+            self._meter.add(now - self._sampled_at, came)
+        self._sampled_at = now if busy else None
+
+    def _moved(self, stream: Stream, trips: list[float]) -> int:
+        """Bytes acknowledged on a stream since the last look."""
+        info = stream.info()
+        if info is None:
+            seen, stream.acknowledged = stream.acknowledged or 0, stream.written - stream.unsent()
+            return max(0, stream.acknowledged - seen)
+        moved = info.acknowledged - (stream.acknowledged or 0)
+        self._sent = SETTLED * self._sent + info.sent - stream.sent
+        self._repeated = SETTLED * self._repeated + info.repeated - stream.repeated
+        stream.acknowledged, stream.sent, stream.repeated = info.acknowledged, info.sent, info.repeated
+        if info.round_trip:
+            trips.append(info.round_trip)
+        return max(0, moved)

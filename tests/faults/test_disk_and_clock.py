@@ -1,0 +1,161 @@
+"""ENOSPC and EIO at both ends, and clocks that jump: nothing is lost, and it goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.spool.confirmed import Confirmed
+from edge.spool.spool import Spool
+from edge.spool.states import State
+from gateway.clock import SystemClock
+from gateway.errors import StorageFull
+from hub.intake.conveyor import Conveyor
+from hub.intake.partials import Partials
+from tests.doubles.edges import Edge, edge_of, until
+from tests.doubles.lines import LineHub, line_hub
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[LineHub]:
+    async with line_hub(tmp_path) as running:
+        yield running
+
+
+def failing(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: Callable[[], Exception], times: int
+):
+    """Let a method fail so often, then work. What it returns counts the failures."""
+    real, left = getattr(owner, name), [times]
+
+    def sometimes(*args: Any, **options: Any) -> Any:
+        if left[0] > 0:
+            left[0] -= 1
+            raise error()
+        return real(*args, **options)
+
+    monkeypatch.setattr(owner, name, sometimes)
+    return left
+
+
+async def arrive(edge: Edge, numbers: range) -> None:
+    for number in numbers:
+        await asyncio.to_thread(edge.receive, number, os.urandom(30_000))
+    await edge.emptied(60)
+
+
+def full() -> Exception:
+    return StorageFull("no space left on the device")
+
+
+def broken() -> Exception:
+    return OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("error", [full, broken])
+async def test_the_hub_cannot_write_chunks_for_a_while(
+    hub: LineHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception]
+) -> None:
+    monkeypatch.setattr("hub.intake.desk.FULL_SECONDS", 1)
+    left = failing(monkeypatch, Partials, "keep", error, 2)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(4))
+    assert left == [0]
+    assert set((await hub.rows()).values()) == {"indexed"}
+
+
+async def test_the_hub_has_no_room_to_store(hub: LineHub, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hub.intake.conveyor.FULL_SECONDS", 0.1)
+    left = failing(monkeypatch, Conveyor, "_open", full, 3)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(3))
+    assert left == [0]
+
+
+async def test_the_edge_has_no_room_for_a_receipt(hub: LineHub, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("edge.uplink.worker.LOOK_SECONDS", 0.2)
+    left = failing(monkeypatch, Confirmed, "confirm", full, 2)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(3))
+        assert len(list(edge.spool.files.receipts.rglob("*.receipt"))) == len(await hub.rows())
+    assert left == [0]
+
+
+async def test_the_edge_cannot_read_a_body_and_a_person_lets_it_try_again(
+    hub: LineHub, tmp_path: Path, monkeypatch
+) -> None:
+    left = failing(monkeypatch, Spool, "body", broken, 1)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        item = await asyncio.to_thread(edge.receive, 1, os.urandom(30_000))
+
+        async def held() -> bool:
+            return bool((await edge.spool.status()).held)
+
+        await until(held)
+        assert left == [0]
+        await edge.spool.release(item.parcel_id)
+        await edge.emptied()
+
+
+async def test_only_a_person_gives_up_and_the_body_stays(hub: LineHub, tmp_path: Path) -> None:
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        line = edge.identity.addresses
+        edge.identity.addresses = type(line)(line.web, "https://localhost:1")
+        item = await asyncio.to_thread(edge.receive, 1, os.urandom(30_000))
+        await until(edge.spool.waiting)
+        await edge.uplink.give_up(item.parcel_id, "given up by A at noon: a phantom")
+        found = await edge.spool.item(item.parcel_id)
+        assert found is not None
+        assert (found.state, found.reason) == (State.GIVEN_UP, "given up by A at noon: a phantom")
+        assert edge.spool.files.body(item.parcel_id).exists()
+        await edge.stop()
+        edge.identity.addresses = line
+        edge.start()
+        await arrive_others(edge)
+        assert (await edge.spool.item(item.parcel_id)).state is State.GIVEN_UP
+        await edge.spool.release(item.parcel_id)  # and thinks better of it
+        await edge.emptied()
+
+
+async def arrive_others(edge: Edge) -> None:
+    await asyncio.to_thread(edge.receive, 2, os.urandom(30_000))
+
+    async def gone() -> bool:
+        return State.PURGED in (await edge.spool.status()).states
+
+    await until(gone)
+
+
+class JumpingClock(SystemClock):
+    """The wall clock jumps; monotonic time does not (PTP, NTP after a dead battery, a person)."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@pytest.mark.parametrize("jumps", [(3, -3), (24 * 365 * 12, 0), (-24 * 365 * 12, 0, 5)])
+async def test_the_edges_clock_jumps_and_nothing_stalls(
+    hub: LineHub, tmp_path: Path, monkeypatch, jumps: tuple[int, ...]
+) -> None:
+    """By hours and by years, either way, while parcels are on their way."""
+    clock = JumpingClock()
+    monkeypatch.setattr("tests.doubles.edges.CLOCK", clock)
+    monkeypatch.setattr("edge.uplink.recheck.LOOK_SECONDS", 0.2)
+    async with edge_of(hub, tmp_path / "edge", keep_confirmed=3600) as edge:
+        await arrive(edge, range(2))
+        for step, hours in enumerate(jumps):
+            clock.ahead = timedelta(hours=hours)
+            await arrive(edge, range(10 * step + 10, 10 * step + 13))
+            assert not (await edge.spool.status()).held
+        assert edge.uplink.link.online
+    assert set((await hub.rows()).values()) == {"indexed"}

@@ -1,0 +1,67 @@
+"""What the hub is told of each study: unfinished first, bounded, with no patient in it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from edge.heartbeat import STUDIES, studies
+from edge.spool.item import LinkState
+from edge.spool.view import StudyFacts, StudyView
+from gateway.model import ParcelId, Priority
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def _view() -> StudyView:
+    view = StudyView()
+    for study, count, priority in (
+        ("1", 3, Priority.ROUTINE),
+        ("2", 2, Priority.STAT),
+        ("3", 1, Priority.STAT),
+    ):
+        facts = StudyFacts(f"2.25.{study}", "Sample^Patient", "PID-4711", "ACC-0815", "HEAD", "CT")
+        for number in range(count):
+            parcel = ParcelId(f"{study}{number}".rjust(32, "0"))
+            view.received(parcel, facts, priority, f"2026-11-26T00:00:0{study}Z", 1000)
+    view.confirmed(ParcelId("30".rjust(32, "0")))
+    view.confirmed(ParcelId("10".rjust(32, "0")))
+    return view
+
+
+def test_each_study_with_what_is_here_there_and_still_to_go() -> None:
+    told = studies(_view().studies(), LinkState(True, NOW, rate=500.0))
+    assert told == [
+        {
+            "study_uid": "2.25.2",
+            "received": 2,
+            "confirmed": 0,
+            "waiting_bytes": 2000,
+            "eta_seconds": 4,
+            "priority": "stat",
+        },
+        {
+            "study_uid": "2.25.1",
+            "received": 3,
+            "confirmed": 1,
+            "waiting_bytes": 2000,
+            "eta_seconds": 8,
+            "priority": "routine",
+        },
+        {
+            "study_uid": "2.25.3",
+            "received": 1,
+            "confirmed": 1,
+            "waiting_bytes": 0,
+            "eta_seconds": None,
+            "priority": "stat",
+        },
+    ]
+    assert "Sample" not in json.dumps(told)
+    assert "4711" not in json.dumps(told)
+
+
+def test_nobody_knows_when_while_the_line_is_down_and_the_list_is_bounded() -> None:
+    told = studies(_view().studies() * 50, LinkState(False, NOW, rate=500.0))
+    assert len(told) == STUDIES
+    assert all(one["eta_seconds"] is None for one in told)
