@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from gateway.envelope.layout import Notice
 from gateway.errors import Broken
-from hub.archive.settle import Evidence, Patience, Settler, judge
+from hub.archive.judgement import Evidence, Patience, judge
+from hub.archive.settle import Settler
 from hub.archive.states import TRANSITIONS, StudyEvent, StudyState, step
 from hub.tables.study import studies
 from tests.doubles.instances import Hub, ct
@@ -46,11 +47,15 @@ def test_judgement(given: Evidence, words: str | None) -> None:
 
 def test_every_state_and_event() -> None:
     for state, event in itertools.product(StudyState, StudyEvent):
-        if (state, event) == (StudyState.COMPLETE, StudyEvent.SETTLED):
+        if state is StudyState.COMPLETE and event is not StudyEvent.ARRIVED:
             with pytest.raises(Broken, match="complete"):
                 step(state, event)
         else:
             assert step(state, event) is TRANSITIONS[state, event]
+    assert all(
+        step(state, StudyEvent.FORCED) is StudyState.COMPLETE
+        for state in (StudyState.ARRIVING, StudyState.REOPENED)
+    )
     assert all(step(state, StudyEvent.ARRIVED) is not StudyState.COMPLETE for state in StudyState)
 
 
