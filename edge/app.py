@@ -27,6 +27,7 @@ from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
 from edge.pack import Packer
 from edge.proxy import Proxy
+from edge.quality.inspector import Inspector
 from edge.reload import Reload
 from edge.renewal import Renewal
 from edge.spool.spool import Spool
@@ -38,6 +39,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
 from gateway.log import logger
+from gateway.model import Priority
 from gateway.patience import Listener, Patience
 from gateway.tls import HANDSHAKE_SECONDS
 
@@ -97,7 +99,9 @@ async def _run(
     packer = Packer(spool, identity.site, lambda: identity.signer, clock, lambda: uplink.link.rate)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
-    listener = DicomListener(settings.ingest, spool, clock)
+    inspector = Inspector(clock, lambda notice: spool.notify(notice, priority=Priority.URGENT))
+    spool.inspect = inspector.offer
+    listener = DicomListener(settings.ingest, spool, clock, lambda body: inspector.closed(body["studies"]))
     desk = ImportDesk(spool, clock, settings.acquire, settings.data)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     console = console_app(
@@ -108,6 +112,7 @@ async def _run(
         lambda: reload.fault,
         sources=Sources(
             importer=desk,
+            warnings=inspector.on_the_page,
             reports=downlink.reports,
             certificate_until=lambda: identity.certificate.not_valid_after_utc,
             troubles=lambda: [watch.fault for watch in watches.values() if watch.fault],
@@ -128,6 +133,7 @@ async def _run(
                 {
                     "pack": packer.run,
                     "uplink": uplink.run,
+                    "quality": inspector.run,
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,

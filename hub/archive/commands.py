@@ -14,7 +14,7 @@ from sqlalchemy import select
 from gateway import config
 from gateway.clock import SystemClock
 from gateway.database import Database, open_database
-from gateway.errors import NotFound, Refused, UsageError
+from gateway.errors import Refused, UsageError
 from hub.archive.settle import force
 from hub.archive.states import StudyState
 from hub.config import HubConfig
@@ -93,20 +93,18 @@ async def _complete(parsed: argparse.Namespace, database: Database) -> int:
         if len(rows) > 1:
             sites = ", ".join(sorted(row.site for row in rows))
             raise UsageError(f"several hospitals sent this study; say which with --site: {sites}")
+        if not rows:
+            return _not(parsed, f"there is no study {parsed.study}; see telerad hub study list")
+        custody, reason, now = CustodyLog(database, None, clock), parsed.reason.strip()[:2000], clock.now()
         try:
-            if not rows:
-                raise NotFound(f"there is no study {parsed.study}; see telerad hub study list")
-            await force(
-                connection,
-                CustodyLog(database, None, clock),
-                rows[0].id,
-                by=BY_CONSOLE,
-                reason=parsed.reason.strip()[:2000],
-                now=clock.now(),
-            )
-        except (NotFound, Refused) as refusal:
-            print(json.dumps({"complete": False, "why": str(refusal)}) if parsed.json else str(refusal))
-            return 1
+            await force(connection, custody, rows[0].id, by=BY_CONSOLE, reason=reason, now=now)
+        except Refused as refusal:
+            return _not(parsed, str(refusal))
     said = {"complete": True, "site": rows[0].site, "study_uid": parsed.study}
     print(json.dumps(said) if parsed.json else f"{parsed.study} of {rows[0].site} counts as complete")
     return 0
+
+
+def _not(parsed: argparse.Namespace, why: str) -> int:
+    print(json.dumps({"complete": False, "why": why}) if parsed.json else why)
+    return 1
