@@ -352,7 +352,7 @@ def _reopened() -> ColumnElement[bool]:
     told = (
         (case_events.c.case == cases.c.id)
         & (case_events.c.event == "reopened")
-        & (case_events.c.at >= cases.c.settled_at)
+        & (case_events.c.at > cases.c.settled_at)
     )
     return (studies.c.state == REOPENED) & ~exists(select(case_events.c.id).where(told))
 
