@@ -63,13 +63,13 @@ async def test_a_study_that_arrives_can_be_read(desk: Desk) -> None:
     await desk.log_in()
     await desk.open_case(2)
     await expect(page.get_by_label("Findings", exact=True)).to_be_visible()
-    await expect(page.locator(".notice.warn")).to_contain_text("not complete: 312 of 940, about 4 min")
+    await expect(page.locator(".side .notice.warn")).to_contain_text("not complete: 312 of 940, about 4 min")
     await expect(page.get_by_role("button", name="Take as complete")).to_have_count(0)
     case = desk.hub.cases[2]
     case["instances"] = 940
     case |= {"complete": True, "arrival": "complete", "progress": None}
     desk.hub.tell("worklist", {})
-    await expect(page.locator(".notice.warn")).to_have_count(0)
+    await expect(page.locator(".side .notice.warn")).to_have_count(0)
 
 
 async def test_who_writes_is_told_of_images_that_come_late(desk: Desk) -> None:
