@@ -25,7 +25,7 @@ async def test_the_list_says_how_far_a_study_is_and_goes_on_by_itself(desk: Desk
     desk.hub.tell("worklist", {})
     await expect(row).to_contain_text("700 of 940, about 20 s")
     await desk.page.get_by_label("Language", exact=True).select_option("zh")
-    await expect(row).to_contain_text("700 / 940，约 20 秒")
+    await expect(row).to_contain_text("700 / 940 幅，约 20 秒")
     await expect(row.locator("[data-arrival]")).to_have_text("传输中")
 
 

@@ -121,7 +121,7 @@ export class Admin extends Localised {
         white-space: nowrap;
       }
       td.wide {
-        min-width: 12rem;
+        min-width: 16rem;
         white-space: normal;
         overflow-wrap: anywhere;
       }
