@@ -66,6 +66,15 @@ async def test_a_study_that_arrives_can_be_read(desk: Desk) -> None:
     await expect(page.locator(".side .notice.warn")).to_contain_text("not complete: 312 of 940, about 4 min")
     await expect(page.get_by_role("button", name="Take as complete")).to_have_count(0)
     case = desk.hub.cases[2]
+    frame = page.locator("tr-viewer iframe")
+    case["instances"] = 500
+    desk.hub.tell("worklist", {})
+    behind = page.locator(".behind")
+    await expect(behind).to_contain_text("The viewer was opened with 312 of 500 images.")
+    assert await violations(page) == set()
+    await behind.get_by_role("button", name="Load the new images").click()
+    await expect(behind).to_have_count(0)
+    await expect(frame).to_have_attribute("src", re.compile("images=500"))
     case["instances"] = 940
     case |= {"complete": True, "arrival": "complete", "progress": None}
     desk.hub.tell("worklist", {})

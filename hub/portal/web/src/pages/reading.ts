@@ -29,7 +29,7 @@ import type { Sign, SignDialog } from '../parts/sign-dialog.ts';
 import { changeWords } from '../parts/study-facts.ts';
 import { shared } from '../parts/styles.ts';
 import '../parts/viewer.ts';
-import { comparing } from '../parts/viewer.ts';
+import { comparing, reopened } from '../parts/viewer.ts';
 import { go } from '../route.ts';
 import type { Body, CaseDetail, Change, User } from '../types.ts';
 import { readingStyles } from './reading-styles.ts';
@@ -47,6 +47,7 @@ export class Reading extends Localised {
   @state() private measured: ViewerMeasurement[] = [];
   @state() private version = 0;
   @state() private news: Change[] = []; // came while the case was open
+  @state() private looked = 0; // images the viewer was opened with
   private known = 0; // changes at the beginning, and those the reader has acknowledged
   private keeper: DraftKeeper | null = null;
   private ends: (() => void)[] = [];
@@ -162,6 +163,7 @@ export class Reading extends Localised {
     this.known = this.known < 0 ? changes.length : this.known;
     this.news = changes.slice(0, Math.max(0, changes.length - this.known)); // the newest stand first
     this.detail = detail;
+    this.looked = this.viewer ? this.looked : detail.instances;
     this.viewer ||= detail.viewer;
   }
 
@@ -286,7 +288,7 @@ export class Reading extends Localised {
         @measured=${(event: CustomEvent<ViewerMeasurement[]>) => (this.measured = event.detail)}></tr-viewer>
       <section class="side" aria-label=${t('report.report')}>
         ${this.refusal ? html`<p class="notice warn" role="alert">${this.refusal}</p>` : nothing}
-        ${this.newsNotice()} ${this.warnings(detail).map((warning) => html`<p class="notice warn">${warning}</p>`)}
+        ${this.newsNotice()} ${this.behindNotice(detail)} ${this.warnings(detail).map((warning) => html`<p class="notice warn">${warning}</p>`)}
         ${!detail.complete && COMPLETES.has(this.user.role)
           ? html`<p><button type="button" @click=${() => void this.completing.show()}>${t('complete.title')}…</button></p>`
           : nothing}
@@ -311,6 +313,22 @@ export class Reading extends Localised {
           <button type="button" @click=${() => this.acknowledge()}>${t('changes.seen')}</button>
         </div>`
       : nothing;
+  }
+
+  /** The viewer knows the images that were there when it was opened; only the reader may give up its state. */
+  private behindNotice(detail: CaseDetail) {
+    const { instances: have } = detail;
+    return have > this.looked && detail.reports.length === 0
+      ? html`<div class="notice behind">
+          <p>${t('viewer.behind', { shown: this.looked, have })}</p>
+          <button type="button" @click=${() => this.openAgain(have)}>${t('viewer.again')}</button>
+        </div>`
+      : nothing;
+  }
+
+  private openAgain(have: number): void {
+    this.looked = have;
+    this.viewer = reopened(this.viewer, have);
   }
 
   private banner(detail: CaseDetail) {
