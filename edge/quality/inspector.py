@@ -44,6 +44,9 @@ MOST_WARNINGS = 100
 WAITING = 64 << 20
 """Bytes of instances that wait to be looked at; what comes then is not looked at."""
 
+CLOSED = ""
+"""In place of a transfer syntax: what was offered before is all that an association carried."""
+
 log = logger("edge.quality")
 
 
@@ -130,11 +133,8 @@ class Inspector:
             study.last, study.changed, study.rests = self._clock.monotonic(), True, False
 
     def closed(self, studies: Iterable[str]) -> None:
-        """An association that carried these has ended: judge them without waiting for quiet."""
-        with self._lock:
-            for uid in studies:
-                if uid in self._studies:
-                    self._studies[uid].rests = True
+        """An association that carried these has ended: judge them, once all of it was looked at."""
+        self._queue.extend((b"", CLOSED, study) for study in studies)
 
     # -- judging ---------------------------------------------------------------------------------
 
@@ -151,7 +151,10 @@ class Inspector:
                 data, syntax, study = self._queue.popleft()
                 with self._lock:
                     self._waiting -= len(data)
-                self.seen(study, data, syntax)
+                    if syntax == CLOSED and study in self._studies:
+                        self._studies[study].rests = True
+                if syntax != CLOSED:
+                    self.seen(study, data, syntax)
         with self._lock:
             passed, self._passed = self._passed, 0
         if passed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from edge.quality.words import WORDS
 from gateway.dicom import part10, transfer
 from gateway.envelope.inner import Notice
 from gateway.errors import StorageFull
+from gateway.model import Priority
 from tests.doubles.datasets import encode, shared_data, shared_files
 from tests.doubles.hand_clock import HandClock
 from tests.doubles.instances import ct
+from tests.doubles.listeners import ExactSender, listening
 
+CT = "1.2.840.10008.5.1.4.1.1.2"
 LITTLE = transfer.EXPLICIT_LITTLE
 
 
@@ -150,3 +154,25 @@ def test_real_examinations_give_no_false_alarm() -> None:
         (folder, one.kind) for (folder, uid), series in studies.items() for one in judge(Study(uid, series))
     }
     assert {(folder, kind) for folder, kind in found if kind in FALSE_ALARMS} == set()
+
+
+def test_what_a_scanner_sends_is_looked_at_and_the_hub_is_told_under_seal(tmp_path: Path) -> None:
+    with listening(tmp_path) as world:
+        clock = HandClock()
+        at_work = Inspector(clock, lambda notice: world.spool.notify(notice, priority=Priority.URGENT))
+        world.spool.inspect = at_work.offer
+        sender = ExactSender(world.listener.port, [(CT, LITTLE)])
+        for number in (n for n in range(1, 25) if n != 9):
+            assert sender.send(CT, f"1.2.3.1.{number}", LITTLE, slice_of(number)) == 0
+        sender.release()
+        deadline = time.monotonic() + 20
+        while not world.closed and time.monotonic() < deadline:
+            time.sleep(0.02)
+        at_work.closed(world.closed[0]["studies"])
+        at_work.turn()
+        clock.advance(seconds=2)
+        at_work.turn()
+        notices = [one for parcel in world.seal_all() for one in world.content(parcel)[0].notices]
+    told = {notice.kind: notice.body for notice in notices}
+    assert set(told) == {"association-closed", "quality"}
+    assert [one["kind"] for one in told["quality"]["warnings"]] == ["slices-missing"]
