@@ -99,8 +99,7 @@ async def _run(
     packer = Packer(spool, identity.site, lambda: identity.signer, clock, lambda: uplink.link.rate)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
-    inspector = Inspector(clock, lambda notice: spool.notify(notice, priority=Priority.URGENT))
-    spool.inspect = inspector.offer
+    inspector = _inspector(spool, clock)
     listener = DicomListener(settings.ingest, spool, clock, lambda body: inspector.closed(body["studies"]))
     desk = ImportDesk(spool, clock, settings.acquire, settings.data)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
@@ -125,9 +124,7 @@ async def _run(
     try:
         async with AsyncExitStack() as sites:
             await sites.enter_async_context(_listening(console, settings.console.host, settings.console.port))
-            if (stow := settings.acquire.stow) is not None:
-                app = stow_app(spool, clock, stow, settings.ingest)
-                await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
+            await _stow(sites, settings, spool, clock)
             log.info("edge runs", site=identity.site, port=listener.port)
             await supervise.run(
                 {
@@ -146,6 +143,20 @@ async def _run(
             )
     finally:
         await asyncio.to_thread(listener.stop)
+
+
+def _inspector(spool: Spool, clock: Clock) -> Inspector:
+    """Looks at what the spool takes in; what it notices travels before the routine images do."""
+    inspector = Inspector(clock, lambda notice: spool.notify(notice, priority=Priority.URGENT))
+    spool.inspect = inspector.offer
+    return inspector
+
+
+async def _stow(sites: AsyncExitStack, settings: EdgeConfig, spool: Spool, clock: Clock) -> None:
+    """Listen for STOW-RS too, if that is asked for."""
+    if (stow := settings.acquire.stow) is not None:
+        app = stow_app(spool, clock, stow, settings.ingest)
+        await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
 
 
 @asynccontextmanager
