@@ -132,7 +132,7 @@ def _proof(body: dict[str, Any]) -> str:
     return str(body.get("proof", ""))
 
 
-async def _json(request: web.Request, *texts: str) -> dict[str, Any]:
+async def _json(request: web.Request, *texts: str, limit: int = MAX_BODY) -> dict[str, Any]:
     """The body as a JSON object in which `texts` are strings. Raises Malformed."""
     data = await request.content.read(limit + 1)
     while len(data) <= limit and not request.content.at_eof():
