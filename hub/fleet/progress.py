@@ -70,7 +70,9 @@ class Progress:
 
 
 def status_of(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The known keys of a status. Pure."""
+    """The known keys of a status; ``stalled_since`` is one way to say ``stalled``. Pure."""
+    if "stalled" not in told and "stalled_since" in told:
+        told = {**told, "stalled": told["stalled_since"]}
     return {name: told[name] for name, kind in KNOWN.items() if name in told and _fits(told[name], kind)}
 
 

@@ -76,6 +76,9 @@ def test_a_status_keeps_what_is_known_and_fits() -> None:
     names = ("rate", "round_trip", "congestion", "streams", "stalled", "accepting", "held")
     assert status_of(told) == {name: told[name] for name in names}
     assert status_of({"congestion": "x" * 301, "stalled": False}) == {"stalled": False}
+    since = "2026-11-22T09:00:00.000000Z"
+    assert status_of({"stalled_since": since}) == {"stalled": since}
+    assert status_of({"stalled_since": None}) == {"stalled": None}
 
 
 @settings(deadline=None)
