@@ -27,6 +27,7 @@ from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
 from edge.pack import Packer
 from edge.proxy import Proxy
+from edge.quality.inspector import Inspector
 from edge.reload import Reload
 from edge.renewal import Renewal
 from edge.spool.spool import Spool
@@ -38,6 +39,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
 from gateway.log import logger
+from gateway.model import Priority
 from gateway.patience import Listener, Patience
 from gateway.tls import HANDSHAKE_SECONDS
 
@@ -97,7 +99,8 @@ async def _run(
     packer = Packer(spool, identity.site, lambda: identity.signer, clock, lambda: uplink.link.rate)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
-    listener = DicomListener(settings.ingest, spool, clock)
+    inspector = _inspector(spool, clock)
+    listener = DicomListener(settings.ingest, spool, clock, lambda body: inspector.closed(body["studies"]))
     desk = ImportDesk(spool, clock, settings.acquire, settings.data)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     console = console_app(
@@ -108,6 +111,7 @@ async def _run(
         lambda: reload.fault,
         sources=Sources(
             importer=desk,
+            warnings=inspector.on_the_page,
             reports=downlink.reports,
             certificate_until=lambda: identity.certificate.not_valid_after_utc,
             troubles=lambda: [watch.fault for watch in watches.values() if watch.fault],
@@ -120,14 +124,13 @@ async def _run(
     try:
         async with AsyncExitStack() as sites:
             await sites.enter_async_context(_listening(console, settings.console.host, settings.console.port))
-            if (stow := settings.acquire.stow) is not None:
-                app = stow_app(spool, clock, stow, settings.ingest)
-                await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
+            await _stow(sites, settings, spool, clock)
             log.info("edge runs", site=identity.site, port=listener.port)
             await supervise.run(
                 {
                     "pack": packer.run,
                     "uplink": uplink.run,
+                    "quality": inspector.run,
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
@@ -140,6 +143,20 @@ async def _run(
             )
     finally:
         await asyncio.to_thread(listener.stop)
+
+
+def _inspector(spool: Spool, clock: Clock) -> Inspector:
+    """Looks at what the spool takes in; what it notices travels before the routine images do."""
+    inspector = Inspector(clock, lambda notice: spool.notify(notice, priority=Priority.URGENT))
+    spool.inspect = inspector.offer
+    return inspector
+
+
+async def _stow(sites: AsyncExitStack, settings: EdgeConfig, spool: Spool, clock: Clock) -> None:
+    """Listen for STOW-RS too, if that is asked for."""
+    if (stow := settings.acquire.stow) is not None:
+        app = stow_app(spool, clock, stow, settings.ingest)
+        await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ from hub.access.middleware import declared, guarded, problems, same_origin
 from hub.access.sso import single_sign_on
 from hub.access.vault import Vault
 from hub.archive.archive import Archive
-from hub.archive.settle import Patience as SettlePatience
+from hub.archive.judgement import Patience as SettlePatience
 from hub.archive.settle import Settler
 from hub.archive.store import BlobStore
 from hub.assign.dispatcher import Dispatcher

@@ -6,7 +6,13 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-STATIONS = ("hub.custody_commands", "hub.fleet.commands", "hub.access.commands", "hub.disk_commands")
+STATIONS = (
+    "hub.custody_commands",
+    "hub.fleet.commands",
+    "hub.access.commands",
+    "hub.disk_commands",
+    "hub.archive.commands",
+)
 """Modules with ``fill(actions)``, which adds their sub-commands."""
 
 EXAMPLES = """examples:
@@ -14,6 +20,7 @@ EXAMPLES = """examples:
   telerad hub token create -c hub.yaml --site H001
   telerad hub edge list -c hub.yaml
   telerad hub import -c hub.yaml /media/usb
+  telerad hub study list -c hub.yaml
 """
 
 

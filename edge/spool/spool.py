@@ -36,6 +36,7 @@ from gateway.model import ParcelId, Priority, Sha256, SiteId
 SHOWN = 100
 KEEP_PURGED = timedelta(days=30)
 PIECE = 1 << 20
+Inspect = Callable[[memoryview, str, str], object]  # dataset, transfer syntax, study
 log = logger("edge.spool")
 
 
@@ -49,6 +50,7 @@ class Spool:
         merger: makes one parcel of several.
         confirmed: what the hub has signed for.
         tip: the newest signed header.
+        inspect: is shown every instance once it is durable; must neither wait nor keep the view.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Spool:
         self.received, self.sealed = Bell(), Bell()
         self.view = StudyView()
         self.tip = tip
+        self.inspect: Inspect | None = None
         self.files = files
         self._journal, self._site, self._recipients = journal, site, recipients
         self._budget, self._clock = Budget(reserve), clock
@@ -183,6 +186,8 @@ class Spool:
         )
         if study is not None:
             self.view.received(item.parcel_id, study, priority, item.received_at, item.sealed_size)
+        if self.inspect is not None:
+            self.inspect(view, facts.transfer_syntax_uid, facts.study_uid)
         return item
 
     def notify(self, notice: Notice, *, priority: Priority = Priority.ROUTINE) -> SpoolItem:

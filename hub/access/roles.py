@@ -51,6 +51,7 @@ WATCH = Policy("watch", PEOPLE, active=False)
 WORKLIST = Policy("worklist", PEOPLE)
 REPORTS = Policy("reports", PEOPLE - {Role.ADMIN})
 READING = Policy("reading", frozenset({Role.READER, Role.LEAD}))
+COMPLETING = Policy("completing", frozenset({Role.LEAD, Role.ADMIN}))
 SIGNING = Policy("signing", SIGNERS, fresh=True)
 OWN_FACTORS = Policy("own factors", PEOPLE, any_factors=True, fresh=True)
 EMERGENCY = Policy("emergency", frozenset({Role.READER, Role.LEAD}), fresh=True)
@@ -67,6 +68,7 @@ ALL = (
     WORKLIST,
     REPORTS,
     READING,
+    COMPLETING,
     SIGNING,
     OWN_FACTORS,
     EMERGENCY,

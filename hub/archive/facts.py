@@ -39,6 +39,7 @@ class Facts:
     study: Columns
     series: Columns
     instance: Columns
+    promised: int | None = None  # instances of the series, as its own tags say
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -79,8 +80,29 @@ def describe(entry: InstanceEntry, header: DatasetHeader) -> Facts:
     }
     instance = _instance(entry, header, data) | {"sop_instance_uid": sop_uid, "flaw": "; ".join(flaws)}
     return Facts(
-        _fit(patient, patients), _fit(study, studies), _fit(one_series, series), _fit(instance, instances)
+        _fit(patient, patients),
+        _fit(study, studies),
+        _fit(one_series, series),
+        _fit(instance, instances),
+        promised(data),
     )
+
+
+def promised(data: Json) -> int | None:
+    """How many instances a series says it has: what senders fill in, and what the standard means by it.
+
+    ``NumberOfSeriesRelatedInstances`` where present; slices by temporal positions (by time slots for
+    positron emission, PS3.3 C.8.9.1) where both are; ``ImagesInAcquisition`` is of an acquisition, of
+    which a series may have several, and says nothing here.
+    """
+    if max(1, _integer(data, "00280008") or 1) > 1:
+        return None  # these tags count frames there, if anything
+    whole = _integer(data, "00201209")
+    slices = _integer(data, "00540081")
+    times = _integer(data, "00540101") if _text(data, "00080060") == "PT" else _integer(data, "00200105")
+    if whole is None and slices is not None and slices > 0:
+        whole = slices * (times or 1)
+    return whole if whole is not None and 0 < whole < 1_000_000 else None
 
 
 def packed(model: Json) -> bytes:

@@ -19,6 +19,7 @@ from hub.archive.incoming import Incoming, Stored
 from hub.archive.states import StudyEvent, StudyState, step
 from hub.record import Record
 from hub.tables.study import instances, patients, series, studies
+from hub.tables.told import series_promises
 
 UIDS_PER_QUERY = 500
 """Bound parameters of one statement are limited (SQLite of old: 999)."""
@@ -157,6 +158,9 @@ class Indexer:
             await self._connection.execute(insert(series).values(facts.series | {"study": study.id}))
             row = await _find(self._connection, series, keys)
             study.new_series += 1
+            if facts.promised is not None and row is not None:
+                promise = {"series": row["id"], "instances": facts.promised}
+                await self._connection.execute(insert(series_promises).values(promise))
         return _Series(int((row or {})["id"]))
 
     async def _find_known(self, batch: Sequence[tuple[Incoming, Facts]]) -> None:

@@ -1,8 +1,8 @@
-"""What the edges tell about associations: how many instances of a study each one carried.
+"""What the edges tell in notices: how many instances of a study each association carried, and the rest.
 
 A note may come before the study's first instance. Together the notes say how many arrivals to
 expect, so that a reader sees "127 of 180" and a study is not called complete while a part of it
-is still under way.
+is still under way. Procedure steps (`procedures`) and warnings (`quality`) are kept by their own files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import canonical
 from gateway.envelope.layout import Notice
+from hub.archive import procedures, quality
 from hub.archive.facts import made_uid
 from hub.tables.study import studies, study_notes
 
@@ -48,6 +49,10 @@ async def record(
     """
     spoken_of: set[tuple[str, str]] = set()
     for site, notice in notes:
+        step = procedures.step_of(notice)
+        if step is not None:
+            await procedures.keep(connection, site, step, now)
+        await quality.keep(connection, site, notice, now)
         for study_uid, count in counted(notice).items():
             association = _association(notice)
             spoken_of.add((site, study_uid))

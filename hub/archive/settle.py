@@ -1,93 +1,30 @@
-"""When is a study complete? A decision with its evidence in words, and the loop that writes it down.
-
-Evidence, the best first: the edge told how many instances each association carried and every one of
-them is here; more are here than all closed associations carried, so one is still open; nothing was
-told, and it has been quiet. Time alone never closes a study of which instances are known to be on
-their way, until they are long overdue; and every late instance reopens it.
-"""
+"""The loop that writes down which studies are complete, and a person's own word for it."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
+from gateway.errors import NotFound, Refused
 from gateway.log import logger
+from hub.archive import procedures
+from hub.archive.judgement import Evidence, Patience, Tags, judge
+from hub.archive.procedures import Procedures
 from hub.archive.states import StudyEvent, StudyState, step
 from hub.record import Record, subject_of
-from hub.tables.study import studies, study_notes
-
-OVERDUE = 10
-"""Instances that were announced are waited for this many times the quiet time."""
+from hub.tables.study import series, studies, study_notes
+from hub.tables.told import series_promises
 
 POLL = 1.0
 """Seconds between two looks at the studies that are arriving."""
 
 log = logger("hub.archive.settle")
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is known of an arriving study.
-
-    Args:
-        instances: different ones that are here.
-        received: arrivals, copies counted too, as the associations count them.
-        announced: arrivals that closed associations carried; None: the edge told of none.
-        associations: how many closed.
-        single: whether no association carried more than one instance.
-        still: seconds since the last arrival.
-    """
-
-    instances: int
-    received: int
-    announced: int | None
-    associations: int
-    single: bool
-    still: float
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait, in seconds (`hub.config.Settle`)."""
-
-    after_association: float = 3.0
-    quiet: float = 120.0
-
-
-def judge(evidence: Evidence, patience: Patience) -> str | None:
-    """Why the study is complete, in words; None if it is not. Pure."""
-    told = evidence.announced
-    if told is None:
-        if evidence.still < patience.quiet:
-            return None
-        return f"{evidence.instances} instances; nothing was announced, quiet for {patience.quiet:g} s"
-    if evidence.received < told:
-        if evidence.still < patience.quiet * OVERDUE:
-            return None
-        missing = told - evidence.received
-        return (
-            f"incomplete: {missing} of {told} announced instances have not come "
-            f"within {patience.quiet * OVERDUE:g} s"
-        )
-    if evidence.received > told:  # an association that has not closed is sending
-        if evidence.still < patience.quiet:
-            return None
-        return (
-            f"{evidence.instances} instances; {told} were announced, more came, "
-            f"quiet for {patience.quiet:g} s"
-        )
-    # Some modalities open an association for every image; the end of one says little then.
-    wait = patience.quiet if evidence.single and evidence.associations > 1 else patience.after_association
-    if evidence.still < wait:
-        return None
-    ended = "the association" if evidence.associations == 1 else f"{evidence.associations} associations"
-    return f"{evidence.instances} instances; all {told} that {ended} carried are here"
 
 
 class Settler:
@@ -114,13 +51,14 @@ class Settler:
         """Judge every study that is not complete. Returns how many became so."""
         now = self._clock.now()
         settled = 0
-        for row in await self._open_studies():
-            words = judge(_evidence(row, now), self._patience)
+        rows, steps = await self._open_studies()
+        for row in rows:
+            words = judge(_evidence(row, steps.get(row["id"], Procedures()), now), self._patience)
             if words is not None:
                 settled += await self._settle(row, words, now)
         return settled
 
-    async def _open_studies(self) -> list[dict[str, Any]]:
+    async def _open_studies(self) -> tuple[list[dict[str, Any]], dict[int, Procedures]]:
         notes = study_notes.c
         told = (
             select(
@@ -139,6 +77,7 @@ class Settler:
             )
             .subquery()
         )
+        promised = _promised()
         query = (
             select(
                 studies.c.id,
@@ -148,15 +87,20 @@ class Settler:
                 studies.c.last_at,
                 studies.c.instance_count,
                 studies.c.received_count,
+                studies.c.series_count,
+                promised.c.promised,
+                promised.c.fulfilled,
                 told.c.announced,
                 told.c.associations,
                 told.c.largest,
             )
             .outerjoin(told, (told.c.site == studies.c.site) & (told.c.study_uid == studies.c.study_uid))
+            .outerjoin(promised, promised.c.study == studies.c.id)
             .where(studies.c.state.in_([StudyState.ARRIVING.value, StudyState.REOPENED.value]))
         )
         async with self._database.reading() as connection:
-            return [dict(row) for row in (await connection.execute(query)).mappings()]
+            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+            return rows, await procedures.of_studies(connection, (row["id"] for row in rows))
 
     async def _settle(self, row: dict[str, Any], words: str, now: datetime) -> int:
         """Write it down, unless something has come meanwhile. Returns 1 if written."""
@@ -184,7 +128,70 @@ class Settler:
         return 1
 
 
-def _evidence(row: dict[str, Any], now: datetime) -> Evidence:
+async def force(
+    connection: AsyncConnection, custody: Record, study: int, *, by: str, reason: str, now: datetime
+) -> None:
+    """A person takes a study as complete with what is here; whatever comes later reopens it.
+
+    Args:
+        connection: of a writing transaction.
+        custody: is told of it, by whom and with how many instances.
+        study: row of `studies`.
+        by: the user, or ``console`` for who works at the hub's own machine.
+        reason: in the person's words; kept with the study, not in the log.
+        now: the time.
+
+    Raises:
+        NotFound: there is no such study.
+        Refused: it is complete already.
+    """
+    query = select(studies).where(studies.c.id == study)
+    row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        raise NotFound("there is no such study")
+    if row["state"] == StudyState.COMPLETE.value:
+        raise Refused(f"this study is complete already: {row['completeness']}")
+    state = step(StudyState(row["state"]), StudyEvent.FORCED)
+    expected = row["expected_count"] or 0
+    known = f" of {expected} known" if expected > row["instance_count"] else ""
+    words = f"{row['instance_count']}{known} instances; taken as complete by {by}"
+    await connection.execute(
+        update(studies)
+        .where(studies.c.id == study)
+        .values(
+            state=state.value,
+            completeness=f"{words}: {reason}" if reason else words,
+            completed_at=rfc3339(now),
+        )
+    )
+    await custody.append(
+        connection,
+        "study-complete",
+        site=row["site"],
+        subject=subject_of("study", study),
+        detail={
+            "instances": row["instance_count"],
+            "expected": expected,
+            "evidence": "by hand",
+            "by": subject_of("user", by),
+        },
+    )
+    log.info("study taken as complete by hand", site=row["site"], study_uid=row["study_uid"])
+
+
+def _promised() -> Any:
+    """By study: how many series say how large they are, and how many of those are."""
+    met = case((series.c.instance_count == series_promises.c.instances, 1), else_=0)
+    return (
+        select(series.c.study, func.count().label("promised"), func.sum(met).label("fulfilled"))
+        .join_from(series_promises, series)
+        .join(studies, (studies.c.id == series.c.study) & (studies.c.state != StudyState.COMPLETE.value))
+        .group_by(series.c.study)
+        .subquery()
+    )
+
+
+def _evidence(row: dict[str, Any], told: Procedures, now: datetime) -> Evidence:
     return Evidence(
         instances=row["instance_count"],
         received=row["received_count"],
@@ -192,4 +199,7 @@ def _evidence(row: dict[str, Any], now: datetime) -> Evidence:
         associations=row["associations"] or 0,
         single=(row["largest"] or 0) <= 1,
         still=(now - parse_rfc3339(row["last_at"])).total_seconds(),
+        series=row["series_count"],
+        procedures=told,
+        tags=Tags(row["promised"] or 0, row["fulfilled"] or 0),
     )

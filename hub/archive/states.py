@@ -15,7 +15,7 @@ class StudyState(Enum):
     """Where a study stands."""
 
     ARRIVING = "arriving"
-    """Instances are coming; nobody is asked to read yet."""
+    """Instances are coming; what is here can be read already."""
 
     COMPLETE = "complete"
     """Evidence says that all of it is here; ``studies.completeness`` says which."""
@@ -33,13 +33,18 @@ class StudyEvent(Enum):
     SETTLED = "settled"
     """The evidence says that nothing more is on its way."""
 
+    FORCED = "forced"
+    """A person says: take it as complete with what is here."""
+
 
 TRANSITIONS: dict[tuple[StudyState, StudyEvent], StudyState] = {
     (StudyState.ARRIVING, StudyEvent.ARRIVED): StudyState.ARRIVING,
     (StudyState.ARRIVING, StudyEvent.SETTLED): StudyState.COMPLETE,
+    (StudyState.ARRIVING, StudyEvent.FORCED): StudyState.COMPLETE,
     (StudyState.COMPLETE, StudyEvent.ARRIVED): StudyState.REOPENED,
     (StudyState.REOPENED, StudyEvent.ARRIVED): StudyState.REOPENED,
     (StudyState.REOPENED, StudyEvent.SETTLED): StudyState.COMPLETE,
+    (StudyState.REOPENED, StudyEvent.FORCED): StudyState.COMPLETE,
 }
 
 

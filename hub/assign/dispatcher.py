@@ -1,4 +1,8 @@
-"""The loop that makes cases of complete studies and keeps every case moving.
+"""The loop that makes cases of studies and keeps every case moving.
+
+A study has its case while it still arrives, so that reading can begin: at once if it is urgent, after
+some seconds else. What is urgent is offered at once too; anything else when it is complete. The rules
+are asked anew when it is, for they have then seen all of it.
 
 Each step is one transaction that reads what it decides on, so several processes may run it. What
 cannot be done now is tried again at the next turn, and the case says why it waits.
@@ -9,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Select, and_, exists, func, insert, or_, select, update
@@ -17,6 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.log import logger
+from gateway.model import Priority
+from hub.assign import changed
 from hub.assign.journal import HUB, change, note, why_with
 from hub.assign.policy import Candidate, Need, choose, obstacle
 from hub.assign.roster import candidates
@@ -26,7 +33,7 @@ from hub.rules.book import RuleBook
 from hub.rules.evaluate import Decision
 from hub.rules.study import facts_of
 from hub.tables.account import users
-from hub.tables.case import cases, reader_groups, reader_sites, readers
+from hub.tables.case import case_events, cases, reader_groups, reader_sites, readers
 from hub.tables.study import instances, series, studies
 
 POLL = 1.0
@@ -35,8 +42,17 @@ POLL = 1.0
 BATCH = 200
 """Rows of one kind looked at in one turn; the rest has its turn a second later."""
 
-COMPLETE = "complete"
-"""The state of a study that may be read (hub/archive/states.py)."""
+COMPLETE, REOPENED = "complete", "reopened"
+"""States of a study (hub/archive/states.py)."""
+
+EARLY = timedelta(seconds=10)
+"""A study that still arrives after this time has its case, however routine it is."""
+
+ARRIVING = ""
+"""`cases.settled_at` of a case whose study has not been complete yet."""
+
+UNREAD = frozenset({CaseState.UNASSIGNED, CaseState.OFFERED, CaseState.REASSIGNED, CaseState.ESCALATED})
+"""States in which nobody has begun, so that the rules may still decide otherwise."""
 
 Step = Callable[[AsyncConnection, RowMapping], Awaitable[int]]
 
@@ -65,9 +81,11 @@ class Dispatcher:
     async def turn(self) -> int:
         """Do all there is to do now. Returns how many cases were changed."""
         changed = 0
-        for study in await self._complete_without_case():
+        for study in await self._without_case():
             changed += await self._create(study)
         for step, where in (
+            (self._settle, _settled_first()),
+            (self._note_reopened, _reopened()),
             (self._note_late, _settled_again()),
             (self._lapse, _lease_ended(self._now())),
             (self._withdraw, _reader_gone(self._today())),
@@ -91,10 +109,14 @@ class Dispatcher:
     def _today(self) -> str:
         return self._clock.now().date().isoformat()
 
-    async def _complete_without_case(self) -> Sequence[int]:
+    async def _without_case(self) -> Sequence[int]:
+        """Studies that are complete, and those that arrive and are urgent or have done so for a while."""
         has_case = exists(select(cases.c.id).where(cases.c.study == studies.c.id))
-        query = select(studies.c.id).where(studies.c.state == COMPLETE, ~has_case)
-        query = query.order_by(studies.c.priority, studies.c.completed_at).limit(BATCH)
+        since = rfc3339(self._clock.now() - EARLY)
+        urgent = studies.c.priority <= int(Priority.URGENT)
+        due = or_(studies.c.state == COMPLETE, studies.c.first_at <= since, urgent)
+        query = select(studies.c.id).where(due, ~has_case)
+        query = query.order_by(studies.c.priority, studies.c.first_at).limit(BATCH)
         async with self._database.reading() as connection:
             return (await connection.execute(query)).scalars().all()
 
@@ -126,7 +148,8 @@ class Dispatcher:
             row = (await connection.execute(select(studies).where(studies.c.id == study))).mappings().one()
             decision = self._rules.evaluate(await facts_of(connection, study))
             case = await self._insert(connection, row, decision)
-            detail = f"rule {decision.rule}, group {decision.group}"
+            early = "" if row["state"] == COMPLETE else "; the study is still arriving"
+            detail = f"rule {decision.rule}, group {decision.group}{early}"
             await note(connection, case, "created", by=HUB, at=self._now(), detail=detail)
             await self._custody.append(
                 connection,
@@ -139,8 +162,7 @@ class Dispatcher:
         return 1
 
     async def _insert(self, connection: AsyncConnection, row: RowMapping, decision: Decision) -> int:
-        completed = parse_rfc3339(row["completed_at"])
-        deadline = completed + decision.deadline if decision.deadline is not None else None
+        completed = row["completed_at"] or ARRIVING
         count = await _from_edge(connection, row["id"])
         done = await connection.execute(
             insert(cases).values(
@@ -153,14 +175,57 @@ class Dispatcher:
                 why=json.dumps(list(decision.why), ensure_ascii=False),
                 prefer=json.dumps(list(decision.prefer)),
                 hold=decision.hold,
-                deadline=rfc3339(deadline) if deadline is not None else None,
+                deadline=_deadline(completed, decision),
                 created_at=self._now(),
-                settled_at=row["completed_at"],
+                settled_at=completed,
                 instances=count,
             )
         )
         (key,) = done.inserted_primary_key or (0,)
+        await changed.remember(connection, int(key), row["id"])
         return int(key)
+
+    async def _settle(self, connection: AsyncConnection, row: RowMapping) -> int:
+        """The study is complete for the first time: ask the rules anew, and let the time run."""
+        decision = self._rules.evaluate(await facts_of(connection, row["study"]))
+        values: dict[str, object] = {
+            "settled_at": row["completed_at"],
+            "instances": await _from_edge(connection, row["study"]),
+        }
+        if row["state"] in UNREAD:
+            values |= {
+                "priority": int(decision.priority),
+                "group": decision.group,
+                "weight": decision.weight,
+                "rule": decision.rule,
+                "why": json.dumps(list(decision.why), ensure_ascii=False),
+                "prefer": json.dumps(list(decision.prefer)),
+                "hold": decision.hold,
+            }
+        if row["state"] != CaseState.REPORTED:
+            values["deadline"] = _deadline(row["completed_at"], decision)
+        await connection.execute(update(cases).where(cases.c.id == row["id"]).values(values))
+        await changed.remember(connection, row["id"], row["study"])
+        said = f"rule {decision.rule}, group {decision.group}"
+        await note(connection, row["id"], "complete", by=HUB, at=self._now(), detail=said)
+        if row["state"] == CaseState.RETURNED:  # what was missing may have been on its way
+            await self._resume(connection, row, said, {})
+        return 1
+
+    async def _resume(
+        self, connection: AsyncConnection, row: RowMapping, said: str, values: dict[str, object]
+    ) -> None:
+        """Take up a returned case; who returned it is asked first."""
+        prefer = list(dict.fromkeys([row["assignee"], *json.loads(row["prefer"])]))
+        values |= {"prefer": json.dumps([one for one in prefer if one]), "assignee": None}
+        at = self._now()
+        await change(connection, self._custody, row, CaseEvent.RESUME, by=HUB, at=at, detail=said, **values)
+
+    async def _note_reopened(self, connection: AsyncConnection, row: RowMapping) -> int:
+        """More comes of a study that was complete: whoever reads it is told before it is complete again."""
+        said = "more of this study is arriving"
+        await note(connection, row["id"], "reopened", by=HUB, at=self._now(), detail=said)
+        return 1
 
     async def _offer(self, connection: AsyncConnection, row: RowMapping) -> int:
         """Choose a reader; if there is none, say why it waits."""
@@ -234,26 +299,16 @@ class Dispatcher:
         """The study was reopened and is complete again: tell it, and take up a returned case."""
         count = await _from_edge(connection, row["study"])
         added = count - row["instances"]
+        which = await changed.compare(connection, row["id"], row["study"], self._now())
         reported = row["state"] == CaseState.REPORTED
         since = "the report" if reported else "the case was made"
-        said = f"the study changed after {since}: {added:+d} instances"
+        said = f"the study changed after {since}: {added:+d} instances{which}"
         values: dict[str, object] = {"settled_at": row["completed_at"], "instances": count}
         if reported:
             values["late"] = row["late"] + max(added, 0)
         values["why"] = why_with(row["why"], lasting=(said,))
         if row["state"] == CaseState.RETURNED:
-            prefer = list(dict.fromkeys([row["assignee"], *json.loads(row["prefer"])]))
-            values |= {"prefer": json.dumps([one for one in prefer if one]), "assignee": None}
-            await change(
-                connection,
-                self._custody,
-                row,
-                CaseEvent.RESUME,
-                by=HUB,
-                at=self._now(),
-                detail=said,
-                **values,
-            )
+            await self._resume(connection, row, said, values)
             return 1
         await connection.execute(update(cases).where(cases.c.id == row["id"]).values(values))
         await note(connection, row["id"], "late", by=HUB, at=self._now(), detail=said)
@@ -284,7 +339,29 @@ async def _from_edge(connection: AsyncConnection, study: int) -> int:
 
 
 def _settled_again() -> ColumnElement[bool]:
-    return (studies.c.state == COMPLETE) & (studies.c.completed_at != cases.c.settled_at)
+    again = cases.c.settled_at != ARRIVING
+    return (studies.c.state == COMPLETE) & (studies.c.completed_at != cases.c.settled_at) & again
+
+
+def _settled_first() -> ColumnElement[bool]:
+    return (studies.c.state == COMPLETE) & (cases.c.settled_at == ARRIVING)
+
+
+def _reopened() -> ColumnElement[bool]:
+    """Reopened, and not yet told since it was last complete."""
+    told = (
+        (case_events.c.case == cases.c.id)
+        & (case_events.c.event == "reopened")
+        & (case_events.c.at > cases.c.settled_at)
+    )
+    return (studies.c.state == REOPENED) & ~exists(select(case_events.c.id).where(told))
+
+
+def _deadline(completed: str, decision: Decision) -> str | None:
+    """Time runs from when the study is complete."""
+    if completed == ARRIVING or decision.deadline is None:
+        return None
+    return rfc3339(parse_rfc3339(completed) + decision.deadline)
 
 
 def _lease_ended(now: str) -> ColumnElement[bool]:
@@ -314,5 +391,7 @@ def _overdue(now: str) -> ColumnElement[bool]:
 
 
 def _seeking() -> ColumnElement[bool]:
+    """Without a reader, held by no rule, and complete unless it is urgent."""
     states = [state.value for state in SEEKING]
-    return cases.c.state.in_(states) & cases.c.assignee.is_(None) & cases.c.hold.is_(None)
+    ready = or_(cases.c.settled_at != ARRIVING, cases.c.priority <= int(Priority.URGENT))
+    return cases.c.state.in_(states) & cases.c.assignee.is_(None) & cases.c.hold.is_(None) & ready

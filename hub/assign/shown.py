@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.model import Priority
+from hub.archive import quality
+from hub.assign.changed import changes_of
+from hub.assign.told import counts, noticed_of, progress_of
 from hub.tables.account import users
 from hub.tables.case import cases
 from hub.tables.report import deliveries, reports
@@ -17,6 +22,15 @@ from hub.tables.study import patients, series, studies
 
 QUERY_LIMIT = 500
 """Bound parameters of one statement are limited (SQLite of old: 999)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What stands in other tables: reports by case, progress and what was noticed by study."""
+
+    reports: dict[int, dict[str, Any]]
+    progress: dict[int, dict[str, Any]]
+    noticed: dict[int, list[dict[str, Any]]]
 
 
 def case_query() -> Select[Any]:
@@ -33,7 +47,7 @@ def case_query() -> Select[Any]:
     )
 
 
-def case_json(row: RowMapping, report: dict[str, Any] | None) -> dict[str, Any]:
+def case_json(row: RowMapping, extras: Extras) -> dict[str, Any]:
     """A row of `case_query` as “Case”."""
     assignee = row["case_assignee"]
     return {
@@ -55,7 +69,6 @@ def case_json(row: RowMapping, report: dict[str, Any] | None) -> dict[str, Any]:
         "study_time": row["study_time"],
         "accession": row["accession"],
         "instances": row["instance_count"],
-        "expected": row["expected_count"],
         "series": row["series_count"],
         "complete": row["state"] == "complete",
         "completeness": row["completeness"],
@@ -66,8 +79,20 @@ def case_json(row: RowMapping, report: dict[str, Any] | None) -> dict[str, Any]:
         "rule": row["case_rule"],
         "conflicts": row["conflicts"],
         "late": row["case_late"],
-        "report": report,
+        "warnings": extras.noticed.get(row["id"], []),
+        "report": extras.reports.get(row["case_id"]),
+        **counts(row, extras.progress.get(row["id"])),
     }
+
+
+async def extras_of(connection: AsyncConnection, rows: Sequence[RowMapping], now: datetime) -> Extras:
+    """What stands beside some rows of `case_query`."""
+    arriving = [row["id"] for row in rows if row["state"] != "complete"]
+    return Extras(
+        await report_summaries(connection, [row["case_id"] for row in rows]),
+        await progress_of(connection, arriving, now),
+        await noticed_of(connection, [row["id"] for row in rows]),
+    )
 
 
 def detail_json(row: RowMapping) -> dict[str, Any]:
@@ -82,6 +107,13 @@ def detail_json(row: RowMapping) -> dict[str, Any]:
         "lease": named if holder else None,
         "viewer": f"/ohif/viewer?StudyInstanceUIDs={row['study_uid']}",
     }
+
+
+async def told_json(connection: AsyncConnection, row: RowMapping) -> dict[str, Any]:
+    """What a “CaseDetail” has of what the edge noticed, and of what came late."""
+    warnings, acquisition = await quality.of_study(connection, row["site"], row["study_uid"])
+    changes = await changes_of(connection, row["case_id"])
+    return {"quality": warnings, "acquisition": acquisition, "changes": changes}
 
 
 async def report_summaries(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:

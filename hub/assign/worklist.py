@@ -17,15 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.errors import NotAllowed, NotFound, Refused
+from hub.archive.settle import force
 from hub.assign.journal import change, history, note
 from hub.assign.shown import (
     QUERY_LIMIT,
     case_json,
     case_query,
     detail_json,
+    extras_of,
     priors,
-    report_summaries,
     series_list,
+    told_json,
 )
 from hub.assign.states import CaseEvent, CaseState
 from hub.people import Account, Role
@@ -40,6 +42,7 @@ LONGEST_LIST = 1_000
 LONGEST_REASON = 2_000
 
 READING_ROLES = frozenset({Role.READER, Role.LEAD})
+COMPLETING_ROLES = frozenset({Role.LEAD, Role.ADMIN})
 
 
 class Worklist:
@@ -78,17 +81,17 @@ class Worklist:
         async with self._database.reading() as connection:
             reach = await reach_of(connection, viewer, rfc3339(self._clock.now()))
             rows = (await connection.execute(query.where(reach.clause()))).mappings().all()
-            signed = await report_summaries(connection, [row["case_id"] for row in rows])
-        return [case_json(row, signed.get(row["case_id"])) for row in rows]
+            extras = await extras_of(connection, rows, self._clock.now())
+        return [case_json(row, extras) for row in rows]
 
     async def case(self, viewer: Account, case_id: int) -> dict[str, Any]:
         """One case in full. Raises NotFound if it is not in the viewer's reach."""
         async with self._database.reading() as connection:
             row = await self._shown(connection, viewer, case_id)
-            signed = await report_summaries(connection, [case_id])
             return {
-                **case_json(row, signed.get(case_id)),
+                **case_json(row, await extras_of(connection, [row], self._clock.now())),
                 **detail_json(row),
+                **await told_json(connection, row),
                 "priors": await priors(connection, row["id"]),
                 "series_list": await series_list(connection, row["id"]),
                 "events": await history(connection, case_id),
@@ -166,6 +169,26 @@ class Worklist:
                 lease_by=None,
                 lease_until=None,
             )
+
+    async def complete(self, viewer: Account, case_id: int, reason: str) -> None:
+        """Take the study of a case as complete with what is here; whatever comes later reopens it.
+
+        Raises:
+            NotFound: not in reach.
+            NotAllowed: the viewer may not.
+            Refused: no reason, or it is complete already.
+        """
+        if viewer.role not in COMPLETING_ROLES:
+            raise NotAllowed("only leads and administrators take a study as complete")
+        said = reason.strip()
+        if not said or len(said) > LONGEST_REASON:
+            raise Refused(f"say why, in 1 to {LONGEST_REASON} characters")
+        now = self._clock.now()
+        async with self._database.writing() as connection:
+            row = await self._own_row(connection, viewer, case_id)
+            await force(connection, self._custody, row["study"], by=viewer.name, reason=said, now=now)
+            by = viewer.name
+            await note(connection, case_id, "forced", by=by, at=rfc3339(now), detail=said)
 
     async def reported(self, connection: AsyncConnection, case_id: int, by: str) -> None:
         """A report was signed; called inside the transaction that keeps it.

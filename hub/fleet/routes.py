@@ -14,7 +14,7 @@ from gateway.errors import DataError, Malformed, PeerError, ResourceError
 from gateway.log import logger
 from gateway.trust import pem, spki_pin
 from hub.config import HubConfig
-from hub.fleet import devices
+from hub.fleet import devices, progress
 from hub.fleet.answers import refusal
 from hub.fleet.diagnosis import diagnose
 from hub.fleet.enrolment import Enrolled, Enrolment
@@ -23,7 +23,10 @@ from hub.fleet.returns import Returns
 from hub.identity import HubKeys
 
 MAX_BODY = 64 << 10
-"""Bytes of an enrolment, renewal or status body."""
+"""Bytes of an enrolment or renewal body."""
+
+MAX_STATUS = 1 << 20
+"""Bytes of a status: a line for each study on its way."""
 
 MAX_PINS = 1024
 """Characters of the pins an edge says it trusts."""
@@ -76,8 +79,8 @@ def fleet_line_routes(
 ) -> list[web.RouteDef]:
     """For the line application, behind the door.
 
-    ``POST /v1/renew`` {"csr"}, ``GET /v1/keys``, ``GET /v1/roots?have=PINS``, ``POST /v1/status`` (any
-    JSON object).
+    ``POST /v1/renew`` {"csr"}, ``GET /v1/keys``, ``GET /v1/roots?have=PINS``, ``POST /v1/status``
+    (`progress`).
     """
 
     async def renew(request: web.Request) -> web.Response:
@@ -96,11 +99,14 @@ def fleet_line_routes(
         return web.Response(body=keys.signed_bundle(), content_type="application/json")
 
     async def status(request: web.Request) -> web.Response:
-        told = await _json(request)
-        identity = caller(request)
+        told = await _json(request, limit=MAX_STATUS)
+        identity, now = caller(request), clock.now()
+        site, edge = identity.site or "", identity.edge or ""
+        text = json.dumps(progress.status_of(told), ensure_ascii=False)
+        studies = progress.studies_of(told)
         async with database.writing() as connection:
-            text = json.dumps(told, ensure_ascii=False)
-            await devices.seen(connection, identity.site or "", identity.edge or "", clock.now(), text)
+            await devices.seen(connection, site, edge, now, text)
+            await progress.keep(connection, site, edge, studies, now)
         return web.Response(status=204)
 
     return [
@@ -126,13 +132,13 @@ def _proof(body: dict[str, Any]) -> str:
     return str(body.get("proof", ""))
 
 
-async def _json(request: web.Request, *texts: str) -> dict[str, Any]:
+async def _json(request: web.Request, *texts: str, limit: int = MAX_BODY) -> dict[str, Any]:
     """The body as a JSON object in which `texts` are strings. Raises Malformed."""
-    data = await request.content.read(MAX_BODY + 1)
-    while len(data) <= MAX_BODY and not request.content.at_eof():
-        data += await request.content.read(MAX_BODY + 1 - len(data))
-    if len(data) > MAX_BODY:
-        raise Malformed(f"the body is larger than {MAX_BODY} bytes")
+    data = await request.content.read(limit + 1)
+    while len(data) <= limit and not request.content.at_eof():
+        data += await request.content.read(limit + 1 - len(data))
+    if len(data) > limit:
+        raise Malformed(f"the body is larger than {limit} bytes")
     try:
         body = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -143,6 +143,7 @@ def _cases(to: CaseRoutes) -> list[Route]:
         Route(roles.READING, "POST", f"{CASE}/open", to.open),
         Route(roles.READING, "POST", f"{CASE}/release", to.release),
         Route(roles.READING, "POST", f"{CASE}/return", to.return_),
+        Route(roles.COMPLETING, "POST", f"{CASE}/complete", to.complete),
     ]
 
 

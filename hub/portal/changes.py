@@ -17,6 +17,7 @@ from gateway.database import Database
 from hub.tables.case import case_events
 from hub.tables.report import deliveries, delivery_outcomes, reports
 from hub.tables.study import instances
+from hub.tables.told import study_progress, study_quality
 
 SETTLED = timedelta(minutes=5)
 """How long an acknowledged delivery is still looked at."""
@@ -30,7 +31,7 @@ class Changes:
     """What changed.
 
     Args:
-        arrivals: new instances are here.
+        arrivals: new instances are here, or an edge told how far it is or what it noticed.
         cases: to these something happened.
         deliveries: these went on.
     """
@@ -56,6 +57,7 @@ class Watch:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
         self._event = self._instance = -1
+        self._told: tuple[str, ...] = ()
         self._deliveries: dict[str, tuple[str, int]] = {}
 
     async def look(self) -> Changes:
@@ -64,7 +66,9 @@ class Watch:
         found = Changes()
         async with self._database.reading() as connection:
             newest = (await connection.execute(select(func.max(instances.c.id)))).scalar() or 0
-            found.arrivals, self._instance = newest != self._instance, newest
+            told = await _newest_words(connection)
+            found.arrivals = newest != self._instance or told != self._told
+            self._instance, self._told = newest, told
             found.cases = await self._changed_cases(connection)
             found.deliveries = await self._changed_deliveries(connection)
         return Changes() if first else found
@@ -96,6 +100,13 @@ class Watch:
         changed = {_delivery(row) for row in rows if self._deliveries.get(row["id"]) != now[row["id"]]}
         self._deliveries = now
         return changed
+
+
+async def _newest_words(connection: AsyncConnection) -> tuple[str, ...]:
+    """When an edge last told how far its studies are, and what it noticed of one."""
+    progress = (await connection.execute(select(func.max(study_progress.c.told_at)))).scalar()
+    noticed = (await connection.execute(select(func.max(study_quality.c.at)))).scalar()
+    return progress or "", noticed or ""
 
 
 def _delivery(row: RowMapping) -> Delivery:

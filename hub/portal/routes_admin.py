@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from gateway.database import Database
 from hub.archive.search import versions
@@ -15,6 +15,7 @@ from hub.rules.book import RuleBook
 from hub.tables.arrival import chain_findings, quarantine
 from hub.tables.fleet import devices, edge_status
 from hub.tables.study import studies
+from hub.tables.told import study_progress
 
 LONGEST_LIST = 500
 
@@ -44,7 +45,8 @@ class AdminRoutes:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).mappings().all()
             findings = (await connection.execute(found.order_by(chain_findings.c.id))).mappings().all()
-        shown = [views.edge(row, _parsed(row["status"]), findings) for row in rows]
+            coming = (await connection.execute(_coming())).mappings().all()
+        shown = [views.edge(row, _parsed(row["status"]), findings, coming) for row in rows]
         return web.json_response({"edges": shown})
 
     async def quarantined(self, _: web.Request) -> web.Response:
@@ -66,6 +68,20 @@ class AdminRoutes:
         """The rules in force, with what is probably not meant in them."""
         faults = [views.fault(fault) for fault in self._rules.warnings]
         return web.json_response({"text": self._rules.text, "faults": faults})
+
+
+def _coming() -> Select[Any]:
+    """Studies that edges still have something of, with how much of each is here."""
+    row = study_progress.c
+    same = (studies.c.site == row.site) & (studies.c.study_uid == row.study_uid)
+    unfinished = (row.confirmed < row.received) | (row.waiting_bytes > 0)
+    return (
+        select(study_progress, studies.c.instance_count)
+        .outerjoin(studies, same)
+        .where(unfinished)
+        .order_by(row.priority, row.eta_seconds, row.study_uid)
+        .limit(LONGEST_LIST)
+    )
 
 
 def _parsed(status: str | None) -> Any:

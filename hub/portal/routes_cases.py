@@ -84,6 +84,13 @@ class CaseRoutes:
         await self._worklist.return_(account, body.case_id(request), reason)
         return web.Response(status=204)
 
+    async def complete(self, request: web.Request) -> web.Response:
+        """Take its study as complete with what is here."""
+        account = await self._access.account(request)
+        reason = body.text(await body.json_object(request), "reason", longest=4096)
+        await self._worklist.complete(account, body.case_id(request), reason)
+        return web.Response(status=204)
+
     async def _with_reports(self, account: Account, case: dict[str, Any]) -> dict[str, Any]:
         if REPORTS.allows(account.role):
             case["reports"] = await self._desk.versions(case["id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.model import Priority
 from hub.access.sessions import Session
 from hub.rules.nodes import Fault
 
@@ -36,14 +37,31 @@ def passkey(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "label", "created_at", "used_at")}
 
 
-def edge(row: Row, status: Any, findings: Sequence[Row]) -> dict[str, Any]:
-    """One edge of the fleet, with what was found in its chain of parcels."""
+def edge(row: Row, status: Any, findings: Sequence[Row], coming: Sequence[Row]) -> dict[str, Any]:
+    """One edge of the fleet, with what was found in its chain of parcels and the studies on their way."""
     names = ("site", "edge", "last_seen", "not_after", "revoked", "revoked_why")
     own = [one for one in findings if (one["site"], one["edge"]) == (row["site"], row["edge"])]
     chain = [one["words"] for one in own[:LONGEST_CHAIN]]
     if len(own) > len(chain):
         chain.append(f"… {len(own) - len(chain)} more")
-    return {**{name: row[name] for name in names}, "chain": chain, "status": status}
+    return {
+        **{name: row[name] for name in names},
+        "chain": chain,
+        "status": status,
+        "studies": on_the_way(row, coming),
+    }
+
+
+def on_the_way(row: Row, coming: Sequence[Row]) -> list[dict[str, Any]]:
+    """An edge's studies that are not here whole, the most urgent first; `here` is 0 for one not begun."""
+    names = ("study_uid", "received", "confirmed", "waiting_bytes", "eta_seconds")
+    own = [one for one in coming if (one["site"], one["edge"]) == (row["site"], row["edge"])]
+    return [
+        {"priority": Priority(one["priority"]).word}
+        | {name: one[name] for name in names}
+        | {"here": one["instance_count"] or 0}
+        for one in own
+    ]
 
 
 def quarantined(row: Row) -> dict[str, Any]:

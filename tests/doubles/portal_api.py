@@ -134,6 +134,26 @@ class PortalDouble:
         self.tell("worklist", {})
         return web.Response(status=204)
 
+    async def complete(self, request: web.Request) -> web.Response:
+        case = self.cases[int(request.match_info["id"])]
+        reason = (await request.json())["reason"]
+        case |= {"complete": True, "arrival": "complete", "progress": None, "completeness": reason}
+        case["expected"] = case["instances"]
+        self.tell("case", {"id": case["id"]})
+        return web.Response(status=204)
+
+    def grow(self, number: int, count: int) -> None:
+        """More images of a study that had been complete."""
+        case = self.cases[number]
+        change = {
+            "series_uid": "2.25.1.1", "modality": "CT", "number": 3, "description": "Head 2.0 mm",
+            "before": case["instances"], "now": case["instances"] + count, "at": rfc3339(now()),
+        }  # fmt: skip
+        case["instances"] += count
+        case["expected"] = case["instances"]
+        case["changes"] = [change, *case.get("changes", [])]
+        self.tell("case", {"id": number})
+
     # -- draft and report
 
     def _draft(self, number: int) -> dict[str, Any]:
@@ -237,7 +257,32 @@ class PortalDouble:
         if self._session(self._user(request) or "")["user"]["role"] != "admin":
             return problem(403, "not_allowed", "your role may not do this")
         at = rfc3339(now())
-        status = {"waiting": 2, "waiting_bytes": 41_000_000, "oldest_waiting": at, "version": "0.1.0"}
+        coming = {
+            "study_uid": "2.25.99",
+            "priority": "stat",
+            "received": 940,
+            "confirmed": 312,
+            "waiting_bytes": 331_000_000,
+            "eta_seconds": 250,
+            "here": 312,
+        }
+        begun = {
+            "study_uid": "2.25.98",
+            "priority": "routine",
+            "received": 41,
+            "confirmed": 0,
+            "waiting_bytes": 9_000_000,
+            "eta_seconds": None,
+            "here": 0,
+        }
+        line = {
+            "rate": 1_250_000,
+            "round_trip": 0.118,
+            "congestion": "bbr",
+            "streams": 4,
+            "stalled": "no byte for 42 s",
+        }
+        status = line | {"waiting": 2, "waiting_bytes": 41_000_000, "oldest_waiting": at, "version": "0.1.0"}
         edge = {
             "site": "H001",
             "edge": "1",
@@ -245,9 +290,10 @@ class PortalDouble:
             "not_after": at,
             "revoked": False,
             "status": status,
+            "studies": [coming, begun],
         }
         tables: dict[str, dict[str, Any]] = {
-            "edges": {"edges": [edge, edge | {"site": "H002", "revoked": True, "status": None}]},
+            "edges": {"edges": [edge, edge | {"site": "H002", "revoked": True, "status": None, "studies": []}]},
             "quarantine": {"quarantine": [{"parcel_id": "0f" * 16, "site": "H003", "reason": "chunk 7: digest differs", "at": at}]},
             "conflicts": {"conflicts": []},
             "rules": {"text": "version: 1\nrules:\n  - name: stat head CT\n", "faults": [{"line": 3, "message": "rule has no group"}]},
@@ -284,6 +330,7 @@ class PortalDouble:
                 web.post(case + "/open", self.open),
                 web.post(case + "/release", self.release),
                 web.post(case + "/return", self.return_),
+                web.post(case + "/complete", self.complete),
                 web.get(case + "/draft", self.draft),
                 web.put(case + "/draft", self.save),
                 web.post(case + "/sign", self.sign),

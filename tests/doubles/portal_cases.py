@@ -159,7 +159,31 @@ def rfc3339(at: datetime) -> str:
 
 
 def make_cases(now: datetime, study_uid: str) -> dict[int, dict[str, Any]]:
-    return {row[0]: _case(row, now, study_uid if row[0] == 1 else f"2.25.{row[0]}") for row in ROWS}
+    made = {row[0]: _case(row, now, study_uid if row[0] == 1 else f"2.25.{row[0]}") for row in ROWS}
+    progress(made[2], now)
+    return made
+
+
+WARNED = [
+    {"kind": "slices-missing", "severity": "warning", "series_uid": "2.25.1.1", "parameters": {"missing": "2", "step": "2.50"}, "number": 1},
+    {"kind": "laterality-absent", "severity": "warning", "series_uid": "2.25.1.1", "parameters": {"part": "HAND", "images": "2"}, "number": 1},
+    {"kind": "burned-in-likely", "severity": "note", "series_uid": "", "parameters": {"modality": "US"}, "number": 1},
+]  # fmt: skip
+TAKEN = [
+    {
+        "series_uid": "2.25.1.1",
+        "parameters": {"KVP": "120", "XRayTubeCurrent": "180–240", "CTDIvol": "48.2"},
+    }
+]
+
+
+def progress(row: dict[str, Any], now: datetime, seconds: int = 250) -> None:
+    """What an edge tells of a case that still arrives."""
+    row["arrival"] = "arriving"
+    row["progress"] = {
+        "received": row["expected"], "confirmed": row["instances"], "waiting_bytes": 331_000_000,
+        "eta_seconds": seconds, "told_at": rfc3339(now),
+    }  # fmt: skip
 
 
 def _case(row: tuple[Any, ...], now: datetime, study_uid: str) -> dict[str, Any]:
@@ -183,6 +207,7 @@ def _case(row: tuple[Any, ...], now: datetime, study_uid: str) -> dict[str, Any]
         "received_at": rfc3339(came), "deadline": None if due is None else rfc3339(now + timedelta(minutes=due)),
         "group": "neuro" if part in {"HEAD", "BRAIN"} else "body",
         "assignee": None if state == "unassigned" else reader,
+        "arrival": "complete", "progress": None, "warnings": WARNED if number == 7 else [],
         "rule": "stat head CT", "conflicts": 1 if number == 5 else 0,
         "report": {"id": "r8", "signed_at": rfc3339(now - timedelta(minutes=48)), "signed_by": "Dr Kofi Osei", "delivery": "acknowledged",
                    "delivered_at": rfc3339(now - timedelta(minutes=47))} if state == "reported" else None,
@@ -201,6 +226,8 @@ def detail(
             {"study_uid": "2.25.78", "study_date": "20210905", "modalities": ["MR"], "description": "MR brain", "report_id": None},
         ],
         "series_list": [{"series_uid": "2.25.1.1", "modality": case["modalities"][0], "description": "Head 2.0 mm soft tissue", "instances": case["instances"]}],
+        "quality": WARNED if case["warnings"] else [], "acquisition": TAKEN if case["id"] == 1 else [],
+        "changes": case.get("changes", []),
         "reports": reports,
         "viewer": f"/ohif/viewer?StudyInstanceUIDs={case['study_uid']}",
     }  # fmt: skip

@@ -151,6 +151,7 @@ export const api = {
   open: (id: number, by: By = 'person') => whole(call<CaseDetail>('POST', `${ofCase(id)}/open`, {}, by)),
   release: (id: number) => call<void>('POST', `${ofCase(id)}/release`, {}),
   return: (id: number, reason: string) => call<void>('POST', `${ofCase(id)}/return`, { reason }),
+  complete: (id: number, reason: string) => call<void>('POST', `${ofCase(id)}/complete`, { reason }),
   draft: (id: number) => call<Draft>('GET', `${ofCase(id)}/draft`),
   saveDraft: (id: number, base_revision: number, body: Body) =>
     call<Saved>('PUT', `${ofCase(id)}/draft`, { base_revision, body }),

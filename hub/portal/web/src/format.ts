@@ -55,6 +55,14 @@ export function span(milliseconds: number, language = 'en'): string {
   return minutes < 60 ? `${minutes} ${min}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')} ${h}`;
 }
 
+/** A time to come as people say it: `4 min`, below a minute in steps of ten seconds. */
+export function about(seconds: number, language = 'en'): string {
+  if (seconds < 55) {
+    return `${Math.max(10, Math.ceil(seconds / 10) * 10)} ${language === ZH ? '秒' : 's'}`;
+  }
+  return span(Math.max(60, Math.round(seconds / 60) * 60) * 1000, language);
+}
+
 /** A number of bytes in units of 1000, with three digits. */
 export function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

@@ -41,9 +41,9 @@ export function t(key: Key, given: Record<string, string | number> = {}): string
 }
 
 /** The words for one value of an open set (`state.reading`); the value itself if we have no word for it. */
-export function word(kind: string, value: string): string {
+export function word(kind: string, value: string, given: Record<string, string | number> = {}): string {
   const key = `${kind}.${value}`;
-  return key in WORDS[current] ? t(key as Key) : value;
+  return key in WORDS[current] ? t(key as Key, given) : value;
 }
 
 /** A component that draws itself anew when the language changes. */

@@ -53,6 +53,34 @@ export interface ReportSummary {
   delivered_at: string | null;
 }
 
+/** How far the hospital's edge is with a study, as it told last. */
+export interface Progress {
+  received: number;
+  confirmed: number;
+  waiting_bytes: number;
+  eta_seconds: number | null;
+  told_at: string;
+}
+
+/** One kind of thing noticed about the images; its words are `quality.…` with these parameters. */
+export interface Noticed {
+  kind: string;
+  severity: 'note' | 'warning';
+  series_uid: string;
+  parameters: Record<string, string>;
+}
+
+/** A series that changed after the study had been complete. */
+export interface Change {
+  series_uid: string;
+  modality: string;
+  number: number | null;
+  description: string;
+  before: number;
+  now: number;
+  at: string;
+}
+
 export interface Case {
   id: number;
   state: string;
@@ -70,6 +98,9 @@ export interface Case {
   expected: number | null;
   series: number;
   complete: boolean;
+  arrival?: 'arriving' | 'complete' | 'reopened';
+  progress?: Progress | null;
+  warnings?: (Noticed & { number: number })[];
   completeness: string;
   received_at: string;
   deadline: string | null;
@@ -104,6 +135,9 @@ export interface CaseDetail extends Case {
   lease: { by: string; until: string } | null;
   priors: Prior[];
   series_list: SeriesFacts[];
+  quality?: Noticed[];
+  acquisition?: { series_uid: string; parameters: Record<string, string> }[];
+  changes?: Change[];
   reports: Report[];
   viewer: string;
 }

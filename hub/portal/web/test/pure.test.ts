@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { differing, join } from '../src/draft/join.ts';
 import { emptyBody } from '../src/draft/keeper.ts';
-import { age, bytes, day, personName, span } from '../src/format.ts';
+import { about, age, bytes, day, personName, span } from '../src/format.ts';
 import { parseRoute, toHash } from '../src/route.ts';
 import type { Case } from '../src/types.ts';
 import { arrange } from '../src/worklist-order.ts';
@@ -31,6 +31,11 @@ test('days and spans', () => {
   assert.equal(span(-125 * 60_000), '2:05 h');
   assert.equal(span(3 * 86_400_000), '3 d');
   assert.equal(span(38 * 60_000, 'zh'), '38 分钟');
+});
+
+test('a time to come is told roughly', () => {
+  assert.deepEqual([0, 4, 41, 59, 61, 250, 7300].map((seconds) => about(seconds)), ['10 s', '10 s', '50 s', '1 min', '1 min', '4 min', '2:02 h']);
+  assert.equal(about(250, 'zh'), '4 分钟');
 });
 
 test('amounts of bytes have three digits', () => {

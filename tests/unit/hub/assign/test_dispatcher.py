@@ -86,9 +86,11 @@ async def test_a_complete_study_becomes_a_case_on_the_least_loaded_list(office: 
     assert "ann" not in str(office.hub.record.events)
 
 
-async def test_a_study_that_still_arrives_is_no_case(office: Office) -> None:
+async def test_a_study_that_has_just_begun_to_arrive_is_no_case(office: Office) -> None:
     await office.studies.add(state="arriving")
     assert await office.dispatcher.turn() == 0
+    office.hub.clock.advance(11)
+    assert await office.dispatcher.turn() > 0
 
 
 async def test_a_turn_without_news_changes_nothing(office: Office) -> None:

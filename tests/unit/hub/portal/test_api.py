@@ -201,7 +201,10 @@ async def test_the_worklist_and_a_case(portal: PortalHub) -> None:
         "rule": "default",
         "conflicts": 0,
         "late": 0,
+        "warnings": [],
         "report": None,
+        "arrival": "complete",
+        "progress": None,
     }
     assert (await browser.call("GET", "/api/worklist?state=lost"))[0] == 400
     status, detail = await browser.call("GET", "/api/cases/1")

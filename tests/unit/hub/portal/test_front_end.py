@@ -34,6 +34,13 @@ OPEN_SETS = (
     "age",
     "custody",
     "images",
+    "arrival",
+    "complete",
+    "noticed",
+    "quality",
+    "return",
+    "severity",
+    "taken",
 )
 
 

@@ -2,9 +2,11 @@
 import { css, html, nothing, type PropertyValues } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
 import { api } from '../api.ts';
+import { listen } from '../events.ts';
 import { bytes, moment } from '../format.ts';
 import { Localised, t, word } from '../i18n.ts';
 import { caseRowStyles } from '../parts/case-row.ts';
+import { onTheWay, type Coming } from '../parts/on-the-way.ts';
 import { shared } from '../parts/styles.ts';
 import { tablesOf } from '../route.ts';
 import './audit.ts';
@@ -16,7 +18,8 @@ interface Fault {
   message?: string;
 }
 
-const WIDE = new Set(['status', 'instances', 'reason', 'chain', 'revoked_why', 'study_uid']);
+const REFRESH_MS = 15_000;
+const WIDE = new Set(['status', 'studies', 'instances', 'reason', 'chain', 'revoked_why', 'study_uid']);
 const OWN_PAGES = new Set(['audit', 'emergencies']);
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
@@ -34,19 +37,35 @@ function cell(value: unknown, name = ''): string {
     return MOMENT.test(value) ? moment(value) : LONG_DIGEST.test(value) ? `${value.slice(0, 12)}…` : value;
   }
   if (typeof value === 'number') {
-    return /bytes|free|size/.test(name) ? bytes(value) : name === 'rate' ? `${bytes(value)}/s` : String(Math.round(value));
+    return number(value, name);
   }
   return JSON.stringify(value);
 }
 
+function number(value: number, name: string): string {
+  if (name === 'round_trip') {
+    return `${Math.round(value * 1000)} ms`;
+  }
+  return name === 'rate' ? `${bytes(value)}/s` : /bytes|free|size/.test(name) ? bytes(value) : String(Math.round(value));
+}
+
+/** A line that stands still is an alert, whatever else an edge tells. */
+function stalled(value: unknown) {
+  const said = typeof value === 'string' ? cell(value) : '';
+  return html`<span class="chip stat" data-stalled role="status">${t('admin.stalls')} ${said}</span> `;
+}
+
 /** What stands in one field of a table: words, or the parts of a value one below the other. */
 function field(value: unknown, name: string): unknown {
+  if (name === 'studies' && Array.isArray(value)) {
+    return onTheWay(value as Coming[]);
+  }
   if (Array.isArray(value)) {
     return value.length ? value.map((part) => html`<div class="part">${field(part, name)}</div>`) : '—';
   }
   if (typeof value === 'object' && value !== null) {
-    return Object.entries(value).map(
-      ([key, part]) => html`<span class="fact"><span class="quiet">${word('admin', key)}</span> ${cell(part, key)}</span> `,
+    return Object.entries(value).map(([key, part]) =>
+      key === 'stalled' && part ? stalled(part) : html`<span class="fact"><span class="quiet">${word('admin', key)}</span> ${cell(part, key)}</span> `,
     );
   }
   return cell(value, name);
@@ -58,6 +77,7 @@ export class Admin extends Localised {
   @property() viewer = '';
   @state() private data: Record<string, unknown> | null = null;
   @state() private failure = '';
+  private ends: (() => void)[] = [];
 
   static override styles = [
     shared,
@@ -101,7 +121,7 @@ export class Admin extends Localised {
         white-space: nowrap;
       }
       td.wide {
-        min-width: 12rem;
+        min-width: 16rem;
         white-space: normal;
         overflow-wrap: anywhere;
       }
@@ -130,6 +150,18 @@ export class Admin extends Localised {
     `,
   ];
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    const again = (): void => void (this.table === 'edges' && this.data && this.look(this.table));
+    const timer = window.setInterval(again, REFRESH_MS);
+    this.ends = [listen('worklist', again), () => window.clearInterval(timer)];
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.ends.forEach((end) => end());
+  }
+
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('table') && !OWN_PAGES.has(this.table)) {
       void this.load(this.table);
@@ -138,6 +170,10 @@ export class Admin extends Localised {
 
   private async load(table: string): Promise<void> {
     this.data = null;
+    await this.look(table);
+  }
+
+  private async look(table: string): Promise<void> {
     this.failure = '';
     try {
       const data = await api.admin<Record<string, unknown>>(table);

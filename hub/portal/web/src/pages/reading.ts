@@ -8,7 +8,9 @@ import { DraftKeeper } from '../draft/keeper.ts';
 import { listen } from '../events.ts';
 import { clock, day, personName, span } from '../format.ts';
 import { Localised, language, t, word } from '../i18n.ts';
-import { images } from '../parts/case-row.ts';
+import { images } from '../parts/arrival.ts';
+import '../parts/complete-dialog.ts';
+import type { CompleteDialog } from '../parts/complete-dialog.ts';
 import '../parts/conflict-dialog.ts';
 import '../parts/custody-dialog.ts';
 import type { CustodyDialog } from '../parts/custody-dialog.ts';
@@ -24,14 +26,15 @@ import '../parts/return-dialog.ts';
 import type { ReturnDialog } from '../parts/return-dialog.ts';
 import '../parts/sign-dialog.ts';
 import type { Sign, SignDialog } from '../parts/sign-dialog.ts';
-import '../parts/study-facts.ts';
+import { changeWords } from '../parts/study-facts.ts';
 import { shared } from '../parts/styles.ts';
 import '../parts/viewer.ts';
-import { comparing } from '../parts/viewer.ts';
+import { comparing, reopened } from '../parts/viewer.ts';
 import { go } from '../route.ts';
-import type { Body, CaseDetail, User } from '../types.ts';
+import type { Body, CaseDetail, Change, User } from '../types.ts';
 import { readingStyles } from './reading-styles.ts';
 
+const COMPLETES = new Set(['lead', 'admin']);
 const RENEW_MS = 4 * 60_000; // keeps the lease while the reader is here
 
 @customElement('tr-reading')
@@ -43,11 +46,15 @@ export class Reading extends Localised {
   @state() private viewer = '';
   @state() private measured: ViewerMeasurement[] = [];
   @state() private version = 0;
+  @state() private news: Change[] = []; // came while the case was open
+  @state() private looked = 0; // images the viewer was opened with
+  private known = 0; // changes at the beginning, and those the reader has acknowledged
   private keeper: DraftKeeper | null = null;
   private ends: (() => void)[] = [];
 
   @query('tr-sign.report') private signing!: SignDialog;
   @query('tr-sign.addendum') private adding!: SignDialog;
+  @query('tr-complete') private completing!: CompleteDialog;
   @query('tr-return') private returning!: ReturnDialog;
   @query('tr-conflict') private conflict!: ConflictDialog;
   @query('tr-custody') private custody!: CustodyDialog;
@@ -70,6 +77,7 @@ export class Reading extends Localised {
     this.ends = [
       listen('case', refresh),
       listen('delivery', refresh),
+      listen('worklist', () => this.arrived()),
       () => window.clearInterval(renewal),
       () => window.removeEventListener('beforeunload', guard),
       () => window.removeEventListener('keydown', onKey),
@@ -93,6 +101,8 @@ export class Reading extends Localised {
     this.detail = null;
     this.refusal = '';
     this.measured = [];
+    this.news = [];
+    this.known = -1;
     try {
       const { detail, mine } = await this.enter(id);
       if (id !== this.caseId || !this.isConnected) {
@@ -149,7 +159,11 @@ export class Reading extends Localised {
   }
 
   private show(detail: CaseDetail): void {
+    const changes = detail.changes ?? [];
+    this.known = this.known < 0 ? changes.length : this.known;
+    this.news = changes.slice(0, Math.max(0, changes.length - this.known)); // the newest stand first
     this.detail = detail;
+    this.looked = this.viewer ? this.looked : detail.instances;
     this.viewer ||= detail.viewer;
   }
 
@@ -177,6 +191,23 @@ export class Reading extends Localised {
     if (Number(id) === this.caseId) {
       void api.case(this.caseId, 'page').then((detail) => this.show(detail)).catch(() => undefined);
     }
+  }
+
+  /** A study of which more comes is looked at again; the hub tells so every few seconds. */
+  private arrived(): void {
+    if (this.detail && !this.detail.complete) {
+      this.happened({ id: this.caseId });
+    }
+  }
+
+  private readonly takeAsComplete = async (reason: string): Promise<void> => {
+    await api.complete(this.caseId, reason);
+    this.show(await api.case(this.caseId));
+  };
+
+  private acknowledge(): void {
+    this.known += this.news.length;
+    this.news = [];
   }
 
   /** Escape leaves a field, then the case; Control+Enter signs. Neither while Chinese is being composed. */
@@ -237,7 +268,8 @@ export class Reading extends Localised {
       warnings.push(t('warn.late', { number: detail.late }));
     }
     if (!detail.complete) {
-      warnings.push(t('warn.incomplete', { images: images(detail) }));
+      const given = { images: images(detail) };
+      warnings.push(detail.arrival === 'reopened' ? t('warn.reopened', given) : t('warn.incomplete', given));
     }
     if (detail.conflicts) {
       warnings.push(t('warn.conflicts', { number: detail.conflicts }));
@@ -256,7 +288,10 @@ export class Reading extends Localised {
         @measured=${(event: CustomEvent<ViewerMeasurement[]>) => (this.measured = event.detail)}></tr-viewer>
       <section class="side" aria-label=${t('report.report')}>
         ${this.refusal ? html`<p class="notice warn" role="alert">${this.refusal}</p>` : nothing}
-        ${this.warnings(detail).map((warning) => html`<p class="notice warn">${warning}</p>`)}
+        ${this.newsNotice()} ${this.behindNotice(detail)} ${this.warnings(detail).map((warning) => html`<p class="notice warn">${warning}</p>`)}
+        ${!detail.complete && COMPLETES.has(this.user.role)
+          ? html`<p><button type="button" @click=${() => void this.completing.show()}>${t('complete.title')}…</button></p>`
+          : nothing}
         <tr-facts .detail=${detail}
           @compare=${(event: CustomEvent<string>) => (this.viewer = comparing(detail.viewer, event.detail))}
           @show-custody=${() => void this.custody.load(detail.id)}
@@ -268,6 +303,32 @@ export class Reading extends Localised {
       </section>
       ${this.foot(detail)} ${this.dialogs(detail)}
     `;
+  }
+
+  private newsNotice() {
+    return this.news.length
+      ? html`<div class="notice bad news" role="alert">
+          <p>${t('changes.news')}</p>
+          ${this.news.map((one) => html`<p>${changeWords(one)}</p>`)}
+          <button type="button" @click=${() => this.acknowledge()}>${t('changes.seen')}</button>
+        </div>`
+      : nothing;
+  }
+
+  /** The viewer knows the images that were there when it was opened; only the reader may give up its state. */
+  private behindNotice(detail: CaseDetail) {
+    const { instances: have } = detail;
+    return have > this.looked && detail.reports.length === 0
+      ? html`<div class="notice behind">
+          <p>${t('viewer.behind', { shown: this.looked, have })}</p>
+          <button type="button" @click=${() => this.openAgain(have)}>${t('viewer.again')}</button>
+        </div>`
+      : nothing;
+  }
+
+  private openAgain(have: number): void {
+    this.looked = have;
+    this.viewer = reopened(this.viewer, have);
   }
 
   private banner(detail: CaseDetail) {
@@ -315,6 +376,7 @@ export class Reading extends Localised {
             .sign=${this.add} @signed=${this.signed}></tr-sign>`
         : nothing}
       <tr-return .send=${this.sendBack}></tr-return>
+      <tr-complete .send=${this.takeAsComplete}></tr-complete>
       <tr-prior-report></tr-prior-report>
       <tr-custody></tr-custody>
     `;

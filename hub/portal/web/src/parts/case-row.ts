@@ -1,8 +1,9 @@
 // One case as a row of the worklist.
-import { css, html, nothing } from 'lit';
+import { css, html } from 'lit';
 import { clock, day, personName, span } from '../format.ts';
 import { language, t, word } from '../i18n.ts';
 import type { Case } from '../types.ts';
+import { arrival } from './arrival.ts';
 import { modalityChip } from './modality.ts';
 import { sexAndAge } from './patient.ts';
 import { priorityChip } from './priority.ts';
@@ -62,6 +63,7 @@ export const caseRowStyles = css`
     color: var(--urgent);
     font-weight: 600;
   }
+  [data-noticed],
   [data-conflicts] {
     display: block;
     width: fit-content;
@@ -91,14 +93,6 @@ export interface RowActions {
   focus(): void;
 }
 
-/** How many images are there, of how many if that is known. */
-export function images(item: Case): string {
-  const known = item.expected !== null && item.expected > item.instances;
-  return known
-    ? t('images.of', { have: item.instances, expected: item.expected ?? 0 })
-    : t(item.instances === 1 ? 'images.one' : 'images.count', { have: item.instances });
-}
-
 export function caseRow(item: Case, now: number, chosen: boolean, actions: RowActions) {
   const { patient } = item;
   return html`<tr
@@ -115,19 +109,12 @@ export function caseRow(item: Case, now: number, chosen: boolean, actions: RowAc
       <span class="quiet numbers">${[item.body_parts.join(' '), day(item.study_date), item.accession].filter(Boolean).join(' · ')}</span>
     </td>
     <td>${item.site}</td>
-    <td class="numbers">${arrival(item)}</td>
+    <td class="numbers">${arrival(item, now)}</td>
     <td class="numbers">${span(now - Date.parse(item.received_at), language())}</td>
     <td class="numbers">${item.report ? '' : deadline(item, now)}</td>
     <td>${item.assignee?.display_name ?? '—'}<span class="quiet">${item.group}</span></td>
     <td>${standing(item)}</td>
   </tr>`;
-}
-
-function arrival(item: Case) {
-  const short = item.expected !== null && item.expected > item.instances;
-  return html`${images(item)}${short
-    ? html`<progress max=${item.expected ?? 1} value=${item.instances} aria-label=${images(item)}></progress>`
-    : nothing}${item.conflicts ? html`<span class="chip urgent" data-conflicts>${t('conflicts', { number: item.conflicts })}</span>` : nothing}`;
 }
 
 function deadline(item: Case, now: number) {

@@ -1,7 +1,7 @@
 // Sending a case back to the site, with the reason in the reader's words.
 import { css, html, nothing } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
-import { t } from '../i18n.ts';
+import { t, word } from '../i18n.ts';
 import { Dialog } from './dialog.ts';
 import { shared } from './styles.ts';
 
@@ -9,6 +9,7 @@ import { shared } from './styles.ts';
 export class ReturnDialog extends Dialog {
   @property({ attribute: false }) send!: (reason: string) => Promise<void>;
   @state() private failure = '';
+  protected kind: 'return' | 'complete' = 'return'; // whose words
 
   static override styles = [
     shared,
@@ -33,13 +34,13 @@ export class ReturnDialog extends Dialog {
 
   override render() {
     return html`<dialog aria-labelledby="title">
-      <h2 id="title">${t('return.title')}</h2>
+      <h2 id="title">${word(this.kind, 'title')}</h2>
       <form @submit=${this.submit}>
-        <label>${t('return.reason')}<textarea name="reason" required></textarea></label>
+        <label>${word(this.kind, 'reason')}<textarea name="reason" required></textarea></label>
         ${this.failure ? html`<p class="notice bad" role="alert">${this.failure}</p>` : nothing}
         <div class="actions">
           <button type="button" @click=${() => this.close()}>${t('cancel')}</button>
-          <button class="main">${t('return.send')}</button>
+          <button class="main">${word(this.kind, 'send')}</button>
         </div>
       </form>
     </dialog>`;

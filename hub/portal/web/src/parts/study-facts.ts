@@ -1,12 +1,18 @@
 // What is known about the study besides its images: the question, earlier studies, series, why this reader.
 import { css, html, nothing } from 'lit';
 import { customElement, property } from 'lit/decorators.js';
-import { day } from '../format.ts';
-import { Localised, t } from '../i18n.ts';
-import type { CaseDetail, Prior } from '../types.ts';
-import { images } from './case-row.ts';
+import { day, moment } from '../format.ts';
+import { Localised, t, word } from '../i18n.ts';
+import type { CaseDetail, Change, Noticed, Prior } from '../types.ts';
+import { images, sentence } from './arrival.ts';
 import { modalityChip } from './modality.ts';
 import { shared } from './styles.ts';
+
+/** Which series changed, and how. */
+export function changeWords({ number, modality, description, before, now }: Change): string {
+  const series = `${number ?? '—'} ${modality} ${description}`.trim();
+  return before ? t('changes.grew', { series, before, now }) : t('changes.new', { series, now });
+}
 
 @customElement('tr-facts')
 export class StudyFacts extends Localised {
@@ -49,6 +55,22 @@ export class StudyFacts extends Localised {
       li.prior span:nth-child(3) {
         flex: 1;
       }
+      li.noticed {
+        padding: 0.15rem 0;
+      }
+      dl {
+        display: grid;
+        grid-template-columns: auto 1fr;
+        gap: 0.1rem 0.7rem;
+        margin: 0.2rem 0 0.5rem;
+      }
+      dt {
+        color: var(--quiet);
+      }
+      dd {
+        margin: 0;
+        overflow-wrap: anywhere;
+      }
       li button {
         padding: 0.1rem 0.5rem;
         font-size: 0.86rem;
@@ -73,6 +95,7 @@ export class StudyFacts extends Localised {
         <h2>${t('section.clinical_question')}</h2>
         <p>${question || t('question.none')}</p>
       </section>
+      ${this.noticed(this.detail.quality ?? [])} ${this.changes(this.detail.changes ?? [])}
       <section>
         <h2>${t('prior.title', { number: priors.length })}</h2>
         <ul>
@@ -90,6 +113,7 @@ export class StudyFacts extends Localised {
           )}
         </ul>
       </details>
+      ${this.taken()}
       <details>
         <summary>${t('facts.why')}</summary>
         <ul>
@@ -98,6 +122,51 @@ export class StudyFacts extends Localised {
       </details>
       <p><button type="button" @click=${() => this.tell('show-custody', '')}>${t('custody.show')}…</button></p>
     `;
+  }
+
+  private named(uid: string): string {
+    const found = this.detail.series_list.find(({ series_uid }) => series_uid === uid);
+    return found ? `${found.modality} ${found.description}`.trim() : '';
+  }
+
+  private noticed(warnings: Noticed[]) {
+    return warnings.length
+      ? html`<section class="noticed-list">
+          <h2>${t('quality.title', { number: warnings.length })}</h2>
+          <ul>
+            ${warnings.map(
+              (one) => html`<li class="noticed">
+                <span class="chip ${one.severity === 'warning' ? 'urgent' : ''}">${word('severity', one.severity)}</span>
+                ${sentence(one)} <span class="quiet">${this.named(one.series_uid)}</span>
+              </li>`,
+            )}
+          </ul>
+        </section>`
+      : nothing;
+  }
+
+  private changes(changes: Change[]) {
+    return changes.length
+      ? html`<section class="changes">
+          <h2>${t('changes.title')}</h2>
+          <ul>
+            ${changes.map((one) => html`<li>${changeWords(one)} <span class="quiet numbers">${moment(one.at)}</span></li>`)}
+          </ul>
+        </section>`
+      : nothing;
+  }
+
+  private taken() {
+    const all = this.detail.acquisition ?? [];
+    return all.length
+      ? html`<details class="taken">
+          <summary>${t('taken.title')}</summary>
+          ${all.map(
+            ({ series_uid: uid, parameters }) => html`<h2>${this.named(uid)}</h2>
+              <dl>${Object.entries(parameters).map(([name, value]) => html`<dt>${word('taken', name)}</dt><dd class="numbers">${value}</dd>`)}</dl>`,
+          )}
+        </details>`
+      : nothing;
   }
 
   private tell(name: 'compare' | 'read-prior' | 'show-custody', value: string): void {

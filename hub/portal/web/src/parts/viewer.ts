@@ -59,3 +59,10 @@ export function comparing(viewer: string, prior: string): string {
   url.searchParams.set('hangingprotocolId', '@ohif/hpCompare');
   return url.pathname + url.search;
 }
+
+/** The same again, with all the images that are there by now. */
+export function reopened(viewer: string, images: number): string {
+  const url = new URL(viewer, window.location.origin);
+  url.searchParams.set('images', String(images)); // another address, so that the frame is loaded anew
+  return url.pathname + url.search;
+}
