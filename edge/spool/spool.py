@@ -50,7 +50,7 @@ class Spool:
         confirmed: what the hub has signed for.
         intake: takes instances in while they come.
         tip: the newest signed header.
-        inspect: is shown every instance of up to 64 MiB once it is durable; must neither wait nor keep the view.
+        inspect: is shown every instance up to 64 MiB once it is durable; must neither wait nor keep the view.
     """
 
     def __init__(
