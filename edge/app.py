@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -46,6 +48,10 @@ from gateway.tls import HANDSHAKE_SECONDS
 PATIENCE = Patience()
 """With slow clients of the technician's page."""
 
+TURN_SECONDS = 0.0005
+"""How long a thread may compute while another waits for the interpreter. An association gives it up and asks
+for it back twenty times an instance; at Python's own five milliseconds each, the packer would starve it."""
+
 log = logger("edge")
 
 
@@ -56,6 +62,8 @@ def run(file: Path) -> int:
         UsageError: the configuration is wrong, the edge is not enrolled, or one runs here already.
     """
     settings = config.load(file, EdgeConfig)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and images in memory never reach a core file
+    sys.setswitchinterval(TURN_SECONDS)
     with folder_held(settings.data):
         asyncio.run(_serve(file, settings))
     return 0
@@ -120,6 +128,7 @@ async def _run(
         names=settings.console.names,
     )
     come_back = ComeBack(identity, clock, Proxy.configured(settings.uplink))
+    await asyncio.to_thread(spool.prepare)
     await asyncio.to_thread(listener.start)
     try:
         async with AsyncExitStack() as sites:

@@ -98,6 +98,7 @@ def export(
     target.prepare()
     waiting, damaged, held = _waiting(files)
     unsigned = sum(not files.head(parcel).exists() for parcel, _ in files.parcels(".tge"))
+    unsigned += files.segments.waiting()
     written, there, size = 0, 0, 0
     listed: list[Listed] = []
     for number, one in enumerate(waiting[:MOST]):

@@ -8,9 +8,11 @@ status   meaning                                    when
 0x0000   success                                    durable, and nothing is wrong with it but single values
 0xB007   warning: data set does not match SOP       durable, flawed: cut off or damaged structure, or no
          class                                      Study or Series Instance UID; both SOP UIDs agree
-0xA700   refused: out of resources                  the disk is below its reserve; nothing is kept
+0xA700   refused: out of resources                  the disk is below its reserve or fails; nothing is kept
 0xA900   error: data set does not match SOP class   class or instance UID of command and dataset differ;
                                                     nothing is kept, the sender still has it
+0x0117   invalid object instance                    a UID of the command is missing, longer than 64, or no
+                                                    visible ASCII; nothing is kept (PS3.7 C.5.11)
 0x0111   duplicate SOP instance                     another instance of the UID in one visit; nothing is kept
 0xC000   error: cannot understand                   no SOP Instance UID can be read; the bytes are kept
                                                     aside and reach the hub with their flaw
@@ -22,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from gateway.errors import DataError, GatewayError, StorageFull
+from gateway.errors import DataError, GatewayError, ResourceError
 from gateway.model import Priority
 
 
@@ -40,7 +42,7 @@ class Status(IntEnum):
 
 def status_of(error: GatewayError) -> Status:
     """How a C-STORE that failed with `error` is answered."""
-    if isinstance(error, StorageFull):
+    if isinstance(error, ResourceError):
         return Status.OUT_OF_RESOURCES
     return Status.NOT_UNDERSTOOD if isinstance(error, DataError) else Status.UNABLE
 

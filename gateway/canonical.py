@@ -22,8 +22,10 @@ def dump(value: Any) -> bytes:
     Raises:
         Malformed: it holds a float, an integer beyond 2^53-1, a lone surrogate or another type.
     """
-    _check(value)
-    return json.dumps(_sorted(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return json.dumps(_form(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise Malformed("text with a lone surrogate") from error
 
 
 def load(data: bytes) -> Any:
@@ -42,34 +44,25 @@ def load(data: bytes) -> Any:
     return value
 
 
-def _check(value: Any) -> None:
-    if value is None or isinstance(value, bool):
-        return
+def _form(value: Any) -> Any:
+    """Checked, and objects in the order of their keys' UTF-16 code units (RFC 8785 §3.2.3)."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
             raise Malformed(f"integer beyond 2^53-1: {value}")
-    elif isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise Malformed("text with a lone surrogate") from error
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_form(item) for item in value]
+    if isinstance(value, Mapping):
+        for key in value:
             if not isinstance(key, str):
                 raise Malformed(f"key {key!r} is not text")
-            _check(key)
-            _check(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _check(item)
-    else:
-        raise Malformed(f"{type(value).__name__} has no canonical form")
+        ascii_alone = all(map(str.isascii, value))  # then both orders are the same
+        keys = sorted(value) if ascii_alone else sorted(value, key=_code_units)
+        return {key: _form(value[key]) for key in keys}
+    raise Malformed(f"{type(value).__name__} has no canonical form")
 
 
-def _sorted(value: Any) -> Any:
-    """Objects in the order of their keys' UTF-16 code units (RFC 8785 §3.2.3)."""
-    if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value, key=lambda k: k.encode("utf-16-be"))}
-    if isinstance(value, (list, tuple)):
-        return [_sorted(item) for item in value]
-    return value
+def _code_units(key: str) -> bytes:
+    return key.encode("utf-16-be")

@@ -51,7 +51,7 @@ def writing(target: Path, *, mode: int = 0o600, replace: bool = False) -> Iterat
         replace: whether an existing `target` may be replaced, atomically.
 
     Yields:
-        An open binary file. If the block raises, nothing appears at `target`.
+        An open binary file, whose handle may be read. If the block raises, nothing appears at `target`.
 
     Raises:
         FileExistsError: `target` is there already and `replace` is false.
@@ -59,7 +59,7 @@ def writing(target: Path, *, mode: int = 0o600, replace: bool = False) -> Iterat
     """
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()

@@ -1,6 +1,11 @@
 """Takes images from modalities: C-ECHO and C-STORE, every storage class, every transfer syntax as sent.
 
 A C-STORE is answered 0x0000 only after `edge/spool` has made the exact dataset bytes durable. `admission`
-says who may send and how each outcome is answered; `guard` is pynetdicom hardened and without its
-sleeps; `store` handles one instance; `listener` puts them together.
+says who may send and how each outcome is answered; `server` accepts connections, `association` serves one
+in a thread of its own with `wire`, `pdu`, `acse` and `dimse` as its parts; `store` handles one instance;
+`services` takes the DIMSE-N requests of whoever registers for them; `listener` puts them together.
+
+pynetdicom codes A-ASSOCIATE and DIMSE-N and chooses transfer syntaxes. Its server is not used: it sleeps
+between polls for more than half of its time, copies each dataset several times, and a few hostile
+connections take it down (tests/unit/edge/ingest/test_attacks.py shows each).
 """

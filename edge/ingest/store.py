@@ -1,4 +1,4 @@
-"""One association, one instance at a time: read what it is, judge it, keep it, answer."""
+"""One association, one instance at a time: take it in while it comes, judge it, keep it, answer."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from edge.ingest.admission import Admitted, Doorkeeper, Rejection, Status, Verdict, judge, status_of, urgency
-from edge.ingest.guard import StoreAssociation
+from edge.spool.intake import Receiving
 from edge.spool.spool import Spool
 from edge.spool.view import StudyFacts
 from gateway.clock import Clock, rfc3339
 from gateway.dicom import tags
 from gateway.dicom.header import read_attributes
 from gateway.envelope.inner import InstanceFacts, Notice
-from gateway.errors import GatewayError, StorageFull
+from gateway.errors import GatewayError, ResourceError
 from gateway.log import logger
 from gateway.model import Priority
 
-REJECTED_PERMANENT, BY_SERVICE_USER = 1, 1  # PS3.8 Table 9-21
 log = logger("edge.ingest")
 
 _WANTED = frozenset(
@@ -54,11 +52,13 @@ class Visit:
     studies: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     priority: Priority = Priority.STAT  # the least urgent of what came; the notice goes after all
     answered: dict[Status, int] = field(default_factory=lambda: defaultdict(int))
-    kept_aside: set[bytes] = field(default_factory=set)
+    kept_aside: set[str] = field(default_factory=set)
+    ready: Receiving | None = None
+    make_ready: Callable[[], object] = lambda: None
 
 
 class Reception:
-    """The handlers of the listener.
+    """What becomes of associations and instances.
 
     Args:
         spool: where instances are kept.
@@ -73,50 +73,45 @@ class Reception:
         self._spool, self._doorkeeper, self._clock, self._closed = spool, doorkeeper, clock, closed
         self.draining = False
 
-    def requested(self, event: Any) -> bool:
-        """A-ASSOCIATE-RQ: admit the caller or reject it with its reason. Returns whether it was admitted."""
-        association: StoreAssociation = event.assoc
-        primitive = association.requestor.primitive
-        address = association.requestor.address_info.address
-        calling, called = str(primitive.calling_ae_title), str(primitive.called_ae_title)
+    def admit(self, calling: str, called: str, address: str) -> Visit | Rejection:
+        """A-ASSOCIATE-RQ: let the caller in, or say why not."""
         answer = self._doorkeeper.admit(calling, called, address)
         if isinstance(answer, Rejection):
             log.warning("rejected", calling_ae=calling, called_ae=called, address=address, reason=answer.name)
-            association.acse.send_reject(REJECTED_PERMANENT, BY_SERVICE_USER, int(answer))
-            association.kill()
-            return False
-        association.facts = Visit(answer, called.strip(), address)
-        return True
+            return answer
+        visit = Visit(answer, called, address)
+        visit.make_ready = lambda: self._make_ready(visit)
+        return visit
 
-    def echo(self, event: Any) -> int:
-        """C-ECHO: success, if only because the caller was admitted."""
-        return int(Status.SUCCESS)
+    def begin(self, visit: Visit, command: tuple[str, str], syntax: str) -> Incoming:
+        """C-STORE: an instance begins to come in."""
+        receiving, visit.ready = visit.ready, None
+        refused = Status.OUT_OF_RESOURCES if self.draining else None
+        if refused is None:
+            try:
+                self._spool.check_room(0)
+                if receiving is None or receiving.stale:
+                    receiving = self._spool.intake.begin()
+            except GatewayError as error:
+                refused = self.refuse(visit, command, error)
+        return Incoming(self, visit, command, syntax, None if refused else receiving, refused)
 
-    def store(self, event: Any) -> int:
-        """C-STORE: the status to answer (`admission`)."""
-        visit: Visit = event.assoc.facts
-        if self.draining:
-            return int(self._count(visit, Status.OUT_OF_RESOURCES))
-        request = event.request
-        data = request.DataSet.getbuffer() if request.DataSet is not None else memoryview(b"")
-        command = (str(request.AffectedSOPClassUID or ""), str(request.AffectedSOPInstanceUID or ""))
-        try:
-            status = self._store(visit, command, str(event.context.transfer_syntax), data)
-        except GatewayError as error:
-            status = status_of(error)
-            log.warning("not kept", association=visit.ident, instance=command[1], reason=str(error))
-        finally:
-            data.release()
-        return int(self._count(visit, status))
+    def refuse(self, visit: Visit, command: tuple[str, str], error: GatewayError) -> Status:
+        """An instance cannot be kept: the status that says so."""
+        log.warning("not kept", association=visit.ident, instance=command[1], reason=str(error))
+        return status_of(error)
 
-    def _store(self, visit: Visit, command: tuple[str, str], syntax: str, data: memoryview) -> Status:
-        self._spool.check_room(len(data))
-        found, flaw = read_attributes(data, syntax, default_charset=visit.sender.charset, wanted=_WANTED)
+    def judge(self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving) -> Status:
+        """An instance is whole: judge it by its header and keep it. Raises GatewayError."""
+        found, flaw = read_attributes(
+            receiving.read, syntax, default_charset=visit.sender.charset, wanted=_WANTED
+        )
         study, series = found.get("StudyInstanceUID", ""), found.get("SeriesInstanceUID", "")
         own = (found.get("SOPClassUID", ""), found.get("SOPInstanceUID", ""))
         verdict = judge(command, own, study, series, flaw)
-        if not verdict.keep or (verdict.status is Status.NOT_UNDERSTOOD and _seen(visit, data)):
+        if not verdict.keep or (verdict.status is Status.NOT_UNDERSTOOD and _seen(visit, receiving.digest)):
             log.warning("refused", association=visit.ident, instance=command[1], reason=verdict.flaw)
+            receiving.abandon()
             return verdict.status
         facts = InstanceFacts(
             sop_class_uid=command[0],
@@ -128,8 +123,8 @@ class Reception:
             calling_ae=visit.sender.ae_title,
         )
         priority = urgency(visit.sender.priority, found.get("RequestedProcedurePriority", ""))
-        item = self._spool.receive(
-            facts, data, priority=priority, remarks=_remarks(verdict, visit), study=_for_the_page(found)
+        item = receiving.keep(
+            facts, priority=priority, remarks=_remarks(verdict, visit), study=_for_the_page(found)
         )
         visit.priority = max(visit.priority, priority)
         if study:
@@ -140,24 +135,21 @@ class Reception:
             calling_ae=visit.sender.ae_title,
             instance=command[1],
             syntax=syntax,
-            size=len(data),
+            size=receiving.length,
             parcel=item.parcel_id,
             status=f"0x{verdict.status:04X}",
             flaw=verdict.flaw,
         )
         return verdict.status
 
-    def ended(self, association: StoreAssociation) -> None:
+    def ended(self, visit: Visit, *, released: bool) -> None:
         """The association is over: tell the hub what to expect, so that the study can settle."""
-        visit = association.facts
-        if not isinstance(visit, Visit):
-            return
         log.info(
             "association closed",
             association=visit.ident,
             calling_ae=visit.sender.ae_title,
             address=visit.address,
-            released=bool(association.is_released),
+            released=released,
             answers={f"0x{status:04X}": count for status, count in visit.answered.items()},
         )
         if not visit.studies:
@@ -166,18 +158,66 @@ class Reception:
             "association": visit.ident,
             "calling_ae": visit.sender.ae_title,
             "called_ae": visit.called,
-            "ended": "released" if association.is_released else "aborted",
+            "ended": "released" if released else "aborted",
             "studies": {study: len(instances) for study, instances in visit.studies.items()},
         }
         try:
             self._spool.notify(Notice("association-closed", body), priority=visit.priority)
-        except StorageFull as error:  # the hub settles the study by quiet time instead
+        except ResourceError as error:  # the hub settles the study by quiet time instead
             log.warning("no notice", association=visit.ident, reason=str(error))
         self._closed(body)
 
-    def _count(self, visit: Visit, status: Status) -> Status:
-        visit.answered[status] += 1
+    def _make_ready(self, visit: Visit) -> None:
+        """While the sender reads our answer and finds its next file."""
+        if visit.ready is None:
+            visit.ready = self._spool.intake.begin()
+
+
+class Incoming:
+    """One C-STORE on its way in (`dimse.Sink`). Errors become its status."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        visit: Visit,
+        command: tuple[str, str],
+        syntax: str,
+        receiving: Receiving | None,
+        refused: Status | None,
+    ) -> None:
+        self._reception, self._visit, self._command, self._syntax = reception, visit, command, syntax
+        self._receiving, self._refused = receiving, refused
+
+    def write(self, data: memoryview) -> None:
+        """The next fragment."""
+        if self._receiving is None:
+            return
+        try:
+            self._receiving.write(data)
+        except GatewayError as error:
+            self._refuse(error)
+
+    def finish(self) -> Status:
+        """It is whole: the status to answer, once it is durable."""
+        status = self._refused or Status.SUCCESS
+        if self._receiving is not None:
+            try:
+                status = self._reception.judge(self._visit, self._command, self._syntax, self._receiving)
+            except GatewayError as error:
+                status = self._refuse(error)
+        self._visit.answered[status] += 1
         return status
+
+    def abandon(self) -> None:
+        """It will never be whole."""
+        if self._receiving is not None:
+            self._receiving.abandon()
+
+    def _refuse(self, error: GatewayError) -> Status:
+        self.abandon()
+        self._receiving = None
+        self._refused = self._reception.refuse(self._visit, self._command, error)
+        return self._refused
 
 
 def _remarks(verdict: Verdict, visit: Visit) -> dict[str, str]:
@@ -197,9 +237,8 @@ def _for_the_page(found: dict[str, str]) -> StudyFacts:
     )
 
 
-def _seen(visit: Visit, data: memoryview) -> bool:
+def _seen(visit: Visit, digest: str) -> bool:
     """Whether these bytes were kept aside in this association already: some senders try again at once."""
-    digest = sha256(data).digest()
     again = digest in visit.kept_aside
     visit.kept_aside.add(digest)
     return again

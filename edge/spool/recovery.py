@@ -14,7 +14,8 @@ missing     yes     no       HELD: a body that the hub has not confirmed is gone
 missing     yes     yes      PURGED
 ==========  ======  =======  ==============================================================
 
-An original of a merged parcel that is whole is no item any more (`merge`).
+An original of a merged parcel that is whole is no item any more (`merge`). A record in a segment
+that was not taken first becomes a ``.tge`` file: the key to open it is gone, so it is sent as it is.
 """
 
 from __future__ import annotations
@@ -27,12 +28,17 @@ from edge.spool.files import SpoolFiles
 from edge.spool.item import ChainTip, SpoolItem
 from edge.spool.journal import Journal
 from edge.spool.merge import Merged, finish, judge
+from edge.spool.note import item_of
 from edge.spool.states import State
+from gateway import durable
 from gateway.clock import rfc3339
 from gateway.envelope.layout import NO_PREVIOUS, Header
 from gateway.envelope.signature import Statement
-from gateway.errors import Malformed
+from gateway.errors import Malformed, StorageFull
+from gateway.log import logger
 from gateway.model import ParcelId, Priority
+
+log = logger("edge.spool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +54,14 @@ class Recovered:
 def recover(files: SpoolFiles, journal: Journal) -> Recovered:
     """Compare files and index; the files win."""
     swept = files.prepare()
+    _settle(files, journal)
     standing, ended = judge(files)
     hidden = {parcel for one in (*standing.values(), *ended.values()) for parcel in one.parcels}
     journal.forget(hidden, durably=True)
     for new, one in ended.items():
         finish(files, new, one.parcels)
     known = {item.parcel_id: item for item in journal.all()}
-    bodies = {parcel: stat for parcel, stat in files.parcels(".tge") if parcel not in hidden}
+    bodies = {parcel: stat for parcel, stat in files.bodies() if parcel not in hidden}
     heads = {parcel for parcel, _ in files.parcels(".head")}
     held = {parcel for parcel, _ in files.parcels(".held")}
     changed: list[SpoolItem] = []
@@ -74,6 +81,20 @@ def recover(files: SpoolFiles, journal: Journal) -> Recovered:
     if newest is not None and newest.sequence is not None and newest.digest is not None:
         tip = ChainTip(newest.sequence, newest.digest)
     return Recovered(tip, {new: one.parcels for new, one in standing.items()}, swept, len(changed))
+
+
+def _settle(files: SpoolFiles, journal: Journal) -> None:
+    """Give what lies in segments its own files, and the index the rows it had no time for."""
+    known = {item.parcel_id for item in journal.all()}
+    found = files.segments.recover(known.__contains__)
+    journal.put_all([item_of(one.parcel, one.note) for one in found if one.parcel not in known])
+    try:
+        for one in found:
+            if not one.whole:
+                durable.replace(files.held(one.parcel), b"the disk has damaged it since it was received")
+            files.settle(one.parcel)
+    except StorageFull as error:  # what is left stays where it is, and is settled when it is signed
+        log.warning("no room to settle what was received", reason=str(error))
 
 
 def _told(files: SpoolFiles, merged: Merged | None) -> SpoolItem | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,11 +14,12 @@ from edge.spool.bell import Bell
 from edge.spool.budget import Budget
 from edge.spool.confirmed import Confirmed
 from edge.spool.files import BodyFile, SpoolFiles
+from edge.spool.intake import Intake
 from edge.spool.item import ChainTip, LinkState, SpoolItem
 from edge.spool.journal import Journal
-from edge.spool.kept import Kept, instance_number
 from edge.spool.merger import Merger
 from edge.spool.recovery import recover
+from edge.spool.segments import SIZE
 from edge.spool.states import UNSENT, WAITING, Event, State, after
 from edge.spool.status import Load, SpoolStatus, reason
 from edge.spool.view import StudyFacts, StudyView
@@ -27,9 +27,8 @@ from gateway import durable
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.envelope.layout import Draft
-from gateway.envelope.seal import BodySealer, KemPublic
-from gateway.envelope.trailer import trailer
-from gateway.errors import Broken
+from gateway.envelope.seal import KemPublic
+from gateway.errors import Broken, StorageFull
 from gateway.log import logger
 from gateway.model import ParcelId, Priority, Sha256, SiteId
 
@@ -49,8 +48,9 @@ class Spool:
         view: studies in memory, for the console.
         merger: makes one parcel of several.
         confirmed: what the hub has signed for.
+        intake: takes instances in while they come.
         tip: the newest signed header.
-        inspect: is shown every instance once it is durable; must neither wait nor keep the view.
+        inspect: is shown every instance up to 64 MiB once it is durable; must neither wait nor keep the view.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Spool:
         self.tip = tip
         self.inspect: Inspect | None = None
         self.files = files
-        self._journal, self._site, self._recipients = journal, site, recipients
+        self._journal = journal
         self._budget, self._clock = Budget(reserve), clock
         self._lock = threading.Lock()
         self.confirmed = Confirmed(
@@ -85,6 +85,19 @@ class Spool:
             clock,
         )
         self.merger = Merger(files, journal, self.view, site, recipients, merged or {})
+        self.intake = Intake(
+            files,
+            journal,
+            self.view,
+            self.merger.keep,
+            self.received,
+            site,
+            recipients,
+            self.confirmed.make_room,
+            lambda: self._budget,
+            lambda: self.inspect,
+            clock,
+        )
 
     @classmethod
     def open(
@@ -138,6 +151,7 @@ class Spool:
     def close(self) -> None:
         """Close the index. Nothing need be saved: the files are the truth."""
         self._journal.close()
+        self.files.segments.close()
 
     # -- in: called by association threads ---------------------------------------------------------
 
@@ -162,33 +176,25 @@ class Spool:
 
         Raises:
             StorageFull: the disk is below its reserve, or full.
+            ResourceError: the disk fails.
         """
-        view = memoryview(data)
+        self.check_room(len(data))
+        view, one = memoryview(data), self.intake.begin()
+        try:
+            for at in range(0, len(view), PIECE):
+                one.write(view[at : at + PIECE])
+            return one.keep(facts, priority=priority, remarks=remarks or {}, study=study)
+        except BaseException:
+            one.abandon()
+            raise
 
-        def fill(sealer: BodySealer) -> None:
-            pieces = (view[at : at + PIECE] for at in range(0, len(view), PIECE))
-            sealer.add(facts, pieces, "raw", remarks=remarks or {})  # coded when it is packed
-
-        modality = study.modality[:16] if study else ""
-        alone = not facts.study_uid or "flaw" in (remarks or {})  # odd ones put no others at risk
-        item = self._write(
-            fill,
-            len(view),
-            priority=priority,
-            modality=modality,
-            instances=1,
-            keep=lambda key: Kept(
-                key,
-                "" if alone else facts.study_uid,
-                facts.series_uid,
-                instance_number(study.instance_number) if study else None,
-            ),
-        )
-        if study is not None:
-            self.view.received(item.parcel_id, study, priority, item.received_at, item.sealed_size)
-        if self.inspect is not None:
-            self.inspect(view, facts.transfer_syntax_uid, facts.study_uid)
-        return item
+    def prepare(self) -> None:
+        """Before the first sender comes: write the blocks it will be written to. Takes a second or so."""
+        try:
+            self.check_room(2 * SIZE)
+            self.files.segments.prepare()
+        except (StorageFull, OSError) as error:  # the first images then take longer
+            log.warning("no segments prepared", reason=str(error))
 
     def notify(self, notice: Notice, *, priority: Priority = Priority.ROUTINE) -> SpoolItem:
         """Tell the hub something, behind what was received before with the same priority.
@@ -196,47 +202,11 @@ class Spool:
         Raises:
             StorageFull: as `receive`.
         """
-        return self._write(
-            lambda sealer: sealer.notice(notice), 4096, priority=priority, modality="", instances=0
-        )
+        return self.intake.notify(notice, priority=priority)
 
     def check_room(self, incoming: int) -> None:
         """Raises StorageFull if `incoming` bytes may not be taken now."""
-        self.confirmed.make_room(incoming)
-        self._budget.check(durable.free_bytes(self.files.spool), incoming)
-
-    def _write(
-        self,
-        fill: Callable[[BodySealer], object],
-        size: int,
-        *,
-        priority: Priority,
-        modality: str,
-        instances: int,
-        keep: Callable[[bytes], Kept] | None = None,
-    ) -> SpoolItem:
-        self.check_room(size)
-        parcel = ParcelId(secrets.token_hex(16))
-        with durable.writing(self.files.body(parcel)) as file:
-            sealer = BodySealer(file.write, self._recipients(), parcel, site=self._site)
-            fill(sealer)
-            draft = sealer.finish()
-            file.write(trailer(draft))
-        item = SpoolItem(
-            parcel_id=parcel,
-            state=State.RECEIVED,
-            sealed_size=draft.sealed_size,
-            chunk_count=len(draft.chunks),
-            instances=instances,
-            priority=priority,
-            modality=modality,
-            received_at=rfc3339(self._clock.now()),
-        )
-        if keep is not None:
-            self.merger.keep(parcel, keep(sealer.key))
-        self._journal.put(item)
-        self.received.ring()
-        return item
+        self.intake.check_room(incoming)
 
     # -- signing: called by edge/pack alone ---------------------------------------------------------
 
@@ -274,6 +244,7 @@ class Spool:
         """
         if sequence != self.tip.sequence + 1:
             raise Broken(f"header {sequence} cannot follow header {self.tip.sequence}")
+        self.files.settle(parcel)
         durable.create(self.files.head(parcel), statement)
         self.tip = ChainTip(sequence, digest)
         item = self._change(parcel, Event.SIGN, sequence=sequence, digest=digest)
@@ -302,7 +273,9 @@ class Spool:
             FileNotFoundError: it has been purged.
             Malformed: the file is damaged.
         """
-        return BodyFile(self.files.body(parcel), self.files.draft(parcel).sealed_size)
+        size, file = self.files.draft(parcel).sealed_size, self.files.opened(parcel)
+        file.size = size
+        return file
 
     async def mark(
         self, parcel: ParcelId, event: Event, *, reason: str = "", next_try: str | None = None

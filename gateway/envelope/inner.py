@@ -191,8 +191,8 @@ class InnerManifest:
             "version": PLAIN_VERSION,
             "site": self.site,
             "blind": self.blind,
-            "instances": [asdict(entry) for entry in self.instances],
-            "notices": [asdict(notice) for notice in self.notices],
+            "instances": [{key: getattr(entry, key) for key in _ENTRY_KEYS} for entry in self.instances],
+            "notices": [{"kind": notice.kind, "body": notice.body} for notice in self.notices],
         }
         if self.shared is not None:
             fields |= {"version": SHARED_VERSION, "shared": asdict(self.shared)}

@@ -34,7 +34,7 @@ from gateway.envelope.signature import Statement
 from gateway.errors import Malformed
 from gateway.model import ParcelId, Priority, Sha256, SiteId
 
-__all__ = ["BodySealer", "InstanceWriter", "KemPublic", "complete", "header_digest"]
+__all__ = ["BodySealer", "InstanceWriter", "KemPublic", "chunk_digest", "complete", "header_digest"]
 
 Buffer = bytes | bytearray | memoryview
 MANIFEST_LEVEL = 9
@@ -44,8 +44,14 @@ MANIFEST_LEVEL = 9
 class _ChunkSealer:
     """Cuts the payload into chunks and seals each. One chunk is held back, since the last one is marked."""
 
-    def __init__(self, cipher: ParcelCipher, sink: Callable[[bytes], object], size: int) -> None:
-        self._cipher, self._sink = cipher, sink
+    def __init__(
+        self,
+        cipher: ParcelCipher,
+        sink: Callable[[bytes], object],
+        size: int,
+        digest: Callable[[bytes], Sha256],
+    ) -> None:
+        self._cipher, self._sink, self._digest = cipher, sink, digest
         self._buffer = memoryview(bytearray(size))
         self._filled = 0
         self.digests: list[Sha256] = []
@@ -65,15 +71,24 @@ class _ChunkSealer:
     def finish(self) -> None:
         self._seal(last=True)
 
+    def pending(self) -> tuple[int, memoryview]:
+        """How many chunks are sealed, and what is not."""
+        return len(self.digests), self._buffer[: self._filled]
+
     def _seal(self, *, last: bool) -> None:
         index = len(self.digests)
         if index >= CHUNK_LIMIT:
             raise Malformed(f"a parcel holds at most {CHUNK_LIMIT} chunks")
         sealed = self._cipher.seal_chunk(index, last=last, plain=self._buffer[: self._filled])
-        self.digests.append(Sha256(hashlib.sha256(sealed).hexdigest()))
+        self.digests.append(self._digest(sealed))
         self.sealed_size += len(sealed)
         self._filled = 0
         self._sink(sealed)
+
+
+def chunk_digest(sealed: bytes) -> Sha256:
+    """What the header names a sealed chunk by."""
+    return Sha256(hashlib.sha256(sealed).hexdigest())
 
 
 class InstanceWriter:
@@ -119,6 +134,11 @@ class InstanceWriter:
         self._sealer.ended(self, entry)
         return entry
 
+    @property
+    def digest(self) -> Sha256:
+        """Of the bytes taken so far."""
+        return Sha256(self._digest.hexdigest())
+
     def abandon(self) -> None:
         """Give the instance up: what was written stays in the payload as bytes that no entry names."""
         self._sealer.ended(self, None)
@@ -135,6 +155,8 @@ class BodySealer:
         suite: the name of the algorithms; None: that of the first recipient.
         chunk_size: plain bytes of a chunk, 1 KiB to 8 MiB.
         random: where key, salt and blind come from; handed in by tests alone.
+        digest: names a sealed chunk in the draft. Who answers a modality may leave this, half the hashing,
+            for later; the header to be signed needs `chunk_digest`.
 
     Raises:
         Unverified: an unknown suite, or a recipient of another one.
@@ -154,6 +176,7 @@ class BodySealer:
         suite: str | None = None,
         chunk_size: int = CHUNK_SIZE,
         random: Callable[[int], bytes] = os.urandom,
+        digest: Callable[[bytes], Sha256] = chunk_digest,
     ) -> None:
         if suite is not None:
             known_suite(suite)
@@ -172,7 +195,7 @@ class BodySealer:
         info = self._context.wrap_info(self._cipher.commitment)
         self._wraps = tuple(recipient.wrap(key, info) for recipient in recipients)
         self._site, self._chunk_size = site, chunk_size
-        self._chunks = _ChunkSealer(self._cipher, sink, chunk_size)
+        self._chunks = _ChunkSealer(self._cipher, sink, chunk_size, digest)
         self._entries: list[InstanceEntry] = []
         self._notices: list[Notice] = []
         self._shared: Shared | None = None
@@ -183,6 +206,25 @@ class BodySealer:
     def plain_size(self) -> int:
         """Coded bytes written so far."""
         return self._chunks.plain_size
+
+    def opened(self, offset: int, size: int, sealed: Callable[[int], bytes]) -> bytes:
+        """Up to `size` coded bytes written so far, from `offset`; fewer at a chunk's end and at the end.
+
+        Args:
+            offset: in the payload.
+            size: in bytes.
+            sealed: gives chunk `index` as the sink took it.
+
+        Raises:
+            Unverified: it is not as the sink took it.
+        """
+        index, start = divmod(offset, self._chunk_size)
+        count, pending = self._chunks.pending()
+        if index >= count:
+            return bytes(pending[start : start + size]) if index == count else b""
+        plain = memoryview(bytearray(self._chunk_size))
+        self._cipher.open_chunk(index, last=False, sealed=sealed(index), into=plain)
+        return bytes(plain[start : start + size])
 
     @property
     def entries(self) -> tuple[InstanceEntry, ...]:

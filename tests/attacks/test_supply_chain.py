@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 REVIEWED = "3.0.4"
-"""The pynetdicom whose internals `edge/ingest/guard.py` was written against. Read it again before raising this."""
+"""The pynetdicom whose PDU and DIMSE-N codecs `edge/ingest/acse.py` and `services.py` were fuzzed with."""
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])

@@ -98,6 +98,14 @@ class SpoolWorld:
         )
         return sign_receipt(receipt, self.authority.hub())
 
+    def damage(self, parcel: ParcelId, at: int, data: bytes = b"rot") -> None:
+        """Overwrite bytes of an unsigned item where it lies; from the end if `at` is negative."""
+        place = self.spool.files.segments.place(parcel)
+        assert place is not None
+        with place.path.open("r+b") as file:
+            file.seek(place.offset + (at if at >= 0 else place.length + at))
+            file.write(data)
+
     def everything_on_disk(self) -> bytes:
         """Every byte and file name below the data folder."""
         files = [file for file in self.data.rglob("*") if file.is_file()]

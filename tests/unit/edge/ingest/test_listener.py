@@ -7,7 +7,7 @@ from pydicom.uid import UID
 from pynetdicom.presentation import build_context
 
 from edge.config import Ingest, Sender
-from edge.ingest.listener import is_storage, supported
+from edge.ingest.acse import is_storage, supported
 from gateway import durable
 from gateway.dicom import transfer
 from gateway.errors import UsageError
@@ -72,9 +72,9 @@ def test_answered_means_on_the_disk_and_sealed(tmp_path):
     with listening(tmp_path) as world:
         sender = ExactSender(world.listener.port, [(CT, LE)])
         assert sender.send(CT, "1.2.3.4", LE, encode(sample())) == 0
-        assert len(list(world.spool.files.spool.glob("*.tge"))) == 1
+        assert len(list(world.spool.files.bodies())) == 1
         sender.release()
-        until(lambda: len(list(world.spool.files.spool.glob("*.tge"))) == 2)  # its end adds a notice
+        until(lambda: len(list(world.spool.files.bodies())) == 2)  # its end adds a notice
         disk = world.everything_on_disk()
         for secret in (b"Sample^", "王".encode(), b"SAMPLE-77", b"1.2.3.4", b"1.2.840.10008.5.1.4.1.1.2"):
             assert secret not in disk
@@ -134,7 +134,7 @@ def test_a_full_disk_is_told_before_anything_is_kept(tmp_path, monkeypatch):
         monkeypatch.setattr(durable, "free_bytes", lambda folder: 1000)
         world.spool._budget = replace(world.spool._budget, reserve=10**9)
         assert send_one(world, encode(sample())) == 0xA700
-        assert list(world.spool.files.spool.glob("*.tge")) == []
+        assert list(world.spool.files.bodies()) == []
         monkeypatch.undo()
         world.spool._budget = replace(world.spool._budget, reserve=0)
         assert send_one(world, encode(sample())) == 0

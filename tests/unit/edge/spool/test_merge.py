@@ -168,6 +168,7 @@ def test_a_disk_that_fails_once_costs_nothing(world, monkeypatch, step, number):
 
 def test_a_rotten_original_lets_the_others_go_alone(world):
     items = [world.receive(data_of(n), number=n) for n in range(3)]
+    world.spool.files.settle(items[1].parcel_id)
     path = world.spool.files.body(items[1].parcel_id)
     body = bytearray(path.read_bytes())
     body[10] ^= 1

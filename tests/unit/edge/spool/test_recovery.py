@@ -46,7 +46,7 @@ def kill_at(monkeypatch, step):
 
         return call
 
-    for name in ("fsync", "link", "unlink", "open"):
+    for name in ("fsync", "link", "unlink", "open", "pwritev", "pwrite", "fdatasync"):
         monkeypatch.setattr(durable.os, name, counted(getattr(os, name)))
 
 
@@ -151,11 +151,25 @@ def test_a_lost_body_is_said_and_not_hidden(world):
 
 def test_a_damaged_body_is_held_and_never_removed(world):
     item = world.receive()
+    world.spool.files.settle(item.parcel_id)
     path = world.spool.files.body(item.parcel_id)
     path.write_bytes(b"rot")
     restart(world, lose_index=True)
     assert world.spool._journal.get(item.parcel_id).state is State.HELD
     assert path.read_bytes() == b"rot"
+
+
+@pytest.mark.parametrize("at", [0, 100, -3])
+def test_a_record_that_rotted_is_held_and_never_removed(world, at):
+    item, other = world.receive(number=1), world.receive(number=2)
+    world.damage(item.parcel_id, at)
+    restart(world, lose_index=False)
+    held = world.spool._journal.get(item.parcel_id)
+    assert held.state is State.HELD
+    assert "damaged" in held.reason
+    assert b"rot" in world.spool.files.body(item.parcel_id).read_bytes()
+    assert world.spool._journal.get(other.parcel_id).state is State.RECEIVED
+    assert world.spool.files.segments.places() == []
 
 
 def test_foreign_files_are_left_alone(world):

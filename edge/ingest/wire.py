@@ -1,0 +1,125 @@
+"""One sender's connection: PDUs into one buffer used over and over, each within its length and its time."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+
+from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, length_of
+
+PDU_SECONDS = 30.0
+"""A PDU that has begun must be whole after so long."""
+
+PROGRESS_SECONDS, PROGRESS_BYTES = 60.0, 64 << 10
+"""While a message is under way, at least so many bytes must come in so long: a kilobyte a second."""
+
+LINGER_SECONDS = 1.0
+BUFFER = 512 << 10
+
+
+class Ended(OSError):
+    """The connection has ended, or is not worth keeping."""
+
+
+class Wire:
+    """Reads and writes PDUs. Reading is for one thread; writing for any.
+
+    Args:
+        connection: the socket, plain or TLS (after its handshake).
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._buffer = memoryview(bytearray(BUFFER))
+        self._start = self._end = 0
+        self._limit = FIRST_PDU
+        self._received = 0
+        self._busy: tuple[float, int] | None = None
+        self._lock = threading.Lock()
+
+    def agreed(self) -> None:
+        """The association is accepted: from now on PDUs are as long as was agreed."""
+        self._limit = MAX_PDU + SLACK
+
+    def next(self, idle: float) -> tuple[int, memoryview]:
+        """The next PDU: its type, and what follows its head; valid until the next is asked for.
+
+        Args:
+            idle: seconds to wait for its first byte.
+
+        Raises:
+            Ended: the peer closed, was silent or too slow, or the PDU is longer than agreed.
+            OSError: the connection broke.
+        """
+        if self._start == self._end:
+            self._start = self._end = 0
+            self._fill(1, time.monotonic() + idle)
+        deadline = time.monotonic() + PDU_SECONDS
+        self._fill(HEAD, deadline)
+        kind, length = self._buffer[self._start], length_of(self._buffer[self._start : self._start + HEAD])
+        if length > self._limit:
+            raise Ended(f"a PDU of {length} bytes, at most {self._limit} were agreed")
+        self._fill(HEAD + length, deadline)
+        body = self._buffer[self._start + HEAD : self._start + HEAD + length]
+        self._start += HEAD + length
+        return kind, body
+
+    def progress(self, *, busy: bool) -> None:
+        """Called after each PDU: whether a message is under way.
+
+        Raises:
+            Ended: too little of it has come for too long.
+        """
+        if not busy:
+            self._busy = None
+            return
+        now = time.monotonic()
+        since, received = self._busy or (now, self._received)
+        if self._busy is None or self._received - received >= PROGRESS_BYTES:
+            self._busy = (now, self._received)
+        elif now - since > PROGRESS_SECONDS:
+            raise Ended(f"fewer than {PROGRESS_BYTES} bytes of a message in {PROGRESS_SECONDS:.0f} s")
+
+    def send(self, data: bytes) -> None:
+        """Write a PDU. Raises OSError."""
+        with self._lock:
+            self._socket.settimeout(PDU_SECONDS)
+            self._socket.sendall(data)
+
+    def hang_up(self) -> None:
+        """From any thread: end it, after what was sent; whoever reads sees the end."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close, having waited a moment for the peer to read our last word.
+
+        A connection closed with bytes unread is reset, and the peer may lose what it was told.
+        """
+        deadline = time.monotonic() + LINGER_SECONDS
+        with contextlib.suppress(OSError, ValueError):
+            self._socket.shutdown(socket.SHUT_WR)
+            for _ in range(16):
+                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+                if not self._socket.recv_into(self._buffer[: 64 << 10]):
+                    break
+        self._socket.close()
+
+    def _fill(self, size: int, deadline: float) -> None:
+        """Until `size` bytes from the start are there."""
+        if self._start and self._start + size > BUFFER:
+            left = self._end - self._start
+            self._buffer[:left] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, left
+        while self._end - self._start < size:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                count = self._socket.recv_into(self._buffer[self._end :])
+            except TimeoutError as error:
+                raise Ended("it was silent for too long") from error
+            if not count:
+                raise Ended("it closed the connection")
+            self._end += count
+            self._received += count

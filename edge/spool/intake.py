@@ -1,0 +1,286 @@
+"""The way into the spool: sealed while it comes, durable before anyone is told.
+
+An item is sealed piece by piece as its bytes arrive, with nothing but a chunk of them in clear in
+memory. Up to `segments.LARGEST` it is held sealed and written as one record of a segment; what is
+larger goes on into a ``.tge`` file of its own. Pixels are not coded here: the modality waits, and the
+packer, which does not, seals everything anew.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import IO
+
+from edge.spool.bell import Bell
+from edge.spool.budget import Budget
+from edge.spool.files import UNNAMED, SpoolFiles
+from edge.spool.item import SpoolItem
+from edge.spool.journal import Journal
+from edge.spool.kept import Kept, instance_number
+from edge.spool.note import note_of
+from edge.spool.segments import LARGEST
+from edge.spool.states import State
+from edge.spool.view import StudyFacts, StudyView
+from gateway import durable
+from gateway.clock import Clock, rfc3339
+from gateway.envelope.inner import InstanceFacts, Notice
+from gateway.envelope.layout import TAG_SIZE
+from gateway.envelope.seal import BodySealer, InstanceWriter, KemPublic, chunk_digest
+from gateway.envelope.trailer import trailer
+from gateway.errors import ResourceError
+from gateway.model import ParcelId, Priority, Sha256, SiteId
+
+CHUNK = 256 << 10
+"""Plain bytes of a chunk of what is received: small, so that sealing keeps up with the wire."""
+
+HEAD = 64 << 10
+"""First bytes of a dataset kept in clear in memory while it comes: most headers lie in them."""
+
+CHECK_EVERY = 16 << 20
+"""Bytes of a large instance after which the disk is looked at again."""
+
+INSPECTED = 64 << 20
+"""Bytes of an instance up to which it is read back, in memory, for whoever inspects its quality."""
+
+FRESH_SECONDS = 60.0
+"""A sealer made ahead is used within this time, so that a new key of the hub is used soon."""
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class _Given(Exception):  # no error: an item is given up, so its file must not appear
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes items in. Every method may be called from any thread.
+
+    Args:
+        files: the spool's.
+        journal: the index.
+        view: what the technician's page shows.
+        keep: remembers how to open an item again, in memory.
+        received: rung when something is there to sign.
+        site: our own, sealed into every parcel.
+        recipients: the hub's current keys.
+        make_room: lets go of what is kept though it is confirmed, if the disk needs it.
+        budget: how much may be taken.
+        inspect: who is shown each instance once it is durable, if anyone is.
+        clock: the time.
+    """
+
+    files: SpoolFiles
+    journal: Journal
+    view: StudyView
+    keep: Callable[[ParcelId, Kept], object]
+    received: Bell
+    site: SiteId
+    recipients: Callable[[], Sequence[KemPublic]]
+    make_room: Callable[[int], object]
+    budget: Callable[[], Budget]
+    inspect: Callable[[], Callable[[memoryview, str, str], object] | None]
+    clock: Clock
+
+    def begin(self) -> Receiving:
+        """Ready for one instance; it costs a quarter of a millisecond that may be spent ahead."""
+        return Receiving(self)
+
+    def check_room(self, incoming: int) -> None:
+        """Raises StorageFull if `incoming` bytes may not be taken now."""
+        self.make_room(incoming)
+        self.budget().check(durable.free_bytes(self.files.spool), incoming)
+
+    def notify(self, notice: Notice, *, priority: Priority) -> SpoolItem:
+        """Take in a notice. Raises as `Receiving.keep`."""
+        self.check_room(4096)
+        one = self.begin()
+        one.sealer.notice(notice)
+        return one.end(priority=priority, modality="", instances=0)
+
+
+class Receiving:
+    """One item on its way in. To be ended by `keep` or `abandon`.
+
+    Attributes:
+        parcel: its identifier.
+        length: plain bytes so far.
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._made = time.monotonic()
+        self.parcel = ParcelId(secrets.token_hex(16))
+        self.sealer = BodySealer(
+            self._take,
+            intake.recipients(),
+            self.parcel,
+            site=intake.site,
+            chunk_size=CHUNK,
+            digest=self._named,
+        )
+        self._writer: InstanceWriter | None = None
+        self._head = bytearray()
+        self._pieces: list[bytes] = []
+        self._held = self._checked = 0
+        self._file: IO[bytes] | None = None
+        self._digests: list[Sha256] = []
+        self._open = ExitStack()
+
+    @property
+    def stale(self) -> bool:
+        """Whether it was made so long ago that another should be begun; only asked before `write`."""
+        return time.monotonic() - self._made > FRESH_SECONDS
+
+    @property
+    def length(self) -> int:
+        """Plain bytes of the instance so far."""
+        return 0 if self._writer is None else self._writer.length
+
+    @property
+    def digest(self) -> Sha256:
+        """SHA-256 of the plain bytes so far."""
+        return self._instance().digest
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the dataset; they are not needed any more when this returns.
+
+        Raises:
+            StorageFull: the disk has fallen below its reserve, or is full. Then `abandon`.
+            ResourceError: the disk fails.
+        """
+        writer = self._writer or self._instance()
+        if len(self._head) < HEAD:
+            self._head += data[: HEAD - len(self._head)]
+        try:
+            writer.write(data)
+        except OSError as error:
+            raise ResourceError(f"the disk does not keep what is received: {error}") from error
+        if self._file is not None and writer.length - self._checked > CHECK_EVERY:
+            self._checked = writer.length
+            self._intake.check_room(CHECK_EVERY)
+
+    def read(self, offset: int, n: int) -> bytes:
+        """Up to `n` of the dataset's bytes from `offset`; fewer only at its end so far."""
+        if offset + n <= len(self._head) or self.length == len(self._head):
+            return bytes(self._head[offset : offset + n])
+        found = bytearray()
+        while len(found) < n and (
+            more := self.sealer.opened(offset + len(found), n - len(found), self._sealed)
+        ):
+            found += more
+        return bytes(found)
+
+    def keep(
+        self,
+        facts: InstanceFacts,
+        *,
+        priority: Priority,
+        remarks: Mapping[str, str] = _NOTHING,
+        study: StudyFacts | None = None,
+    ) -> SpoolItem:
+        """Make it durable. Blocks until it is.
+
+        Raises:
+            StorageFull: no room; nothing is kept.
+            ResourceError: the disk fails; nothing is kept.
+        """
+        inspect = self._intake.inspect()
+        shown = self.read(0, self.length) if inspect and self.length <= INSPECTED else None
+        self._instance().finish(facts, remarks)
+        modality = study.modality[:16] if study else ""
+        alone = not facts.study_uid or "flaw" in remarks  # odd ones put no others at risk
+        kept = Kept(
+            self.sealer.key,
+            "" if alone else facts.study_uid,
+            facts.series_uid,
+            instance_number(study.instance_number) if study else None,
+        )
+        item = self.end(priority=priority, modality=modality, instances=1, kept=kept)
+        if study is not None:
+            self._intake.view.received(item.parcel_id, study, priority, item.received_at, item.sealed_size)
+        if inspect is not None and shown is not None:
+            inspect(memoryview(shown), facts.transfer_syntax_uid, facts.study_uid)
+        return item
+
+    def abandon(self) -> None:
+        """Give it up; nothing of it stays. Safe to call after `keep` has raised."""
+        self._pieces.clear()
+        self._head.clear()
+        with suppress(_Given):
+            self._open.__exit__(_Given, _Given(), None)
+
+    def end(
+        self, *, priority: Priority, modality: str, instances: int, kept: Kept | None = None
+    ) -> SpoolItem:
+        """Finish the body and make it durable; as `keep`."""
+        intake = self._intake
+        try:
+            draft = self.sealer.finish()
+            item = SpoolItem(
+                parcel_id=self.parcel,
+                state=State.RECEIVED,
+                sealed_size=draft.sealed_size,
+                chunk_count=len(draft.chunks),
+                instances=instances,
+                priority=priority,
+                modality=modality,
+                received_at=rfc3339(intake.clock.now()),
+            )
+            if self._file is None:
+                self._pieces.append(trailer(draft))
+                intake.files.segments.add(self.parcel, note_of(item), self._pieces)
+            else:
+                self._file.write(trailer(replace(draft, chunks=tuple(self._digests))))
+                self._open.close()
+        except OSError as error:
+            raise ResourceError(f"the disk does not keep what is received: {error}") from error
+        if kept is not None:
+            intake.keep(self.parcel, kept)
+        intake.journal.put_soon(item)
+        intake.received.ring()
+        return item
+
+    def _instance(self) -> InstanceWriter:
+        if self._writer is None:
+            self._writer = self.sealer.begin("raw")
+        return self._writer
+
+    def _take(self, sealed: bytes) -> None:
+        if self._file is not None:
+            self._file.write(sealed)
+            return
+        self._pieces.append(sealed)
+        self._held += len(sealed)
+        if self._held > LARGEST:
+            self._spill()
+
+    def _named(self, sealed: bytes) -> Sha256:
+        if self._file is None:
+            return UNNAMED
+        self._digests.append(chunk_digest(sealed))
+        return self._digests[-1]
+
+    def _spill(self) -> None:
+        """It is large: go on in a file of its own, which appears when it is whole."""
+        self._intake.check_room(self._held)
+        target = self._intake.files.body(self.parcel)
+        file = self._open.enter_context(durable.writing(target))
+        for piece in self._pieces:
+            self._digests.append(chunk_digest(piece))
+            file.write(piece)
+        self._pieces.clear()
+        self._file = file
+
+    def _sealed(self, index: int) -> bytes:
+        if self._file is None:
+            return self._pieces[index]
+        self._file.flush()
+        stored = CHUNK + TAG_SIZE
+        return os.pread(self._file.fileno(), stored, index * stored)

@@ -1,0 +1,220 @@
+"""Any bytes on the wire: never an unhandled error, never a wrong byte kept."""
+
+import json
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.uid import UID
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    AsynchronousOperationsWindowNegotiation,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+    SOPClassExtendedNegotiation,
+)
+from pynetdicom.presentation import build_context
+
+from edge.config import Ingest
+from edge.ingest.acse import Asked, agree
+from edge.ingest.admission import Doorkeeper
+from edge.ingest.association import Association, Terms
+from edge.ingest.dimse import Command
+from edge.ingest.pdu import COMMAND, LAST, Pdu, length_of
+from edge.ingest.store import Reception
+from gateway.errors import Malformed
+from tests.doubles.datasets import encode, sample
+from tests.doubles.spools import SpoolWorld
+
+CT, LE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
+GOLDEN = json.loads((Path(__file__).parents[1] / "vectors/dimse/golden.json").read_text())
+
+
+def asked():
+    request = A_ASSOCIATE()
+    request.application_context_name = UID("1.2.840.10008.3.1.1.1")
+    request.calling_ae_title, request.called_ae_title = "CT1", "TELERAD"
+    contexts = [build_context(CT, [LE]), build_context("1.2.840.10008.1.1")]
+    for number, context in enumerate(contexts):
+        context.context_id = 2 * number + 1
+    request.presentation_context_definition_list = contexts
+    longest, ours = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    longest.maximum_length_received, ours.implementation_class_uid = 16384, UID("1.2.3")
+    window, extended = AsynchronousOperationsWindowNegotiation(), SOPClassExtendedNegotiation()
+    window.maximum_number_operations_invoked = 0
+    window.maximum_number_operations_performed = 5
+    extended.sop_class_uid, extended.service_class_application_information = UID(CT), b"\2\0\3\0\0\0"
+    request.user_information = [longest, ours, window, extended]
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(request)
+    return pdu.encode()
+
+
+ASKED = asked()
+RELEASE = bytes((Pdu.RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 0, 0))
+
+
+def element(number, data):
+    return (
+        number.to_bytes(4, "little")[2:]
+        + number.to_bytes(2, "little")
+        + len(data).to_bytes(4, "little")
+        + data
+    )
+
+
+def store(number):
+    def us(value):
+        return value.to_bytes(2, "little")
+
+    uid = f"1.2.3.{number}".encode()
+    return (
+        element(0x0002, CT.encode() + b"\0")
+        + element(0x0100, us(1))
+        + element(0x0110, us(number + 1))
+        + element(0x0800, us(0))
+        + element(0x1000, uid + b"\0" * (len(uid) % 2))
+    )
+
+
+def message(number, data, cuts):
+    """P-DATA-TF PDUs of one C-STORE, its fragments and PDUs cut where told."""
+    values = [(COMMAND | LAST, store(number))]
+    at = 0
+    for cut in cuts:
+        values.append((0, data[at : at + cut]))
+        at += cut
+    values.append((LAST, data[at:]))
+    out, pending = b"", b""
+    for place, (control, piece) in enumerate(values):
+        pending += (len(piece) + 2).to_bytes(4, "big") + bytes((1, control)) + piece
+        if place % 3 == 2 or place == len(values) - 1:
+            out += bytes((Pdu.DATA, 0)) + len(pending).to_bytes(4, "big") + pending
+            pending = b""
+    return out
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    world = SpoolWorld(tmp_path_factory.mktemp("fuzz") / "data")
+    yield world
+    world.spool.close()
+
+
+def converse(world, sent):
+    """Say all this to an association; what it answers, PDU by PDU. Raises what escapes its loop."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listening.getsockname())
+    served, _ = listening.accept()
+    listening.close()
+    reception = Reception(world.spool, Doorkeeper(Ingest(open=True)), world.clock, lambda _: None)
+    association = Association(served, "127.0.0.1", Terms(reception, False, None), lambda: False)
+    answers = bytearray()
+
+    def talk():
+        try:
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            while more := client.recv(1 << 16):
+                answers.extend(more)
+        except OSError:
+            pass
+        finally:
+            client.close()
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    association.run()
+    talking.join(10)
+    pdus, at = [], 0
+    while at < len(answers):
+        length = length_of(bytes(answers[at : at + 6]))
+        pdus.append((answers[at], bytes(answers[at + 6 : at + 6 + length])))
+        at += 6 + length
+    assert at == len(answers)
+    return pdus
+
+
+def kept(world):
+    """The datasets in the spool, which is emptied."""
+    datasets = []
+    while items := world.spool.to_pack(100):
+        for item in items:
+            world.packer.seal(item)
+            datasets += world.content(item.parcel_id)[1]
+            world.spool._confirm(item.parcel_id, world.receipt(item.parcel_id))
+    return datasets
+
+
+FUZZ = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@FUZZ
+@given(
+    st.lists(
+        st.tuples(st.binary(max_size=3000), st.lists(st.integers(0, 700), max_size=9)), min_size=1, max_size=3
+    )
+)
+def test_what_was_sent_is_kept_however_it_was_cut(world, sent):
+    datasets = [encode(sample(pixels, instance=f"1.2.3.{n}")) for n, (pixels, _) in enumerate(sent)]
+    said = b"".join(message(n, datasets[n], cuts) for n, (_, cuts) in enumerate(sent))
+    answers = converse(world, ASKED + said + RELEASE)
+    assert [kind for kind, _ in answers] == [Pdu.ASSOCIATE_AC, *[Pdu.DATA] * len(sent), Pdu.RELEASE_RP]
+    assert sorted(kept(world)) == sorted(datasets)
+
+
+@FUZZ
+@given(
+    at=st.floats(0, 1),
+    cut=st.integers(0, 40),
+    put=st.binary(max_size=40),
+    first=st.booleans(),
+)
+def test_bent_conversations_end_well(world, at, cut, put, first):
+    data = encode(sample(b"p" * 500, instance="1.2.3.0"))
+    said = ASKED + message(0, data, [100, 0, 300]) + RELEASE
+    end = len(ASKED) if first else len(said)
+    place = int(at * (end - 1))
+    bent = said[:place] + put + said[place + cut :]
+    answers = converse(world, bent)
+    assert all(kind in set(Pdu) for kind, _ in answers)
+    answered = sum(kind == Pdu.DATA for kind, _ in answers)
+    assert len(kept(world)) <= answered
+
+
+@FUZZ
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_command_or_malformed(data):
+    try:
+        command = Command.read(data)
+    except Malformed:
+        return
+    Command.read(command.answer(0))
+
+
+@settings(max_examples=200, deadline=None)
+@given(at=st.integers(0, len(ASKED) - 7), cut=st.integers(0, 30), put=st.binary(max_size=30))
+def test_any_bytes_are_an_association_request_or_malformed(at, cut, put):
+    body = ASKED[6:]
+    bent = body[:at] + put + body[at + cut :]
+    with suppress(Malformed):
+        agree(Asked.read(bent), frozenset(), deflated=False)
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_golden_conversations(world, name):
+    one = GOLDEN[name]
+    said = b"".join(
+        {"ASKED": ASKED, "RELEASE": RELEASE}.get(part) or bytes.fromhex(part) for part in one["said"]
+    )
+    assert [Pdu(kind).name for kind, _ in converse(world, said)] == one["answered"]
+    kept(world)

@@ -1,0 +1,467 @@
+"""Attacks on the listener, by the rows of the threat model. Where it is quick, a stock server is shown to fall."""
+
+import resource
+import socket
+import ssl
+import struct
+import time
+import zlib
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydicom import dcmread
+from pydicom.filebase import DicomBytesIO
+from pynetdicom import AE
+
+from edge.config import DicomTls, Ingest
+from edge.ingest import association, pdu, wire
+from edge.ingest.dimse import Command
+from gateway.dicom import transfer
+from gateway.errors import UsageError
+from tests.doubles.datasets import encode, sample
+from tests.doubles.listeners import ExactSender, listening
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+LE = transfer.EXPLICIT_LITTLE
+SMALL = Ingest(open=True, max_associations=10)
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch):
+    monkeypatch.setattr(association, "ACSE_SECONDS", 1.0)
+
+
+@contextmanager
+def stock(ssl_context=None, most=10):
+    """pynetdicom's own server, as it comes."""
+    entity = AE(ae_title="STOCK")
+    entity.maximum_associations = most
+    entity.add_supported_context(CT)
+    entity.acse_timeout = 5
+    server = entity.start_server(("127.0.0.1", 0), block=False, ssl_context=ssl_context)
+    try:
+        yield server.server_address[1]
+    finally:
+        server.server_close()
+        for one in entity.active_associations:
+            one.kill()
+
+
+def connect(port):
+    client = socket.create_connection(("127.0.0.1", port), timeout=5)
+    client.settimeout(5)
+    return client
+
+
+def closed_within(client, seconds):
+    client.settimeout(seconds)
+    try:
+        while client.recv(4096):
+            pass
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+def serves(world, **options):
+    sender = ExactSender(world.listener.port, [(CT, LE)], **options)
+    try:
+        return sender.association.is_established and sender.send(CT, "1.2.3.4", LE, encode(sample())) == 0
+    finally:
+        sender.close()
+
+
+def send_one(world, data, *, instance="1.2.3.4", syntax=LE):
+    sender = ExactSender(world.listener.port, [(CT, syntax)])
+    status = sender.send(CT, instance, syntax, data)
+    sender.release()
+    return status
+
+
+def swallowed(port, size=24 << 20):
+    """Bytes of a PDU of four gigabytes that a server takes before it hangs up."""
+    sent = 0
+    with connect(port) as client:
+        client.settimeout(1)
+        try:
+            client.sendall(b"\x01\x00" + struct.pack(">L", 0xFFFFFFFF))
+            while sent < size:
+                client.sendall(bytes(1 << 18))
+                sent += 1 << 18
+        except OSError:
+            pass
+    return sent
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+# -- row 1: PDU length ---------------------------------------------------------------------------------
+
+
+def test_01_a_pdu_of_four_gigabytes_is_refused_unread(tmp_path):
+    with listening(tmp_path, SMALL) as world:
+        before = peak()
+        assert swallowed(world.listener.port) < 12 << 20  # what fits into socket buffers
+        with connect(world.listener.port) as client:
+            client.sendall(b"\x01\x00" + struct.pack(">L", 0xFFFFFFFF))
+            assert closed_within(client, 5)
+        assert peak() - before < 20_000
+        assert serves(world)
+
+
+def test_01_the_stock_server_swallows_it():
+    with stock() as port:
+        assert swallowed(port) >= 24 << 20
+
+
+def test_01_a_pdu_longer_than_agreed_is_refused_in_an_association_too(tmp_path):
+    with listening(tmp_path, SMALL) as world:
+        sender = ExactSender(world.listener.port, [(CT, LE)])
+        sender.raw.sendall(b"\x04\x00" + struct.pack(">L", pdu.MAX_PDU + pdu.SLACK + 1) + bytes(1000))
+        deadline = time.monotonic() + 5
+        while sender.association.is_established and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not sender.association.is_established
+        sender.close()
+        assert serves(world)
+
+
+def test_01_a_pdu_that_does_not_end_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(wire, "PDU_SECONDS", 0.3)
+    with listening(tmp_path, SMALL) as world, connect(world.listener.port) as client:
+        client.sendall(b"\x01\x00" + struct.pack(">L", 1000) + b"half")
+        assert closed_within(client, 5)
+
+
+def test_01_a_message_that_drips_is_given_up_though_each_pdu_is_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(wire, "PROGRESS_SECONDS", 0.3)
+    with listening(tmp_path, SMALL) as world:
+        sender = ExactSender(world.listener.port, [(CT, LE)])
+        raw, drop = sender.raw, pdu.p_data(1, b"\0", 0, command=True)
+        (one,) = drop
+        fragment = one[:11] + bytes((pdu.COMMAND,)) + one[12:]  # never the last
+        deadline = time.monotonic() + 5
+        while sender.association.is_established and time.monotonic() < deadline:
+            with suppress(OSError):
+                raw.sendall(fragment)
+            time.sleep(0.05)
+        assert not sender.association.is_established
+        sender.close()
+
+
+# -- row 2: places -------------------------------------------------------------------------------------
+
+
+def test_02_silent_sockets_of_one_address_leave_room_for_others(tmp_path):
+    with listening(tmp_path, SMALL) as world:
+        silent = [connect(world.listener.port) for _ in range(30)]
+        time.sleep(0.3)
+        assert serves(world, bind_address=("127.0.0.2", 0))
+        for client in silent:
+            client.close()
+        deadline = time.monotonic() + 8
+        while not (free := serves(world)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert free
+
+
+def test_02_the_stock_server_refuses_everybody_then():
+    with stock(most=3) as port:
+        silent = [connect(port) for _ in range(6)]
+        time.sleep(0.3)
+        entity = AE()
+        entity.add_requested_context(CT)
+        assert not entity.associate("127.0.0.1", port, bind_address=("127.0.0.2", 0)).is_established
+        for client in silent:
+            client.close()
+
+
+def test_02_more_associations_than_there_may_be_are_told_so(tmp_path):
+    with listening(tmp_path, Ingest(open=True, max_associations=2)) as world:
+        held = [
+            ExactSender(world.listener.port, [(CT, LE)], bind_address=(f"127.0.0.{n}", 0)) for n in (2, 3)
+        ]
+        third = ExactSender(world.listener.port, [(CT, LE)], bind_address=("127.0.0.4", 0))
+        assert third.association.is_rejected
+        told = third.association.acceptor.primitive
+        assert (told.result, told.result_source, told.diagnostic) == (2, 3, 2)
+        for sender in (*held, third):
+            sender.close()
+
+
+def test_02_a_connection_that_asks_nothing_is_closed(tmp_path):
+    with listening(tmp_path, SMALL) as world, connect(world.listener.port) as client:
+        assert closed_within(client, 4)
+
+
+def test_02_waiting_costs_no_processor_time(tmp_path):
+    with listening(tmp_path, SMALL) as world:
+        sender = ExactSender(world.listener.port, [(CT, LE)])
+        sender.association.dul._run_loop_delay = 0.25  # the stock sender polls, in this same process
+        with connect(world.listener.port):
+            time.sleep(0.2)
+            before = time.process_time()
+            time.sleep(0.6)
+            assert time.process_time() - before < 0.2
+        sender.association.dul._run_loop_delay = 0.001
+        sender.release()
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00" + bytes(600),
+        b"\x01\x00\x00\x00\x00\x04junk",
+        b"\x04\x00\x00\x00\x00\x04junk",
+        bytes(1000),
+    ],
+)
+def test_02_other_protocols_are_turned_away(tmp_path, junk):
+    with listening(tmp_path, SMALL) as world:
+        with connect(world.listener.port) as client:
+            client.sendall(junk)
+            assert closed_within(client, 8)
+        assert serves(world)
+
+
+# -- row 3: TLS ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dicom test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "c.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "k.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return folder
+
+
+def client_context(folder, *, own):
+    context = ssl.create_default_context(cafile=str(folder / "c.pem"))
+    context.check_hostname = False
+    if own:
+        context.load_cert_chain(folder / "c.pem", folder / "k.pem")
+    return context
+
+
+def test_03_tls_takes_known_senders_and_silent_ones_block_nobody(tmp_path, certificate):
+    files = (certificate / "c.pem", certificate / "k.pem")
+    config = Ingest(open=True, tls=DicomTls(*files, client_ca=certificate / "c.pem"), max_associations=30)
+    with listening(tmp_path, config) as world:
+        silent = [connect(world.listener.port) for _ in range(15)]
+        started = time.monotonic()
+        assert serves(world, tls_args=(client_context(certificate, own=True), None))
+        assert time.monotonic() - started < 3
+        assert not serves(world, tls_args=(client_context(certificate, own=False), None))
+        for client in silent:
+            client.close()
+
+
+def test_03_one_silent_client_blocks_the_stock_server(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "c.pem", certificate / "k.pem")
+    with stock(context) as port, connect(port) as silent:
+        time.sleep(0.2)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=1) as plain,
+            pytest.raises(TimeoutError),
+        ):
+            client_context(certificate, own=True).wrap_socket(plain)
+        silent.shutdown(socket.SHUT_RDWR)
+
+
+def test_03_wrong_tls_files_are_told_at_start(tmp_path):
+    with (
+        pytest.raises(UsageError, match=r"ingest\.tls"),
+        listening(tmp_path, Ingest(tls=DicomTls(tmp_path / "no", tmp_path / "no"))),
+    ):
+        pass
+
+
+# -- row 4: deflate ------------------------------------------------------------------------------------
+
+
+def bomb(size=1 << 30):
+    """A dataset whose pixel data inflates a thousandfold."""
+    head = encode(sample())
+    head = head[: head.rindex(b"\xe0\x7f\x10\x00")] + b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", size)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (
+        packer.compress(head)
+        + b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20))
+        + packer.flush()
+    )
+
+
+def test_04_a_deflate_bomb_is_not_even_negotiated(tmp_path):
+    with listening(tmp_path, SMALL) as world:
+        assert send_one(world, b"", syntax=transfer.DEFLATED_LITTLE) is None
+
+
+def test_04_a_deflate_bomb_costs_no_memory_where_deflate_is_allowed(tmp_path):
+    packed = bomb()
+    assert len(packed) < 2 << 20
+    with listening(tmp_path, Ingest(open=True, accept_deflated=True)) as world:
+        before = peak()
+        assert send_one(world, packed, syntax=transfer.DEFLATED_LITTLE) in (0x0000, 0xB007)
+        assert peak() - before < 96_000
+        ((_, kept),) = world.instances()
+        assert kept == packed
+
+
+# -- row 5 is the hub's: nothing that a sender compressed with zstd is unpacked here. -------------------
+# -- row 6: nesting ------------------------------------------------------------------------------------
+
+
+def nested(depth):
+    item = b"\xfe\xff\x00\xe0" + struct.pack("<L", 0xFFFFFFFF)
+    opened = b"\x08\x00\x40\x11SQ\0\0" + struct.pack("<L", 0xFFFFFFFF) + item
+    head = encode(sample())
+    at = head.index(b"\x08\x00\x60\x00")  # behind the SOP Instance UID
+    return head[:at][: head.index(b"\x20\x00\x0d\x00")] + opened * depth
+
+
+@pytest.mark.parametrize("depth", [198, 199, 20_000])
+def test_06_deep_nesting_is_kept_with_its_flaw_and_parses_no_deeper(tmp_path, depth):
+    data = nested(depth)
+    with listening(tmp_path, SMALL) as world:
+        assert send_one(world, data) in (0xB007, 0xC000)
+        ((entry, kept),) = world.instances()
+        assert kept == data
+        assert "nested deeper" in entry.parameters["flaw"]
+        assert serves(world)
+
+
+def test_06_pydicom_falls_over_it():
+    with pytest.raises(RecursionError):
+        dcmread(DicomBytesIO(nested(2000)), force=True)
+
+
+# -- row 7: lengths that lie ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [0xFFFFFFFE, 0x7FFFFFFF, 1 << 20])
+@pytest.mark.parametrize("tag", [b"\xe0\x7f\x10\x00OW", b"\x09\x00\x10\x10OB"])
+def test_07_an_element_longer_than_the_dataset_is_kept_with_its_flaw(tmp_path, tag, length):
+    head = encode(sample())
+    data = head[: head.rindex(b"\xe0\x7f\x10\x00")] + tag + b"\0\0" + struct.pack("<L", length) + b"abc"
+    with listening(tmp_path, SMALL) as world:
+        before = peak()
+        assert send_one(world, data) == 0xB007
+        ((entry, kept),) = world.instances()
+        assert kept == data
+        assert "more than there are" in entry.parameters["flaw"]
+        assert peak() - before < 30_000
+
+
+# -- row 8: pixel arithmetic ---------------------------------------------------------------------------
+
+
+def test_08_huge_dimensions_cost_nothing_since_no_pixel_is_decoded(tmp_path):
+    dataset = sample()
+    dataset.Rows = dataset.Columns = 65535
+    dataset.NumberOfFrames = 100_000
+    data = encode(dataset)
+    with listening(tmp_path, SMALL) as world:
+        before = peak()
+        assert send_one(world, data) == 0
+        assert world.instances()[0][1] == data
+        assert peak() - before < 20_000
+
+
+# -- row 9: names --------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "../../../../tmp/owned",
+    "/etc/cron.d/owned",
+    "1.2.3/../../x",
+    "..",
+    "1..2",
+    "1.02",
+    "con",
+    "|sh -c true",
+    "$(true)",
+    "%2e%2e%2f",
+]
+
+
+@pytest.mark.parametrize("uid", HOSTILE)
+def test_09_a_hostile_uid_never_becomes_a_name(tmp_path, uid):
+    around = set(tmp_path.parent.iterdir())
+    data = encode(sample(instance=uid))
+    with listening(tmp_path, SMALL) as world:
+        send_one(world, data, instance=uid)
+        names = [path.relative_to(tmp_path) for path in tmp_path.rglob("*")]
+        assert all(name.parts[0] == "data" for name in names)
+        assert not [name for name in names if uid.strip("./") and uid.strip("./") in str(name)]
+        assert set(tmp_path.parent.iterdir()) == around
+        assert serves(world)
+
+
+@pytest.mark.parametrize("uid", [b"1.2.3\0../x", b"9" * 65, b"1.2\n3", "1.2.é".encode(), b"\x1b[2J", b""])
+def test_09_uids_that_are_none_are_answered_so(tmp_path, uid):
+    with listening(tmp_path, SMALL) as world:
+        sender = ExactSender(world.listener.port, [(CT, LE)])
+        sender.association._reactor_checkpoint.clear()  # or its own loop would take the answer
+        padded = uid + b"\0" * (len(uid) % 2)
+        elements = (
+            struct.pack("<HHLH", 0, 0x0100, 2, 1)
+            + struct.pack("<HHLH", 0, 0x0110, 2, 7)
+            + struct.pack("<HHLH", 0, 0x0800, 2, 0)
+            + struct.pack("<HHL", 0, 0x0002, len(CT) + 1)
+            + CT.encode()
+            + b"\0"
+            + struct.pack("<HHL", 0, 0x1000, len(padded))
+            + padded
+        )
+        for one in (
+            *pdu.p_data(1, elements, 0, command=True),
+            *pdu.p_data(1, encode(sample()), 0, command=False),
+        ):
+            sender.raw.sendall(one)
+        _, answer = sender.association.dimse.get_msg(block=True)
+        sender.association._reactor_checkpoint.set()
+        assert answer.Status == 0x0117
+        sender.close()
+        assert world.instances() == []
+
+
+@pytest.mark.parametrize("title", ["../../x", "a\\b", "'; DROP--", "${x}", "<script>"])
+def test_09_a_hostile_ae_title_is_a_word_and_nothing_more(tmp_path, title):
+    with listening(tmp_path, SMALL) as world:
+        sender = ExactSender(world.listener.port, [(CT, LE)], calling=title.replace("\\", "/"))
+        assert sender.send(CT, "1.2.3.4", LE, encode(sample())) == 0
+        sender.release()
+        assert all(path.is_relative_to(tmp_path / "data") for path in tmp_path.rglob("*"))
+
+
+def test_09_command_sets_never_carry_control_characters_into_an_answer():
+    command = Command(1, 1, "1.2\n", "1.2.3", has_dataset=True, data=b"")
+    assert b"1.2" not in command.answer(0x0117)

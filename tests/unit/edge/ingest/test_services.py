@@ -1,0 +1,86 @@
+"""DIMSE-N services: a registered handler is asked, and its answer reaches the sender."""
+
+from dataclasses import replace
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import N_ACTION, N_CREATE
+from pynetdicom.dsutils import decode
+
+from edge.config import Ingest
+from edge.ingest.listener import DicomListener
+from gateway.dicom import transfer
+from tests.doubles.datasets import encode, sample
+from tests.doubles.listeners import ExactSender
+from tests.doubles.spools import SpoolWorld
+
+MPPS, COMMITMENT, CT = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.1.2"
+ACTION_INSTANCE = "1.2.840.10008.1.20.1.1"
+
+
+@pytest.fixture
+def served(tmp_path):
+    world = SpoolWorld(tmp_path / "data")
+    asked = []
+
+    def create(request):
+        asked.append(request)
+        answer = N_CREATE()
+        answer.MessageIDBeingRespondedTo = request.primitive.MessageID
+        answer.AffectedSOPClassUID = request.primitive.AffectedSOPClassUID
+        answer.AffectedSOPInstanceUID = request.primitive.AffectedSOPInstanceUID
+        answer.Status = 0x0000
+        return answer
+
+    def action(request):
+        asked.append(request)
+        answer = N_ACTION()
+        answer.MessageIDBeingRespondedTo = request.primitive.MessageID
+        answer.AffectedSOPClassUID = request.primitive.RequestedSOPClassUID
+        answer.AffectedSOPInstanceUID = request.primitive.RequestedSOPInstanceUID
+        answer.Status = 0x0000
+        return answer
+
+    config = replace(Ingest(open=True), host="127.0.0.1", port=0)
+    listener = DicomListener(config, world.spool, world.clock, services={MPPS: create, COMMITMENT: action})
+    listener.start()
+    yield listener, asked
+    listener.stop(5)
+    world.spool.close()
+
+
+def test_mpps_and_storage_commitment_reach_their_handlers(served):
+    listener, asked = served
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(MPPS)
+    entity.add_requested_context(COMMITMENT)
+    association = entity.associate("127.0.0.1", listener.port)
+    step, wanted = Dataset(), Dataset()
+    step.PerformedProcedureStepStatus = "IN PROGRESS"
+    wanted.TransactionUID = "1.2.3"
+    status, _ = association.send_n_create(step, MPPS, "1.2.3.9")
+    assert status.Status == 0
+    status, _ = association.send_n_action(wanted, 1, COMMITMENT, ACTION_INSTANCE)
+    assert status.Status == 0
+    association.release()
+    created, committed = asked
+    assert created.sender.ae_title == "CT1"
+    assert str(created.primitive.AffectedSOPInstanceUID) == "1.2.3.9"
+    assert created.primitive.AttributeList.getvalue() == created.dataset
+    assert committed.primitive.ActionTypeID == 1
+    implicit = committed.transfer_syntax == transfer.IMPLICIT_LITTLE
+    found = decode(committed.primitive.ActionInformation, implicit, True)
+    assert found.TransactionUID == "1.2.3"
+
+
+def test_without_a_handler_they_are_not_negotiated_and_storage_still_is(tmp_path):
+    world = SpoolWorld(tmp_path / "data")
+    listener = DicomListener(replace(Ingest(open=True), host="127.0.0.1", port=0), world.spool, world.clock)
+    listener.start()
+    sender = ExactSender(listener.port, [(MPPS, transfer.EXPLICIT_LITTLE), (CT, transfer.EXPLICIT_LITTLE)])
+    assert [one.abstract_syntax for one in sender.association.accepted_contexts] == [CT]
+    assert sender.send(CT, "1.2.3.4", transfer.EXPLICIT_LITTLE, encode(sample())) == 0
+    sender.release()
+    listener.stop(5)
+    world.spool.close()

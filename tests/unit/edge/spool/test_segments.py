@@ -1,0 +1,192 @@
+"""Receive segments: group commit, use over again, a failing disk, and what a crash leaves."""
+
+import errno
+import os
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.spool import segment as segment_module
+from edge.spool.segment import PAGE, scan
+from edge.spool.segments import Segments
+from gateway.errors import ResourceError, StorageFull
+from gateway.model import ParcelId
+
+SIZE = 1 << 20
+
+
+def name(number):
+    return ParcelId(f"{number:032x}")
+
+
+def content(number, size=5000):
+    return [bytes([number % 251]) * size, b"end"]
+
+
+@pytest.fixture
+def made(tmp_path):
+    made = Segments(tmp_path / "segments", SIZE, spares=2)
+    yield made
+    made.close()
+
+
+def reopened(segments, known=()):
+    again = Segments(segments._folder, SIZE, spares=2)
+    return again, {one.parcel: one for one in again.recover(set(known).__contains__)}
+
+
+def read(segments, parcel):
+    place = segments.place(parcel)
+    return place.path.read_bytes()[place.offset : place.offset + place.length]
+
+
+def test_what_was_added_is_found_again_and_what_was_taken_is_not(made):
+    for n in range(5):
+        made.add(name(n), b"{}", content(n))
+    made.take([name(1), name(3), name(77)])
+    assert Segments(made._folder).waiting() == 3
+    again, found = reopened(made)
+    assert set(found) == {name(0), name(2), name(4)}
+    assert read(again, name(4)) == b"".join(content(4))
+    again.close()
+
+
+def test_segments_are_used_over_and_over(made):
+    for n in range(2000):
+        made.add(name(n), b"{}", content(n, 20_000))
+        made.take([name(n)])
+    files = list(made._folder.glob("*.seg"))
+    assert len(files) <= 3
+    assert sum(file.stat().st_size for file in files) <= 3 * SIZE
+    again, found = reopened(made)
+    assert found == {}
+    again.close()
+
+
+def test_a_record_of_an_earlier_life_never_comes_back(made):
+    """Even if the mark that it was taken had been lost."""
+    for n in range(300):
+        made.add(name(n), b"{}", content(n))
+    made.take(map(name, range(300)))
+    for path in made._folder.glob("*.seg"):
+        path.write_bytes(path.read_bytes().replace(b"TAKEN\0\0\0", bytes(8)))
+    while len({found.parcel for path in made._folder.glob("*.seg") for found in scan(path)} & {name(0)}):
+        made.add(name(1000), b"{}", content(1))  # until the first file has begun anew
+        made.take([name(1000)])
+    lives = [found.parcel for path in made._folder.glob("*.seg") for found in scan(path)]
+    assert name(0) not in lives
+
+
+def test_one_sync_serves_all_who_wait(made, monkeypatch):
+    made.add(name(0), b"{}", content(0))
+    real, syncs, gate = os.fdatasync, [], threading.Event()
+
+    def slow(handle):
+        syncs.append(handle)
+        gate.wait(5)
+        real(handle)
+
+    monkeypatch.setattr(segment_module.os, "fdatasync", slow)
+    threads = [threading.Thread(target=made.add, args=(name(n), b"{}", content(n))) for n in range(1, 17)]
+    for thread in threads:
+        thread.start()
+    while made._active._written < 17:
+        pass
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert len(syncs) <= 3
+    assert len(made.places()) == 17
+
+
+@pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
+@pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, StorageFull), (errno.EIO, ResourceError)])
+def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, kind):
+    made.add(name(0), b"{}", content(0))
+
+    def fails(*_):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_module.os, call, fails)
+        with pytest.raises(kind):
+            made.add(name(1), b"{}", content(1))
+    made.add(name(2), b"{}", content(2))
+    assert {parcel for parcel, _ in made.places()} == {name(0), name(2)}
+    again, found = reopened(made)
+    assert set(found) >= {name(0), name(2)}
+    again.close()
+
+
+def test_after_a_failed_sync_nothing_more_is_trusted_to_that_file(made, monkeypatch):
+    made.add(name(0), b"{}", content(0))
+    first = made.place(name(0)).path
+
+    def fails(_):
+        raise OSError(errno.EIO, "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_module.os, "fdatasync", fails)
+        with pytest.raises(ResourceError):
+            made.add(name(1), b"{}", content(1))
+    made.add(name(2), b"{}", content(2))
+    assert made.place(name(2)).path != first
+    made.take([name(0)])
+    assert not first.exists()
+
+
+def test_a_mark_that_cannot_be_written_leaves_the_item(made, monkeypatch):
+    made.add(name(0), b"{}", content(0))
+
+    def fails(_):
+        raise OSError(errno.EIO, "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_module.os, "fdatasync", fails)
+        with pytest.raises(OSError, match="no"):
+            made.take([name(0)])
+    assert read(made, name(0)) == b"".join(content(0))
+    made.take([name(0)])
+    assert made.places() == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 3 * PAGE), min_size=1, max_size=8),
+    torn=st.integers(0, 7),
+    cut=st.floats(0, 0.999),
+    zeros=st.booleans(),
+)
+def test_a_torn_record_costs_no_other(tmp_path_factory, sizes, torn, cut, zeros):
+    """Of a record being written at the power cut, any part may be missing: cut off, or never written."""
+    made = Segments(tmp_path_factory.mktemp("s"), SIZE, spares=1)
+    for n, size in enumerate(sizes):
+        made.add(name(n), b"{}", [os.urandom(size)])
+    torn %= len(sizes)
+    place = made.place(name(torn))
+    begin = place.offset - place.offset % PAGE
+    length = place.offset + place.length - begin
+    kept = int(length * cut)
+    data = bytearray(place.path.read_bytes())
+    lost = bytes(length - kept) if zeros else os.urandom(length - kept)
+    changed = data[begin + kept : begin + length] != lost
+    data[begin + kept : begin + length] = lost
+    place.path.write_bytes(data)
+    again, found = reopened(made)
+    expected = {name(n) for n in range(len(sizes))} - ({name(torn)} if changed else set())
+    assert set(found) == expected
+    again.close()
+    made.close()
+
+
+def test_a_damaged_first_page_loses_nothing(made):
+    for n in range(3):
+        made.add(name(n), b"{}", content(n))
+    (path,) = made._folder.glob("*.seg")
+    with path.open("r+b") as file:
+        file.write(b"?" * 100)
+    again, found = reopened(made)
+    assert set(found) == {name(0), name(1), name(2)}
+    again.close()
