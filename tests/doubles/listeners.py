@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -100,6 +101,8 @@ class ExactSender:
         request.Priority = 2
         request.DataSet = BytesIO(data)
         self.association._reactor_checkpoint.clear()
+        while not self.association._is_paused:  # or its own loop takes the answer (as pynetdicom itself does)
+            time.sleep(0.001)
         self.association.dimse.send_msg(request, context.context_id)
         _, answer = self.association.dimse.get_msg(block=True)
         self.association._reactor_checkpoint.set()
