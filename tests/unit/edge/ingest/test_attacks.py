@@ -319,12 +319,13 @@ def bomb(size=1 << 30):
     """A dataset whose pixel data inflates a thousandfold."""
     head = encode(sample())
     head = head[: head.rindex(b"\xe0\x7f\x10\x00")] + b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", size)
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return (
-        packer.compress(head)
-        + b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20))
-        + packer.flush()
-    )
+
+    def piece(data: bytes) -> bytes:
+        """Deflate blocks that stand alone, so that one can be repeated (RFC 1951 §3.2.3)."""
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)
+
+    return piece(head) + piece(bytes(1 << 20)) * (size >> 20) + b"\x03\x00"
 
 
 def test_attack_04_a_deflate_bomb_is_not_even_negotiated(tmp_path):
