@@ -1,8 +1,4 @@
-"""What the page shows besides the spool, as handed in by `edge.app`.
-
-Messages to the reader and answers to what a reader asks for come in here too, as one more source with
-its own routes beside `edge.console.imports`.
-"""
+"""What the page shows besides the spool, as handed in by `edge.app`."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge.conversing import Talks
 from edge.importing import Importer
 from edge.shown import ReportShown, StudyWarning
 
@@ -20,6 +17,7 @@ class Sources:
 
     Attributes:
         importer: takes files and discs; None: the page offers no import.
+        talks: with the reader; None: the page offers no messages.
         warnings: about studies.
         reports: signed reports under way and delivered.
         certificate_until: when this edge's certificate ends.
@@ -27,7 +25,18 @@ class Sources:
     """
 
     importer: Importer | None = None
+    talks: Talks | None = None
     warnings: Callable[[], Sequence[StudyWarning]] = tuple
     reports: Callable[[], Sequence[ReportShown]] = tuple
     certificate_until: Callable[[], datetime | None] = lambda: None
     troubles: Callable[[], Sequence[str]] = tuple
+
+    @property
+    def nav(self) -> tuple[str, ...]:
+        """Keys of the pages besides the first."""
+        return (("import",) if self.importer else ()) + (("messages",) if self.talks else ())
+
+    @property
+    def unread(self) -> int:
+        """The reader's messages that nobody here has looked at."""
+        return sum(one.unread for one in self.talks.conversations()) if self.talks else 0

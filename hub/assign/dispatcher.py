@@ -23,7 +23,7 @@ from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.log import logger
 from gateway.model import Priority
-from hub.assign import changed
+from hub.assign import answered, changed
 from hub.assign.journal import HUB, change, note, why_with
 from hub.assign.policy import Candidate, Need, choose, obstacle
 from hub.assign.roster import candidates
@@ -87,6 +87,7 @@ class Dispatcher:
             (self._settle, _settled_first()),
             (self._note_reopened, _reopened()),
             (self._note_late, _settled_again()),
+            (self._answered, answered.where()),
             (self._lapse, _lease_ended(self._now())),
             (self._withdraw, _reader_gone(self._today())),
             (self._escalate, _overdue(self._now())),
@@ -276,6 +277,10 @@ class Dispatcher:
             assignee=None,
             why=why_with(row["why"], lasting=(said,)),
         )
+        return 1
+
+    async def _answered(self, connection: AsyncConnection, row: RowMapping) -> int:
+        await answered.give_back(connection, self._custody, row, self._now())
         return 1
 
     async def _lapse(self, connection: AsyncConnection, row: RowMapping) -> int:
