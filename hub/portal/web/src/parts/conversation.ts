@@ -172,7 +172,9 @@ export class ConversationView extends Localised {
     return html`<details ?open=${count > 0}>
       <summary>${t('messages.title', { site: told.site })}${count ? html` <span class="quiet numbers">${count}</span>` : nothing}</summary>
       ${count
-        ? html`<ol role="log" aria-label=${t('messages.title', { site: told.site })}>${told.messages.map((message) => this.message(message, told.site))}</ol>`
+        ? html`<div role="log" aria-label=${t('messages.title', { site: told.site })}>
+            <ol>${told.messages.map((message) => this.message(message, told.site))}</ol>
+          </div>`
         : html`<p class="quiet">${t('messages.none')}</p>`}
       ${this.failure ? html`<p class="notice bad" role="alert">${this.failure}</p>` : nothing}
       ${this.writes ? this.form() : nothing}
