@@ -17,12 +17,13 @@ REPLIES = (Purpose.DONE, Purpose.ANSWER, Purpose.CANNOT, Purpose.MESSAGE)
 EXCERPT = 80
 
 
-def link_to(study_uid: str, said: Mapping[str, Conversation], language: str) -> str:
-    """A link to the conversation about a study, with what is new in it."""
+def link_to(study_uid: str, who: str, said: Mapping[str, Conversation], language: str) -> str:
+    """A link to the conversation about a study, with what is new in it; `who` is for screen readers."""
     one = said.get(study_uid)
     news = _news(one, language) if one else ""
-    words = say(language, "messages_of" if one else "write")
-    return f'<a href="/messages/{escape(study_uid)}">{escape(words)}</a> {news}'.strip()
+    words = escape(say(language, "read_and_answer" if one else "write"))
+    link = f'<a href="/messages/{escape(study_uid)}" aria-label="{words}: {escape(who)}">{words}</a>'
+    return f"{link} {news}".strip()
 
 
 def _news(one: Conversation, language: str) -> str:
@@ -62,15 +63,15 @@ def _table(
 ) -> str:
     rows = []
     for one in conversations:
-        newest = one.lines[-1]
+        newest, who = one.lines[-1], whom(one, studies)
         said = next((line for line in reversed(one.lines) if not line.ours), newest)
         text = said.text if len(said.text) <= EXCERPT else said.text[: EXCERPT - 1] + "…"
         rows.append(
             [
-                escape(whom(one, studies)),
+                escape(who),
                 f'<span dir="auto">{escape(text)}</span>',
-                escape(moment(parse_rfc3339(newest.at), now)),
-                link_to(one.study_uid, {one.study_uid: one}, language),
+                f'<span class="when">{escape(moment(parse_rfc3339(newest.at), now))}</span>',
+                link_to(one.study_uid, who, {one.study_uid: one}, language),
             ]
         )
     return table(caption, ("patient", "newest", "received", "messages"), rows, language)

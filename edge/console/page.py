@@ -219,7 +219,7 @@ def _studies(
         )
         report = reports.get(one.facts.study_uid)
         row = [*(escape(text) for text in texts), bar, _read(report, now, language)]
-        rows.append([*row, link_to(one.facts.study_uid, said, language)] if talks else row)
+        rows.append([*row, link_to(one.facts.study_uid, _who(one), said, language)] if talks else row)
     return table("studies", (*names, "messages") if talks else names, rows, language)
 
 

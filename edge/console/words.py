@@ -158,6 +158,7 @@ messages_title | Messages with the reader | 与阅片医生的消息
 messages_none | Nothing has been written yet. | 尚无消息。
 messages_urgent | The reader writes | 阅片医生来信
 messages_of | Messages about this study | 关于此检查的消息
+read_and_answer | Read and answer | 查看并回复
 write | Write | 写消息
 unread | {count} unread | {count} 条未读
 asks | needs an answer | 需要回复

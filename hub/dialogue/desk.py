@@ -90,15 +90,25 @@ class Dialogue:
             await conversation.keep(connection, self._custody, draft, now)
 
     async def seen(self, viewer: Account, case_id: int, upto: int) -> None:
-        """A reader has looked at the hospital's messages up to the number `upto`. Raises NotFound."""
+        """The case's reader has looked at the hospital's messages up to the number `upto`.
+
+        Another reader's look changes nothing: the messages stay new to whose case it is.
+
+        Raises:
+            NotFound: not in reach.
+        """
         async with self._database.writing() as connection:
             row = await self._row(connection, viewer, case_id)
+            if row["assignee"] not in (None, viewer.name):
+                return
             now = rfc3339(self._clock.now())
             await _mark(connection, row["site"], row["study_uid"], conversation.SITE, upto, now)
 
     async def _row(self, connection: AsyncConnection, viewer: Account, case_id: int) -> RowMapping:
         reach = await reach_of(connection, viewer, rfc3339(self._clock.now()))
-        query = select(cases.c.study, studies.c.site, studies.c.study_uid).join_from(cases, studies)
+        query = select(cases.c.study, cases.c.assignee, studies.c.site, studies.c.study_uid).join_from(
+            cases, studies
+        )
         found = (await connection.execute(query.where(cases.c.id == case_id, reach.clause()))).mappings()
         row = found.first()
         if row is None:

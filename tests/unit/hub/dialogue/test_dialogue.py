@@ -193,6 +193,9 @@ async def test_unread_until_seen_on_either_side(office: Office, ann: Account) ->
     await office.tell("message", ident=2)
     first, ours, last = await office.kept()
     assert ours["text"] == "why?"
+    bob = Account("bob", "Dr Bob", Role.READER)
+    await office.dialogue.seen(bob, 1, last["id"])
+    assert (await office.worklist.cases(ann))[0]["messages"]["unread"] == 2, "it is Ann's case"
     await office.dialogue.seen(ann, 1, first["id"])
     assert (await office.worklist.cases(ann))[0]["messages"]["unread"] == 1
     await office.dialogue.seen(ann, 1, last["id"])

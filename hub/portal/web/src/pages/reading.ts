@@ -262,7 +262,7 @@ export class Reading extends Localised {
     if (detail.hold) {
       warnings.push(t('warn.hold', { reason: detail.hold }));
     }
-    if (detail.return_reason) {
+    if (detail.return_reason && detail.state === 'returned') {
       warnings.push(t('warn.returned', { reason: detail.return_reason }));
     }
     if (detail.late) {

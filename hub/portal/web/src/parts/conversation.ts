@@ -33,6 +33,10 @@ export class ConversationView extends Localised {
   static override styles = [
     shared,
     css`
+      details,
+      details * {
+        box-sizing: border-box; /* what a disclosure shows does not inherit it */
+      }
       details {
         border: 1px solid var(--line);
         border-radius: var(--radius);
