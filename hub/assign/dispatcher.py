@@ -209,7 +209,7 @@ class Dispatcher:
         await changed.remember(connection, row["id"], row["study"])
         said = f"rule {decision.rule}, group {decision.group}"
         await note(connection, row["id"], "complete", by=HUB, at=self._now(), detail=said)
-        if row["state"] == CaseState.RETURNED:  # what was missing may have been on its way
+        if await answered.by_images(connection, row):  # what was missing may have been on its way
             await self._resume(connection, row, said, {})
         return 1
 
@@ -312,7 +312,7 @@ class Dispatcher:
         if reported:
             values["late"] = row["late"] + max(added, 0)
         values["why"] = why_with(row["why"], lasting=(said,))
-        if row["state"] == CaseState.RETURNED:
+        if await answered.by_images(connection, row):
             await self._resume(connection, row, said, values)
             return 1
         await connection.execute(update(cases).where(cases.c.id == row["id"]).values(values))

@@ -114,6 +114,21 @@ async def test_a_second_request_waits_for_its_own_answer(office: Office, ann: Ac
     assert (await office.case())["state"] == "accepted"
 
 
+@pytest.mark.parametrize(("need", "state"), [(Need.IMAGES, "offered"), (Need.QUESTION, "returned")])
+async def test_images_take_up_a_case_but_answer_no_question(
+    office: Office, ann: Account, need: Need, state: str
+) -> None:
+    await office.worklist.return_(ann, 1, "please", need=need)
+    office.hub.clock.advance(60)
+    await office.studies.images(1, 3, settle=True)
+    assert await office.dispatcher.turn() >= 1
+    assert (await office.case())["state"] == state
+    if need is Need.QUESTION:
+        await office.tell("answer")
+        await office.dispatcher.turn()
+        assert (await office.case())["state"] == "accepted"
+
+
 async def test_an_answered_case_of_nobody_seeks_a_reader(office: Office, ann: Account) -> None:
     await office.worklist.return_(ann, 1, "first")
     async with office.hub.database.writing() as connection:
