@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from edge.conversing import Conversation, Line
 from gateway.message import ANSWERS, Purpose, SiteMessage, Subject, Told
@@ -17,10 +18,12 @@ class Book:
 
     Attributes:
         newest: number of the newest message the hub told; None before the first.
+        since: up to when we know what was seen and answered, as the hub said.
     """
 
     def __init__(self) -> None:
         self.newest: int | None = None
+        self.since = "0"
         self._told: dict[str, dict[str, Told]] = {}
         self._ours: dict[str, dict[str, SiteMessage]] = {}
         self._subjects: dict[str, Subject] = {}
@@ -44,6 +47,12 @@ class Book:
             self._ours.get(one.study, {}).pop(one.id, None)
             self.newest = max(self.newest or 0, one.number)
         self._forget()
+
+    def update(self, study: str, ident: str, *, seen: bool, waits: bool) -> None:
+        """Something happened to a message that the hub told before."""
+        known = self._told.get(study, {})
+        if ident in known:
+            known[ident] = replace(known[ident], seen=seen, waits=waits)
 
     def knows(self, ident: str) -> bool:
         """Whether a message with this identifier is here."""

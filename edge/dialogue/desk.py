@@ -138,10 +138,14 @@ class MessageDesk:
         """
         after = None if everything else self._book.newest
         wait = 0 if after is None else int(self._settings.poll)
-        params = {} if after is None else {"after": str(after), "wait": str(wait)}
+        params = {} if after is None else {"after": str(after), "since": self._book.since, "wait": str(wait)}
         answer = await self._hub.json("GET", "/v1/messages", params=params, idle_timeout=wait + SLACK)
         told, subjects = _read(answer)
+        since, changed = _changed(answer)
         self._book.learn(told, subjects, newest=_newest(answer) if after is None else None)
+        for one in changed:
+            self._book.update(one["study"], one["id"], seen=one["seen"], waits=one["waits"])
+        self._book.since = since
 
     async def _tell(self) -> None:
         """Tell the hub what was looked at. A power cut in between shows it as unread again."""
@@ -182,3 +186,15 @@ def _newest(answer: Any) -> int:
     if type(told) is not int or told < 0:
         raise Malformed("the hub does not say which of its messages is the newest")
     return told
+
+
+def _changed(answer: Any) -> tuple[str, list[dict[str, Any]]]:
+    since, changed = answer.get("since"), answer.get("changed", [])
+    kinds = {"study": str, "id": str, "seen": bool, "waits": bool}
+    good = isinstance(since, str) and isinstance(changed, list)
+    if not good or not all(
+        isinstance(one, dict) and all(type(one.get(name)) is kind for name, kind in kinds.items())
+        for one in changed
+    ):
+        raise Malformed("the hub's word of what was seen cannot be read")
+    return since, changed

@@ -2,8 +2,8 @@
 
 =========================================  ==============================================================
 ``GET /v1/messages``                       the conversations of the caller's site that are still open
-``GET /v1/messages?after=7&wait=240``      its messages after number 7; the answer comes at once if there
-                                           are any, else after `wait` seconds
+``GET /v1/messages?after=7&since=…``       its messages after number 7, and which older ones were seen or
+ ``&wait=240``                             answered since; at once if there are any, else after `wait` seconds
 ``POST /v1/messages/seen``                 {"study", "upto"}: a person at the site has looked; 204
 =========================================  ==============================================================
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ from gateway.errors import Malformed, NotAllowed
 from gateway.message import Purpose
 from gateway.model import Priority
 from gateway.trust import Identity
-from hub.conversation import READER
+from hub.conversation import READER, SITE
 from hub.dialogue.desk import seen_by_site
 from hub.tables.account import users
 from hub.tables.message import messages
@@ -46,6 +47,10 @@ MOST = 500
 RECENT = timedelta(days=14)
 """A conversation with a message so new is open, even if nothing is asked."""
 
+BEGINNING = "0"
+"""Sorts before every moment."""
+
+_SEEN_BY_READER = (messages.c.sender == SITE) & messages.c.seen_at.is_not(None)
 _COLUMNS = (
     "id", "message_id", "study_uid", "sender", "purpose", "need", "text", "author",
     "at", "seen_at", "closed_at",
@@ -59,10 +64,11 @@ def dialogue_routes(database: Database, clock: Clock) -> list[web.RouteDef]:
         site, after = _site(request), request.query.get("after")
         if after is None:
             return web.json_response(await _open_ones(database, site, clock))
+        since = _moment(request.query.get("since", BEGINNING))
         until = clock.monotonic() + min(_number(request.query.get("wait", "0")), MAX_WAIT)
         while True:
-            found = await _after(database, site, _number(after))
-            if found["messages"] or clock.monotonic() >= until or _gone(request):
+            found = await _after(database, site, _number(after), since)
+            if found["messages"] or found["changed"] or clock.monotonic() >= until or _gone(request):
                 return web.json_response(found)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -76,9 +82,23 @@ def dialogue_routes(database: Database, clock: Clock) -> list[web.RouteDef]:
     return [web.get("/v1/messages", listed), web.post("/v1/messages/seen", seen)]
 
 
-async def _after(database: Database, site: str, number: int) -> dict[str, Any]:
+async def _after(database: Database, site: str, number: int, since: str) -> dict[str, Any]:
+    """What came after a message, and to which older ones something happened since."""
     async with database.reading() as connection:
-        return await _answer(connection, site, messages.c.id > number, newest=False)
+        found = await _answer(connection, site, messages.c.id > number, newest=False)
+        happened = or_(_SEEN_BY_READER & (messages.c.seen_at > since), messages.c.closed_at > since)
+        query = select(*(messages.c[name] for name in _COLUMNS)).limit(MOST)
+        query = query.where(messages.c.site == site, messages.c.id <= number, happened)
+        changed = [_state(row) for row in (await connection.execute(query)).mappings()]
+        return found | {"changed": changed, "since": await _newest_moment(connection, site)}
+
+
+async def _newest_moment(connection: AsyncConnection, site: str) -> str:
+    """When something last happened to a message of a site that its edges are told of."""
+    seen = select(func.max(messages.c.seen_at)).where(messages.c.site == site, _SEEN_BY_READER)
+    closed = select(func.max(messages.c.closed_at)).where(messages.c.site == site)
+    moments = [(await connection.execute(query)).scalar() or BEGINNING for query in (seen, closed)]
+    return max(moments)
 
 
 async def _open_ones(database: Database, site: str, clock: Clock) -> dict[str, Any]:
@@ -92,7 +112,8 @@ async def _open_ones(database: Database, site: str, clock: Clock) -> dict[str, A
     async with database.reading() as connection:
         found = await _answer(connection, site, messages.c.study_uid.in_(live), newest=True)
         last = select(func.max(messages.c.id)).where(messages.c.site == site)
-        return found | {"newest": (await connection.execute(last)).scalar() or 0}
+        number = (await connection.execute(last)).scalar() or 0
+        return found | {"newest": number, "since": await _newest_moment(connection, site)}
 
 
 async def _answer(
@@ -119,14 +140,21 @@ def _told(row: RowMapping) -> dict[str, Any]:
     """As `gateway.message.Told`."""
     return {
         "number": row["id"],
-        "id": row["message_id"],
-        "study": row["study_uid"],
         "sender": row["sender"],
         "purpose": row["purpose"],
         "need": row["need"],
         "text": row["text"],
         "author": row["display_name"] or row["author"],
         "at": row["at"],
+        **_state(row),
+    }
+
+
+def _state(row: RowMapping) -> dict[str, Any]:
+    """What may change of a message."""
+    return {
+        "study": row["study_uid"],
+        "id": row["message_id"],
         "seen": row["seen_at"] is not None,
         "waits": row["purpose"] == Purpose.REQUEST.value and row["closed_at"] is None,
     }
@@ -169,6 +197,12 @@ def _site(request: web.Request) -> str:
     if identity.site is None:
         raise NotAllowed(f"{identity.name} is not an edge: its certificate names no site")
     return str(identity.site)
+
+
+def _moment(text: str) -> str:
+    if not re.fullmatch(r"[0-9TZ:.-]{1,27}", text):
+        raise Malformed("since must be what the hub last said it was")
+    return text
 
 
 def _number(text: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from edge.config import Messages
 from edge.dialogue.desk import MessageDesk
@@ -123,6 +123,15 @@ async def test_an_answer_survives_a_power_cut_and_comes_once(hub: LineHub, tmp_p
             return [line.at_hub for line in lines] == [True, True] and not any(line.waits for line in lines)
 
         await until(there)
+        async with hub.small.database.writing() as connection:
+            await connection.execute(
+                update(messages).where(messages.c.sender == "site").values(seen_at=rfc3339(CLOCK.now()))
+            )
+
+        async def seen() -> bool:
+            return talking.desk.about(STUDY).lines[-1].seen
+
+        await until(seen, 5)  # by the question that waits, not by the next one
         (only,) = await kept(hub)
         assert (only["text"], only["purpose"], only["site"]) == ("Muster^Max again", "done", "H001")
         (asked,) = await kept(hub, "reader")
@@ -163,6 +172,7 @@ async def test_a_hospital_hears_and_answers_its_own_readers_alone(hub: LineHub, 
         ("/v1/messages?after=x", None),
         ("/v1/messages?after=1&wait=-1", None),
         ("/v1/messages?after=99999999999", None),
+        ("/v1/messages?after=1&since=%27", None),
         ("/v1/messages/seen", {"study": "1.2"}),
         ("/v1/messages/seen", {"study": "1.2", "upto": True}),
         ("/v1/messages/seen", {"study": "x", "upto": 1}),

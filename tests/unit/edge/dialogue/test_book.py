@@ -58,6 +58,16 @@ def test_a_request_waits_until_our_answer_is_written_and_after():
     assert [line.waits for line in book.about(STUDY).lines] == [False, False, True, False]
 
 
+def test_what_happened_to_older_messages_is_taken_over():
+    book = Book()
+    book.learn([told(1, purpose="request"), told(2, "site")], {})
+    book.update(STUDY, f"{1:032x}", seen=True, waits=False)  # closed by the report
+    book.update(STUDY, f"{2:032x}", seen=True, waits=False)
+    book.update("9.9", f"{2:032x}", seen=True, waits=False)
+    assert not book.about(STUDY).waits
+    assert [line.seen for line in book.about(STUDY).lines] == [True, True]
+
+
 def test_all_that_is_open_replaces_what_was_known():
     book = Book()
     book.learn([told(1, purpose="request")], {}, newest=7)
