@@ -17,19 +17,19 @@ class Sources:
 
     Attributes:
         importer: takes files and discs; None: the page offers no import.
-        talks: with the reader; None: the page offers no messages.
         warnings: about studies.
         reports: signed reports under way and delivered.
         certificate_until: when this edge's certificate ends.
         troubles: what is wrong with this edge, in plain words, such as a folder that is away.
+        talks: with the reader; None: the page offers no messages.
     """
 
     importer: Importer | None = None
-    talks: Talks | None = None
     warnings: Callable[[], Sequence[StudyWarning]] = tuple
     reports: Callable[[], Sequence[ReportShown]] = tuple
     certificate_until: Callable[[], datetime | None] = lambda: None
     troubles: Callable[[], Sequence[str]] = tuple
+    talks: Talks | None = None
 
     @property
     def nav(self) -> tuple[str, ...]:
