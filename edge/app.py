@@ -6,7 +6,7 @@ import asyncio
 import resource
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from aiohttp import web
 
 from edge.acquire.desk import ImportDesk
 from edge.acquire.stow import stow_app, web_tls
-from edge.acquire.watch import watches_of
+from edge.acquire.watch import Watch, watches_of
 from edge.budget import Budgets
 from edge.comeback import ComeBack
 from edge.config import Congestion, EdgeConfig
 from edge.console.app import console_app
 from edge.console.guard import passcode_of
 from edge.console.sources import Sources
+from edge.dialogue.desk import MessageDesk
 from edge.downlink.deliver import deliveries_of
 from edge.downlink.poller import Downlink
 from edge.heartbeat import Heartbeat
@@ -110,6 +111,7 @@ async def _run(
     inspector = _inspector(spool, clock)
     listener = DicomListener(settings.ingest, spool, clock, lambda body: inspector.closed(body["studies"]))
     desk = ImportDesk(spool, clock, settings.acquire, settings.data)
+    messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     console = console_app(
         spool,
@@ -117,13 +119,7 @@ async def _run(
         clock,
         uplink.blocked,
         lambda: reload.fault,
-        sources=Sources(
-            importer=desk,
-            warnings=inspector.on_the_page,
-            reports=downlink.reports,
-            certificate_until=lambda: identity.certificate.not_valid_after_utc,
-            troubles=lambda: [watch.fault for watch in watches.values() if watch.fault],
-        ),
+        sources=_sources(desk, messages, inspector, downlink, identity, watches.values()),
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
     )
@@ -147,6 +143,7 @@ async def _run(
                     "witness": Witness(settings.data, identity, client, clock).run,
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
                     "imports": desk.run,
+                    "messages": messages.run,
                     **{f"watch {name}": watch.run for name, watch in watches.items()},
                 }
             )
@@ -166,6 +163,25 @@ async def _stow(sites: AsyncExitStack, settings: EdgeConfig, spool: Spool, clock
     if (stow := settings.acquire.stow) is not None:
         app = stow_app(spool, clock, stow, settings.ingest)
         await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
+
+
+def _sources(
+    desk: ImportDesk,
+    messages: MessageDesk,
+    inspector: Inspector,
+    downlink: Downlink,
+    identity: EdgeIdentity,
+    watches: Collection[Watch],
+) -> Sources:
+    """What the technician's page shows besides the spool."""
+    return Sources(
+        importer=desk,
+        talks=messages,
+        warnings=inspector.on_the_page,
+        reports=downlink.reports,
+        certificate_until=lambda: identity.certificate.not_valid_after_utc,
+        troubles=lambda: [watch.fault for watch in watches if watch.fault],
+    )
 
 
 @asynccontextmanager

@@ -240,6 +240,15 @@ class Downlink:
 
 
 @dataclass(frozen=True, slots=True)
+class Messages:
+    """Words between technician and reader."""
+
+    poll: Seconds = Seconds(240)  # long-poll: the hub answers at once when there is something
+    retry_first: Seconds = Seconds(2)
+    retry_cap: Seconds = Seconds(60)
+
+
+@dataclass(frozen=True, slots=True)
 class Console:
     """The edge's own web page, for the technician."""
 
@@ -261,6 +270,7 @@ class EdgeConfig:
     uplink: Uplink = field(default_factory=Uplink)
     downlink: Downlink = field(default_factory=Downlink)
     destinations: tuple[Destination, ...] = ()
+    messages: Messages = field(default_factory=Messages)
     console: Console = field(default_factory=Console)
 
     def __post_init__(self) -> None:

@@ -47,6 +47,7 @@ from hub.audit.repository import repository_of
 from hub.audit.search import AuditSearch
 from hub.config import HubConfig
 from hub.custody import CustodyLog
+from hub.dialogue.line import dialogue_routes
 from hub.dicomweb.routes import routes as dicomweb_routes
 from hub.downlink.outbox import Outbox
 from hub.downlink.routes import downlink_routes
@@ -187,6 +188,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     line.add_routes(intake.route_table())
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))
     line.add_routes(downlink_routes(outbox, clock))
+    line.add_routes(dialogue_routes(database, clock))
     line.add_routes(witness_routes(_witnesses(hub)))
     portal = web_application(hub, enrolment, rules)
     patience = SettlePatience(settings.settle.after_association, settings.settle.quiet)

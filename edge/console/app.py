@@ -13,6 +13,7 @@ from edge.console.guard import COOKIE, Guard
 from edge.console.import_page import login_page
 from edge.console.imports import Imports
 from edge.console.language import language_of, remember
+from edge.console.messages import Messages
 from edge.console.outlook import outlook
 from edge.console.page import page
 from edge.console.sources import Sources
@@ -24,6 +25,8 @@ from gateway.model import Priority, parcel_id
 
 STYLE = Path(__file__).with_name("style.css").read_text()
 REFRESH_SECONDS = 10
+MAX_FORM = 64 << 10
+"""Bytes of a form; uploads have their own limit."""
 
 
 def console_app(
@@ -37,7 +40,7 @@ def console_app(
     passcode: str = "",
     names: Sequence[str] = (),
 ) -> web.Application:
-    """The application: ``/``, ``/import``, ``/status.json``, ``/metrics``, ``/healthz``.
+    """The application: ``/``, ``/import``, ``/messages``, ``/status.json``, ``/metrics``, ``/healthz``.
 
     Args:
         spool: what is shown.
@@ -52,7 +55,7 @@ def console_app(
     sources = sources or Sources()
     guard = Guard(passcode, names, clock)
     console = _Console(spool, link, clock, blocked, fault, sources)
-    app = web.Application(middlewares=[guard.middleware, remember], client_max_size=4096)
+    app = web.Application(middlewares=[guard.middleware, remember], client_max_size=MAX_FORM)
     login = Login(guard)
     app.add_routes(
         [
@@ -68,7 +71,9 @@ def console_app(
         ]
     )
     if sources.importer is not None:
-        app.add_routes(Imports(sources.importer, clock).routes())
+        app.add_routes(Imports(sources.importer, clock, sources.nav).routes())
+    if sources.talks is not None:
+        app.add_routes(Messages(sources.talks, spool.view, clock, sources.nav).routes())
     return app
 
 

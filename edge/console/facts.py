@@ -76,6 +76,10 @@ def beside(sources: Sources) -> dict[str, Any]:
             for one in sources.warnings()
         ],
         "reports": [asdict(one) for one in sources.reports()],
+        "messages": [
+            {"study_uid": one.study_uid, "unread": one.unread, "waits": one.waits, "messages": len(one.lines)}
+            for one in (sources.talks.conversations() if sources.talks else ())
+        ],
     }
 
 

@@ -20,7 +20,6 @@ BODY_PARTS = (
     "FOOT", "SHOULDER", "ELBOW", "WRIST", "HAND", "BREAST", "HEART",
 )  # fmt: skip
 ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.pdf,.dcm,image/jpeg,image/png,image/tiff,application/pdf"
-NAV = ("import",)
 
 
 def import_page(
@@ -32,6 +31,7 @@ def import_page(
     now: datetime,
     values: Mapping[str, str] | None = None,
     fault: str = "",
+    nav: Sequence[str] = ("import",),
 ) -> str:
     """Choose files or a disc.
 
@@ -43,6 +43,7 @@ def import_page(
         now: the time.
         values: what was filled in already.
         fault: what was wrong with it; empty: nothing.
+        nav: keys of the pages to link to.
     """
     body = (
         (alert(say(language, "form_fault", words=fault)) if fault else "")
@@ -50,7 +51,7 @@ def import_page(
         + _media(language, media)
         + _jobs(language, jobs, now)
     )
-    return frame(body, language, here="/import", title="import", nav=NAV)
+    return frame(body, language, here="/import", title="import", nav=nav)
 
 
 def _upload(language: str, limit: int, values: Mapping[str, str]) -> str:
@@ -116,7 +117,7 @@ def _outcome(language: str, job: Job) -> str:
     return f'<span class="{"bad" if bad else "good" if job.ended_at else ""}">{escape(text)}</span>'
 
 
-def job_page(language: str, job: Job) -> str:
+def job_page(language: str, job: Job, nav: Sequence[str] = ("import",)) -> str:
     """How one import went, or goes."""
     bar = ""
     if not job.ended_at:
@@ -132,7 +133,7 @@ def job_page(language: str, job: Job) -> str:
         f'{fault}<p role="status">{_outcome(language, job)}</p>{bar}{skipped}{listed}'
         f'<p><a href="/import">{escape(say(language, "import_more"))}</a></p>'
     )
-    return frame(body, language, here=f"/import/{job.ident}", title="import", nav=NAV)
+    return frame(body, language, here=f"/import/{job.ident}", title="import", nav=nav)
 
 
 def login_page(language: str, *, wrong: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
@@ -24,10 +25,11 @@ class Imports:
     Args:
         importer: does the work.
         clock: the time.
+        nav: keys of the pages to link to.
     """
 
-    def __init__(self, importer: Importer, clock: Clock) -> None:
-        self._importer, self._clock = importer, clock
+    def __init__(self, importer: Importer, clock: Clock, nav: Sequence[str] = ("import",)) -> None:
+        self._importer, self._clock, self._nav = importer, clock, nav
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
@@ -53,6 +55,7 @@ class Imports:
             now=self._clock.now(),
             values=values,
             fault=fault,
+            nav=self._nav,
         )
         return web.Response(text=text, content_type="text/html", status=status)
 
@@ -86,7 +89,7 @@ class Imports:
         if job is None:
             raise web.HTTPNotFound(text="that import is not known any more\n")
         headers = {} if job.ended_at else REFRESH
-        text = job_page(language_of(request), job)
+        text = job_page(language_of(request), job, self._nav)
         return web.Response(text=text, content_type="text/html", headers=headers)
 
 

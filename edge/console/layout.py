@@ -9,7 +9,9 @@ from html import escape
 from edge.console.words import say
 
 
-def frame(body: str, language: str, *, here: str, title: str = "title", nav: Sequence[str] = ()) -> str:
+def frame(
+    body: str, language: str, *, here: str, title: str = "title", nav: Sequence[str] = (), unread: int = 0
+) -> str:
     """A whole document.
 
     Args:
@@ -17,12 +19,14 @@ def frame(body: str, language: str, *, here: str, title: str = "title", nav: Seq
         language: of its words.
         here: path of this page.
         title: key of its title.
-        nav: keys of the pages to link to, besides the first: ``import``.
+        nav: keys of the pages to link to, besides the first: ``import``, ``messages``.
+        unread: messages nobody has looked at.
     """
     other = "zh" if language == "en" else "en"
     links = [("/", "waits"), *((f"/{key}", key) for key in nav)]
     items = "".join(
-        f'<a href="{path}"{_current(path, here)}>{escape(say(language, key))}</a>' for path, key in links
+        f'<a href="{path}"{_current(path, here)}>{escape(say(language, key))}{_new(key, unread)}</a>'
+        for path, key in links
     )
     heading = escape(say(language, title))
     return (
@@ -37,6 +41,10 @@ def frame(body: str, language: str, *, here: str, title: str = "title", nav: Seq
 
 def _current(path: str, here: str) -> str:
     return ' aria-current="page"' if path == here else ""
+
+
+def _new(key: str, unread: int) -> str:
+    return f" <b>({unread})</b>" if key == "messages" and unread else ""
 
 
 def table(caption: str, names: Sequence[str], rows: Sequence[Sequence[str]], language: str) -> str:

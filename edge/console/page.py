@@ -7,9 +7,11 @@ from datetime import datetime
 from html import escape
 
 from edge.console.layout import alert, frame, moment, table
+from edge.console.messages_page import link_to, urgent
 from edge.console.outlook import Outlook
 from edge.console.sources import Sources
 from edge.console.words import bytes_text, duration, say
+from edge.conversing import Talks
 from edge.shown import ReportShown, StudyWarning
 from edge.spool.item import LinkState, SpoolItem
 from edge.spool.states import WAITING, State
@@ -43,9 +45,10 @@ def page(
             "".join(alert(words) for words in sources.troubles()),
             _hub(link, now, language),
             _rate(link, ahead, language),
+            urgent(sources.talks, status.studies, now, language),
             _cards(status, sources.certificate_until(), now, language),
             _warnings(status.studies, sources.warnings(), now, language),
-            _studies(status.studies, reports, ahead, now, language),
+            _studies(status.studies, reports, ahead, sources.talks, now, language),
             _reports(sources.reports(), now, language),
             _items(
                 [
@@ -58,7 +61,7 @@ def page(
             _updated(now, language, still=still),
         )
     )
-    return frame(body, language, here="/", nav=("import",) if sources.importer else ())
+    return frame(body, language, here="/", nav=sources.nav, unread=sources.unread)
 
 
 def _updated(now: datetime, language: str, *, still: bool) -> str:
@@ -179,12 +182,23 @@ def _studies(
     studies: tuple[StudyProgress, ...],
     reports: Mapping[str, ReportShown],
     ahead: Outlook,
+    talks: Talks | None,
     now: datetime,
     language: str,
 ) -> str:
     if not studies:
         return ""
-    names = ("patient", "accession", "description", "modality", "priority", "received", "progress", "read")
+    said = {one.study_uid: one for one in talks.conversations()} if talks else {}
+    names: tuple[str, ...] = (
+        "patient",
+        "accession",
+        "description",
+        "modality",
+        "priority",
+        "received",
+        "progress",
+        "read",
+    )
     rows = []
     for one in studies:
         label = escape(say(language, "progress"))
@@ -204,8 +218,9 @@ def _studies(
             moment(parse_rfc3339(one.last_at), now),
         )
         report = reports.get(one.facts.study_uid)
-        rows.append([*(escape(text) for text in texts), bar, _read(report, now, language)])
-    return table("studies", names, rows, language)
+        row = [*(escape(text) for text in texts), bar, _read(report, now, language)]
+        rows.append([*row, link_to(one.facts.study_uid, _who(one), said, language)] if talks else row)
+    return table("studies", (*names, "messages") if talks else names, rows, language)
 
 
 def _read(report: ReportShown | None, now: datetime, language: str) -> str:

@@ -1,8 +1,4 @@
-"""What the page shows besides the spool, as handed in by `edge.app`.
-
-Messages to the reader and answers to what a reader asks for come in here too, as one more source with
-its own routes beside `edge.console.imports`.
-"""
+"""What the page shows besides the spool, as handed in by `edge.app`."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge.conversing import Talks
 from edge.importing import Importer
 from edge.shown import ReportShown, StudyWarning
 
@@ -24,6 +21,7 @@ class Sources:
         reports: signed reports under way and delivered.
         certificate_until: when this edge's certificate ends.
         troubles: what is wrong with this edge, in plain words, such as a folder that is away.
+        talks: with the reader; None: the page offers no messages.
     """
 
     importer: Importer | None = None
@@ -31,3 +29,14 @@ class Sources:
     reports: Callable[[], Sequence[ReportShown]] = tuple
     certificate_until: Callable[[], datetime | None] = lambda: None
     troubles: Callable[[], Sequence[str]] = tuple
+    talks: Talks | None = None
+
+    @property
+    def nav(self) -> tuple[str, ...]:
+        """Keys of the pages besides the first."""
+        return (("import",) if self.importer else ()) + (("messages",) if self.talks else ())
+
+    @property
+    def unread(self) -> int:
+        """The reader's messages that nobody here has looked at."""
+        return sum(one.unread for one in self.talks.conversations()) if self.talks else 0

@@ -153,6 +153,41 @@ too_large | more than {limit} MB at once | 一次超过 {limit} MB
 passcode | Pass-code | 口令
 passcode_wrong | That was not the pass-code. | 口令错误。
 log_in | Enter | 进入
+messages | Messages | 消息
+messages_title | Messages with the reader | 与阅片医生的消息
+messages_none | Nothing has been written yet. | 尚无消息。
+messages_urgent | The reader writes | 阅片医生来信
+messages_of | Messages about this study | 关于此检查的消息
+read_and_answer | Read and answer | 查看并回复
+write | Write | 写消息
+unread | {count} unread | {count} 条未读
+asks | needs an answer | 需要回复
+newest | Newest | 最新
+who_reader | Reader {name} | 阅片医生 {name}
+who_site | This hospital | 本院
+need_images | More images are needed | 需要补充影像
+need_quality | Better quality is needed | 需要更好的图像质量
+need_question | A clinical question | 临床问题
+need_other | The reader needs something | 阅片医生需要补充
+purpose_message | Message | 消息
+purpose_answer | Answer | 回复
+purpose_done | Done | 已完成
+purpose_cannot | Cannot be done | 无法完成
+reply | Your reply | 您的回复
+reply_done | Done, images were sent again | 已完成，影像已重新发送
+reply_answer | Answer in words | 文字回复
+reply_cannot | Cannot be done; say why | 无法完成，请说明原因
+reply_message | Only a message; the answer follows | 仅发消息，稍后回复
+text | Text | 内容
+text_hint | At most {limit} characters; “done” needs none. | 最多 {limit} 字。选择“已完成”可不填内容。
+text_hint_message | At most {limit} characters. | 最多 {limit} 字。
+send | Send to the reader | 发送给阅片医生
+on_its_way | waits for the line | 等待线路发送
+at_hub | at the hub | 已到中心
+seen_by_reader | seen by the reader | 医生已读
+answered | answered | 已回复
+new | new | 新
+look_again | Look for new messages | 查看新消息
 count | {items} parcels, {instances} images, {size} | {items} 个包，{instances} 幅影像，{size}
 """
 

@@ -12,6 +12,7 @@ from gateway.database import Database
 from gateway.dicom.header import read_header
 from gateway.envelope.layout import InstanceEntry, Notice
 from gateway.log import logger
+from hub import conversation
 from hub.archive import notes as study_notes
 from hub.archive.facts import Facts, describe
 from hub.archive.incoming import Incoming, Stored
@@ -67,6 +68,7 @@ class Archive:
             answers = await indexer.add(list(zip(batch, facts, strict=True)))
             spoken_of = await study_notes.record(connection, notes, now)
             await study_notes.expect(connection, spoken_of | set(indexer.touched))
+            await conversation.take(connection, self.custody, notes, now)
             if within is not None:
                 await within(connection, answers)
         for incoming, answer in zip(batch, answers, strict=True):

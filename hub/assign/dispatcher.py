@@ -23,7 +23,7 @@ from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.log import logger
 from gateway.model import Priority
-from hub.assign import changed
+from hub.assign import answered, changed
 from hub.assign.journal import HUB, change, note, why_with
 from hub.assign.policy import Candidate, Need, choose, obstacle
 from hub.assign.roster import candidates
@@ -87,6 +87,7 @@ class Dispatcher:
             (self._settle, _settled_first()),
             (self._note_reopened, _reopened()),
             (self._note_late, _settled_again()),
+            (self._answered, answered.where()),
             (self._lapse, _lease_ended(self._now())),
             (self._withdraw, _reader_gone(self._today())),
             (self._escalate, _overdue(self._now())),
@@ -208,7 +209,7 @@ class Dispatcher:
         await changed.remember(connection, row["id"], row["study"])
         said = f"rule {decision.rule}, group {decision.group}"
         await note(connection, row["id"], "complete", by=HUB, at=self._now(), detail=said)
-        if row["state"] == CaseState.RETURNED:  # what was missing may have been on its way
+        if await answered.by_images(connection, row):  # what was missing may have been on its way
             await self._resume(connection, row, said, {})
         return 1
 
@@ -278,6 +279,10 @@ class Dispatcher:
         )
         return 1
 
+    async def _answered(self, connection: AsyncConnection, row: RowMapping) -> int:
+        await answered.give_back(connection, self._custody, row, self._now())
+        return 1
+
     async def _lapse(self, connection: AsyncConnection, row: RowMapping) -> int:
         said = f"nothing heard of {row['lease_by']} since the lease ended; the draft is kept"
         values = {"lease_by": None, "lease_until": None}
@@ -307,7 +312,7 @@ class Dispatcher:
         if reported:
             values["late"] = row["late"] + max(added, 0)
         values["why"] = why_with(row["why"], lasting=(said,))
-        if row["state"] == CaseState.RETURNED:
+        if await answered.by_images(connection, row):
             await self._resume(connection, row, said, values)
             return 1
         await connection.execute(update(cases).where(cases.c.id == row["id"]).values(values))

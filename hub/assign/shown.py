@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.model import Priority
+from hub import conversation
 from hub.archive import quality
 from hub.assign.changed import changes_of
 from hub.assign.told import counts, noticed_of, progress_of
@@ -39,7 +40,7 @@ def case_query() -> Select[Any]:
     holder = users.alias("holder")
     names = (users.c.display_name.label("assignee_display"), holder.c.display_name.label("holder_display"))
     return (
-        select(*own, studies, patients.c.patient_id, *names)
+        select(*own, studies, patients.c.patient_id, *names, *conversation.counts())
         .join_from(cases, studies, cases.c.study == studies.c.id)
         .join(patients, studies.c.patient == patients.c.id)
         .outerjoin(users, users.c.name == cases.c.assignee)
@@ -79,6 +80,7 @@ def case_json(row: RowMapping, extras: Extras) -> dict[str, Any]:
         "rule": row["case_rule"],
         "conflicts": row["conflicts"],
         "late": row["case_late"],
+        "messages": {"unread": row["messages_unread"], "asked": row["messages_asked"]},
         "warnings": extras.noticed.get(row["id"], []),
         "report": extras.reports.get(row["case_id"]),
         **counts(row, extras.progress.get(row["id"])),

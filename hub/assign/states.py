@@ -5,7 +5,7 @@
     UNASSIGNED ──OFFER──▶ OFFERED ──ACCEPT──▶ ACCEPTED ──OPEN──▶ READING ──SIGN──▶ REPORTED
         ▲                    │  └──────────────OPEN─────────────────▲ │
         │                    └─WITHDRAW─▶ REASSIGNED ──OFFER─▶ …    │ ├─RELEASE, LAPSE─▶ ACCEPTED
-        └──RESUME── RETURNED ◀──RETURN── (any but REPORTED)         │ └─RETURN─▶ RETURNED
+        └──RESUME── RETURNED ◀──RETURN── (any but REPORTED)         │ └─RETURN─▶ RETURNED ──ANSWER─▶ ACCEPTED
                     ESCALATED ◀──ESCALATE── (waiting ones)──────────┘
 
 Reading is under a lease, not a lock: it LAPSEs if nothing is heard of the reader, and the draft,
@@ -33,7 +33,7 @@ class CaseState(StrEnum):
     REPORTED = "reported"
     """A signed report exists. Instances that come later are noted; addenda are reports of their own."""
     RETURNED = "returned"
-    """Cannot be read as it is; the reason is told to the hospital."""
+    """Cannot be read as it is; the hospital is asked for more, and its answer gives it back."""
     ESCALATED = "escalated"
     """Past its deadline and not open."""
     REASSIGNED = "reassigned"
@@ -51,6 +51,7 @@ class CaseEvent(StrEnum):
     WITHDRAW = "withdraw"
     RETURN = "return"
     RESUME = "resume"
+    ANSWER = "answer"
     ESCALATE = "escalate"
     SIGN = "sign"
 
@@ -81,6 +82,7 @@ TRANSITIONS: dict[tuple[CaseState, CaseEvent], CaseState] = {
     (S.ESCALATED, E.RETURN): S.RETURNED,
     (S.REASSIGNED, E.RETURN): S.RETURNED,
     (S.RETURNED, E.RESUME): S.UNASSIGNED,
+    (S.RETURNED, E.ANSWER): S.ACCEPTED,  # to the reader who asked
     (S.UNASSIGNED, E.ESCALATE): S.ESCALATED,
     (S.OFFERED, E.ESCALATE): S.ESCALATED,
     (S.ACCEPTED, E.ESCALATE): S.ESCALATED,

@@ -7,6 +7,7 @@ renews. When it ends, anybody in reach may open the case and goes on with the sa
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.errors import NotAllowed, NotFound, Refused
+from gateway.message import LONGEST, Need, Purpose, clean
+from hub import conversation
 from hub.archive.settle import force
 from hub.assign.journal import change, history, note
 from hub.assign.shown import (
@@ -39,7 +42,7 @@ from hub.tables.study import patients, studies
 
 LEASE = timedelta(minutes=15)
 LONGEST_LIST = 1_000
-LONGEST_REASON = 2_000
+LONGEST_REASON = LONGEST
 
 READING_ROLES = frozenset({Role.READER, Role.LEAD})
 COMPLETING_ROLES = frozenset({Role.LEAD, Role.ADMIN})
@@ -145,17 +148,28 @@ class Worklist:
                 raise Refused("you do not have this case open")
             await self._change(connection, viewer, row, CaseEvent.RELEASE, lease_by=None, lease_until=None)
 
-    async def return_(self, viewer: Account, case_id: int, reason: str) -> None:
-        """Say that a case cannot be read as it is, and why.
+    async def return_(
+        self, viewer: Account, case_id: int, reason: str, *, need: Need = Need.OTHER, ident: str = ""
+    ) -> None:
+        """Say that a case cannot be read as it is, and what the hospital must do.
+
+        Args:
+            viewer: who says so.
+            case_id: which case.
+            reason: in words, for the hospital.
+            need: what kind of thing is needed.
+            ident: of the message, 32 hexadecimal digits; empty: a new one.
 
         Raises:
             NotFound: not in reach.
-            Refused: no reason, somebody else has it open, or it is reported already.
+            Refused: no reason, too long a one, somebody else has it open, or it is reported already.
+            Malformed: the reason has nothing but control characters.
         """
         self._check_reads(viewer)
         said = reason.strip()
         if not said or len(said) > LONGEST_REASON:
             raise Refused(f"say why, in 1 to {LONGEST_REASON} characters")
+        said = clean(said)
         async with self._database.writing() as connection:
             row = await self._own_row(connection, viewer, case_id)
             await self._check_lease(connection, viewer, row)
@@ -166,9 +180,23 @@ class Worklist:
                 CaseEvent.RETURN,
                 said,
                 return_reason=said,
+                assignee=row["assignee"] or viewer.name,
                 lease_by=None,
                 lease_until=None,
             )
+            now = rfc3339(self._clock.now())
+            draft = conversation.Draft(
+                site=row["site"],
+                study_uid=row["study_uid"],
+                message_id=ident or secrets.token_hex(16),
+                sender=conversation.READER,
+                purpose=Purpose.REQUEST,
+                need=need.value,
+                text=said,
+                author=viewer.name,
+                written_at=now,
+            )
+            await conversation.keep(connection, self._custody, draft, now)
 
     async def complete(self, viewer: Account, case_id: int, reason: str) -> None:
         """Take the study of a case as complete with what is here; whatever comes later reopens it.
@@ -201,6 +229,7 @@ class Worklist:
         if row is None:
             raise NotFound("there is no such case")
         now = rfc3339(self._clock.now())
+        await conversation.close(connection, row["site"], row["study_uid"], now)
         await change(
             connection,
             self._custody,
@@ -287,7 +316,7 @@ _ORDER = (
 
 
 def _rows() -> Any:
-    return select(cases, studies.c.site).join_from(cases, studies)
+    return select(cases, studies.c.site, studies.c.study_uid).join_from(cases, studies)
 
 
 def _found(row: RowMapping | None) -> RowMapping:

@@ -16,6 +16,7 @@ from hub.access.roles import Policy
 from hub.archive.archive import Archive
 from hub.assign.worklist import Worklist
 from hub.audit.search import AuditSearch
+from hub.dialogue.desk import Dialogue
 from hub.evidence import EvidenceRoom
 from hub.portal.deeds import Deeds
 from hub.portal.events import EventRoutes, Notifier
@@ -23,6 +24,7 @@ from hub.portal.routes_account import AccountRoutes
 from hub.portal.routes_admin import AdminRoutes
 from hub.portal.routes_audit import AuditRoutes
 from hub.portal.routes_cases import CaseRoutes
+from hub.portal.routes_dialogue import DialogueRoutes
 from hub.portal.routes_oidc import OidcRoutes
 from hub.portal.routes_reports import ReportRoutes
 from hub.portal.routes_session import SessionRoutes
@@ -81,6 +83,7 @@ def portal_routes(
         *_account(AccountRoutes(access)),
         *_sign_on(OidcRoutes(access, sso)),
         *_cases(CaseRoutes(access, worklist, desk, deeds, archive.clock, evidence)),
+        *_dialogue(DialogueRoutes(access, Dialogue(archive.database, archive.custody, archive.clock))),
         *_reports(ReportRoutes(access, worklist, desk, deeds)),
         *_audit(AuditRoutes(access, audit, emergency, deeds)),
         Route(roles.WATCH, "GET", "/api/events", EventRoutes(access, worklist, notifier).stream),
@@ -144,6 +147,14 @@ def _cases(to: CaseRoutes) -> list[Route]:
         Route(roles.READING, "POST", f"{CASE}/release", to.release),
         Route(roles.READING, "POST", f"{CASE}/return", to.return_),
         Route(roles.COMPLETING, "POST", f"{CASE}/complete", to.complete),
+    ]
+
+
+def _dialogue(to: DialogueRoutes) -> list[Route]:
+    return [
+        Route(roles.REPORTS, "GET", f"{CASE}/messages", to.show),
+        Route(roles.READING, "POST", f"{CASE}/messages", to.say),
+        Route(roles.READING, "POST", f"{CASE}/messages/seen", to.seen),
     ]
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.clock import Clock, rfc3339
 from gateway.errors import Malformed
+from gateway.message import Need
 from hub.access.access import Access
 from hub.access.roles import REPORTS
 from hub.assign.states import CaseState
@@ -16,6 +17,7 @@ from hub.evidence import EvidenceRoom
 from hub.people import Account
 from hub.portal import body
 from hub.portal.deeds import Deeds
+from hub.portal.routes_dialogue import LONGEST, ident_of
 from hub.reports.desk import Desk
 
 STATES = frozenset({state.value for state in CaseState} | {"open"})
@@ -78,10 +80,15 @@ class CaseRoutes:
         return web.Response(status=204)
 
     async def return_(self, request: web.Request) -> web.Response:
-        """Say that it cannot be read as it is."""
+        """Say that it cannot be read as it is, and what is needed."""
         account = await self._access.account(request)
-        reason = body.text(await body.json_object(request), "reason", longest=4096)
-        await self._worklist.return_(account, body.case_id(request), reason)
+        given = await body.json_object(request)
+        reason = body.text(given, "reason", longest=LONGEST)
+        told = body.optional_text(given, "need") or Need.OTHER.value
+        if told not in list(Need):
+            raise Malformed(f"need must be one of {', '.join(Need)}")
+        need, ident = Need(told), ident_of(given)
+        await self._worklist.return_(account, body.case_id(request), reason, need=need, ident=ident)
         return web.Response(status=204)
 
     async def complete(self, request: web.Request) -> web.Response:

@@ -189,10 +189,10 @@ async def test_a_case_someone_else_reads_is_looked_at_only(desk: Desk) -> None:
 async def test_a_case_goes_back_to_the_site_with_its_reason(desk: Desk) -> None:
     await desk.log_in()
     await desk.open_case(3)
-    await desk.page.get_by_role("button", name="Return to the site").click()
+    await desk.page.get_by_role("button", name="Ask the site for more").click()
     await desk.page.get_by_label("What is missing").fill("The lateral view is missing.")
-    await desk.page.get_by_role("button", name="Return", exact=True).click()
-    await expect(desk.page.locator("tr[data-case='3']")).to_contain_text("returned")
+    await desk.page.get_by_role("button", name="Ask, and return the case").click()
+    await expect(desk.page.locator("tr[data-case='3']")).to_contain_text("asked for more")
 
 
 async def test_everything_can_be_done_by_keyboard(desk: Desk) -> None:

@@ -23,6 +23,7 @@ from gateway.wire.messages import Announce, Ask, Chunk, End, Message
 from hub.archive.archive import Archive
 from hub.archive.store import BlobStore
 from hub.custody import CustodyLog
+from hub.dialogue.line import dialogue_routes
 from hub.intake.intake import Intake
 from hub.intake.routes import line_routes
 from hub.tables.arrival import arrivals
@@ -101,7 +102,10 @@ async def line_hub(folder: Path, *, reserve: int = 0) -> AsyncIterator[LineHub]:
         custody = CustodyLog(small.database, None, CLOCK)
         archive = Archive(small.database, BlobStore(small.config.data / "blobs"), custody, CLOCK)
         made.append(LineHub(small, make_intake(small, archive, reserve=reserve), archive))
-        return line_routes(made[0], lambda: made[0].intake._draining)
+        return [
+            *line_routes(made[0], lambda: made[0].intake._draining),
+            *dialogue_routes(small.database, CLOCK),
+        ]
 
     async with small_hub(folder, routes):
         hub = made[0]

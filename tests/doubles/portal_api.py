@@ -38,6 +38,7 @@ class PortalDouble:
         self.drafts: dict[int, list[dict[str, Any]]] = {}
         self.reports: dict[int, list[dict[str, Any]]] = {}
         self.leases: dict[int, dict[str, Any]] = {}
+        self.talks: dict[int, list[dict[str, Any]]] = {}
         self.language = "en"
         self.sessions: dict[str, str] = {}
         self.enrolled = True  # second factor
@@ -128,8 +129,40 @@ class PortalDouble:
         self.leases.pop(int(request.match_info["id"]), None)
         return web.Response(status=204)
 
+    # -- messages
+
+    async def conversation(self, request: web.Request) -> web.Response:
+        number = int(request.match_info["id"])
+        return web.json_response({"site": self.cases[number]["site"], "messages": self._talk(number)})
+
+    def _talk(self, number: int) -> list[dict[str, Any]]:
+        return self.talks.setdefault(number, portal_cases.conversation(number))
+
+    async def say(self, request: web.Request) -> web.Response:
+        number, given = int(request.match_info["id"]), await request.json()
+        self.hear(number, sender="reader", purpose="message", author="Dr Elena Vega", **given)
+        return web.Response(status=204)
+
+    def hear(self, number: int, **more: Any) -> None:
+        """Somebody wrote about a case."""
+        talk = self._talk(number)
+        talk.append(portal_cases.say(len(talk) + 1, **more))
+        self.tell("case", {"id": number})
+
+    async def seen(self, request: web.Request) -> web.Response:
+        number, upto = int(request.match_info["id"]), (await request.json())["upto"]
+        for message in self._talk(number):
+            if message["sender"] == "site" and message["number"] <= upto:
+                message["seen_at"] = rfc3339(now())
+        self.cases[number]["messages"]["unread"] = 0
+        return web.Response(status=204)
+
     async def return_(self, request: web.Request) -> web.Response:
-        case = self.cases[int(request.match_info["id"])]
+        number, given = int(request.match_info["id"]), await request.json()
+        case = self.cases[number]
+        told = {"need": given["need"], "text": given["reason"], "author": "Dr Elena Vega"}
+        self.hear(number, sender="reader", purpose="request", closed_at=None, came_after=[], **told)
+        case["messages"]["asked"] += 1
         case["state"] = "returned"
         self.tell("worklist", {})
         return web.Response(status=204)
@@ -330,6 +363,9 @@ class PortalDouble:
                 web.post(case + "/open", self.open),
                 web.post(case + "/release", self.release),
                 web.post(case + "/return", self.return_),
+                web.get(case + "/messages", self.conversation),
+                web.post(case + "/messages", self.say),
+                web.post(case + "/messages/seen", self.seen),
                 web.post(case + "/complete", self.complete),
                 web.get(case + "/draft", self.draft),
                 web.put(case + "/draft", self.save),

@@ -207,6 +207,7 @@ def _case(row: tuple[Any, ...], now: datetime, study_uid: str) -> dict[str, Any]
         "received_at": rfc3339(came), "deadline": None if due is None else rfc3339(now + timedelta(minutes=due)),
         "group": "neuro" if part in {"HEAD", "BRAIN"} else "body",
         "assignee": None if state == "unassigned" else reader,
+        "messages": {"unread": 2 if number == 5 else 0, "asked": 1 if number == 6 else 0},
         "arrival": "complete", "progress": None, "warnings": WARNED if number == 7 else [],
         "rule": "stat head CT", "conflicts": 1 if number == 5 else 0,
         "report": {"id": "r8", "signed_at": rfc3339(now - timedelta(minutes=48)), "signed_by": "Dr Kofi Osei", "delivery": "acknowledged",
@@ -257,3 +258,26 @@ def deliver(signed: dict[str, Any], now: datetime) -> None:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+SAID: list[dict[str, Any]] = [
+    {"sender": "reader", "purpose": "request", "need": "images", "text": "Thin slices of the temporal bone, please.",
+     "author": "Dr Elena Vega"},
+    {"sender": "site", "purpose": "message", "text": HOSTILE_NAME},
+    {"sender": "site", "purpose": "done", "text": "Sent again with 1 mm.\n已重新发送。"},
+]  # fmt: skip
+
+
+def conversation(number: int) -> list[dict[str, Any]]:
+    """What was said about case 5; nothing about the others."""
+    return [say(index, **one) for index, one in enumerate(SAID, 1)] if number == 5 else []
+
+
+def say(index: int, **more: Any) -> dict[str, Any]:
+    at = rfc3339(now() - timedelta(minutes=30 - index))
+    came = [{"series_uid": "2.25.5.9", "modality": "MR", "description": "T1 1 mm", "instances": 144}]
+    asked = more.get("purpose") == "request"
+    return {
+        "number": index, "id": f"{index:032x}", "need": "", "author": "", "written_at": at, "at": at, "seen_at": at if asked else None,
+        "closed_at": at if asked else None, "came_after": came if asked else None, **more,
+    }  # fmt: skip

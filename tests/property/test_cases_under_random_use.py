@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from sqlalchemy import select
 
 from gateway.clock import rfc3339
 from gateway.errors import NotFound, Refused
+from gateway.message import FROM_SITE, SiteMessage
+from hub import conversation
 from hub.access.readers import Readers
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.states import CaseState
@@ -36,6 +39,7 @@ actions = st.one_of(
         st.sampled_from(["open", "release", "return", "renew", "sign"]), st.integers(0, 1), st.integers(1, 3)
     ),
     st.tuples(st.just("grow"), st.integers(1, 3)),
+    st.tuples(st.just("answer"), st.integers(1, 3), st.sampled_from(sorted(FROM_SITE))),
 )
 
 
@@ -57,12 +61,21 @@ class Play:
             self.hub.clock.advance(how[0])
         elif what == "presence":
             await Readers(self.hub.database).change(self.readers[how[0]].name, available=how[1])
+        elif what == "answer":
+            await self.answer(f"1.2.3.{how[0]}", how[1])
         elif what == "grow":
             if how[0] <= self.studies.count:
                 self.hub.clock.advance(1)
                 await self.studies.images(how[0], 1, settle=True)
         else:
             await self.read(what, self.readers[how[0]], how[1])
+
+    async def answer(self, study: str, purpose: str) -> None:
+        """The hospital writes, whether it was asked or not."""
+        at = rfc3339(self.hub.clock.now())
+        told = SiteMessage.made(id=secrets.token_hex(16), study=study, purpose=purpose, text="words", at=at)
+        async with self.hub.database.writing() as connection:
+            await conversation.take(connection, self.hub.record, [("H001", told.notice())], at)
 
     async def read(self, what: str, reader: Account, case: int) -> None:
         if what == "sign":

@@ -5,6 +5,7 @@ import type {
   Body,
   Case,
   CaseDetail,
+  Conversation,
   Custody,
   Draft,
   EmergencyAccess,
@@ -150,8 +151,13 @@ export const api = {
   case: (id: number, by: By = 'person') => whole(call<CaseDetail>('GET', ofCase(id), undefined, by)),
   open: (id: number, by: By = 'person') => whole(call<CaseDetail>('POST', `${ofCase(id)}/open`, {}, by)),
   release: (id: number) => call<void>('POST', `${ofCase(id)}/release`, {}),
-  return: (id: number, reason: string) => call<void>('POST', `${ofCase(id)}/return`, { reason }),
   complete: (id: number, reason: string) => call<void>('POST', `${ofCase(id)}/complete`, { reason }),
+  return: (id: number, reason: string, need: string) =>
+    call<void>('POST', `${ofCase(id)}/return`, { reason, need }),
+  conversation: (id: number) => call<Conversation>('GET', `${ofCase(id)}/messages`),
+  say: (id: number, text: string, message: string) =>
+    call<void>('POST', `${ofCase(id)}/messages`, { text, id: message }),
+  seen: (id: number, upto: number) => call<void>('POST', `${ofCase(id)}/messages/seen`, { upto }),
   draft: (id: number) => call<Draft>('GET', `${ofCase(id)}/draft`),
   saveDraft: (id: number, base_revision: number, body: Body) =>
     call<Saved>('PUT', `${ofCase(id)}/draft`, { base_revision, body }),

@@ -108,8 +108,28 @@ export interface Case {
   assignee: Person | null;
   rule: string;
   conflicts: number;
+  messages?: { unread: number; asked: number }; // with the hospital
   late?: number; // instances that came after the case was read
   report: ReportSummary | null;
+}
+
+export interface Message {
+  number: number;
+  id: string;
+  sender: 'reader' | 'site';
+  purpose: 'request' | 'message' | 'answer' | 'done' | 'cannot';
+  need: string;
+  text: string;
+  author: string;
+  at: string;
+  seen_at: string | null;
+  closed_at: string | null;
+  came_after: SeriesFacts[] | null; // of a request: what the hospital sent since
+}
+
+export interface Conversation {
+  site: string;
+  messages: Message[];
 }
 
 export interface Prior {

@@ -201,6 +201,7 @@ async def test_the_worklist_and_a_case(portal: PortalHub) -> None:
         "rule": "default",
         "conflicts": 0,
         "late": 0,
+        "messages": {"unread": 0, "asked": 0},
         "warnings": [],
         "report": None,
         "arrival": "complete",

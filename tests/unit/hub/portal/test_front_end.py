@@ -26,6 +26,8 @@ OPEN_SETS = (
     "step",
     "outcome",
     "kind",
+    "need",
+    "purpose",
     "section",
     "column",
     "report",

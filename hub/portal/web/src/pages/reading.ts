@@ -12,6 +12,7 @@ import { images } from '../parts/arrival.ts';
 import '../parts/complete-dialog.ts';
 import type { CompleteDialog } from '../parts/complete-dialog.ts';
 import '../parts/conflict-dialog.ts';
+import '../parts/conversation.ts';
 import '../parts/custody-dialog.ts';
 import type { CustodyDialog } from '../parts/custody-dialog.ts';
 import type { ConflictDialog } from '../parts/conflict-dialog.ts';
@@ -248,9 +249,9 @@ export class Reading extends Localised {
     this.show(await api.case(this.caseId));
   }
 
-  private readonly sendBack = async (reason: string): Promise<void> => {
+  private readonly sendBack = async (reason: string, need: string): Promise<void> => {
     await this.keeper?.flush();
-    await api.return(this.caseId, reason);
+    await api.return(this.caseId, reason, need);
     this.keeper?.stop();
     this.keeper = null;
     go({ page: 'worklist' });
@@ -261,7 +262,7 @@ export class Reading extends Localised {
     if (detail.hold) {
       warnings.push(t('warn.hold', { reason: detail.hold }));
     }
-    if (detail.return_reason) {
+    if (detail.return_reason && detail.state === 'returned') {
       warnings.push(t('warn.returned', { reason: detail.return_reason }));
     }
     if (detail.late) {
@@ -296,6 +297,7 @@ export class Reading extends Localised {
           @compare=${(event: CustomEvent<string>) => (this.viewer = comparing(detail.viewer, event.detail))}
           @show-custody=${() => void this.custody.load(detail.id)}
           @read-prior=${(event: CustomEvent<string>) => void this.priorReport.load(event.detail)}></tr-facts>
+        <tr-conversation .caseId=${detail.id} .user=${this.user}></tr-conversation>
         ${detail.reports.map((report) => html`<tr-report .report=${report}></tr-report>`)}
         ${this.keeper
           ? html`<tr-editor .keeper=${this.keeper} .version=${this.version} .measured=${this.measured}></tr-editor>`

@@ -1,5 +1,5 @@
 // One case as a row of the worklist.
-import { css, html } from 'lit';
+import { css, html, nothing } from 'lit';
 import { clock, day, personName, span } from '../format.ts';
 import { language, t, word } from '../i18n.ts';
 import type { Case } from '../types.ts';
@@ -64,6 +64,7 @@ export const caseRowStyles = css`
     font-weight: 600;
   }
   [data-noticed],
+  [data-messages],
   [data-conflicts] {
     display: block;
     width: fit-content;
@@ -113,7 +114,7 @@ export function caseRow(item: Case, now: number, chosen: boolean, actions: RowAc
     <td class="numbers">${span(now - Date.parse(item.received_at), language())}</td>
     <td class="numbers">${item.report ? '' : deadline(item, now)}</td>
     <td>${item.assignee?.display_name ?? '—'}<span class="quiet">${item.group}</span></td>
-    <td>${standing(item)}</td>
+    <td>${standing(item)}${messages(item)}</td>
   </tr>`;
 }
 
@@ -125,6 +126,14 @@ function deadline(item: Case, now: number) {
   const urgency = left < 0 ? 'over' : left < SOON_MS ? 'soon' : '';
   const said = left < 0 ? t('deadline.over', { span: span(left, language()) }) : t('deadline.in', { span: span(left, language()) });
   return html`<span class=${urgency}>${said}</span><span class="quiet">${clock(item.deadline)}</span>`;
+}
+
+function messages({ messages: told }: Case) {
+  const unread = told?.unread
+    ? html`<span class="chip accent" data-messages>${t('messages.unread', { number: told.unread })}</span>`
+    : nothing;
+  const asked = told?.asked ? html`<span class="chip urgent" data-messages>${t('messages.asked')}</span>` : nothing;
+  return html`${unread}${asked}`;
 }
 
 function standing(item: Case) {
