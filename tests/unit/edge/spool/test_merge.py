@@ -102,7 +102,7 @@ def test_one_parcel_holds_what_many_held(world):
 def test_the_page_counts_instances_and_not_parcels(world):
     items = [world.receive(data_of(n), number=n) for n in range(5)]
     item = gather_and_seal(world, items)
-    world.spool._confirm(item.parcel_id, world.receipt(item.parcel_id))
+    world.spool.confirmed.confirm(item.parcel_id, world.receipt(item.parcel_id))
     (study,) = world.spool.view.studies()
     assert (study.received, study.sent) == (5, 5)
 
