@@ -175,7 +175,7 @@ async def _die_and_live(folder: Path, name: str, killer: Killer) -> bool:
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """In memory where there is such a place: a process that is killed leaves the same, and fsync costs nothing."""
-    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
+    memory = Path("/dev/shm")  # a folder of our own in it
     if not memory.is_dir():
         yield tmp_path
         return
