@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,11 @@ import pytest
 from edge.spool.confirmed import Confirmed
 from edge.spool.spool import Spool
 from edge.spool.states import State
+from edge.uplink.board import Board
+from edge.uplink.parcel import Parcel
 from gateway.clock import SystemClock
 from gateway.errors import StorageFull
+from gateway.model import ParcelId
 from hub.intake.conveyor import Conveyor
 from hub.intake.partials import Partials
 from tests.doubles.edges import Edge, edge_of, until
@@ -86,6 +90,27 @@ async def test_the_edge_has_no_room_for_a_receipt(hub: LineHub, tmp_path: Path, 
         await arrive(edge, range(3))
         assert len(list(edge.spool.files.receipts.rglob("*.receipt"))) == len(await hub.rows())
     assert left == [0]
+
+
+async def test_a_slow_disk_while_receipts_are_kept(hub: LineHub, tmp_path: Path, monkeypatch) -> None:
+    """Until the receipt is durable the spool still lists the parcel: it must not be taken on a second time."""
+    monkeypatch.setattr("edge.uplink.worker.LOOK_SECONDS", 0.01)
+    real, added = Confirmed.confirm, []
+
+    def slow(self: Confirmed, parcel: ParcelId, receipt: bytes) -> Any:
+        time.sleep(0.3)
+        return real(self, parcel, receipt)
+
+    def add(self: Board, parcel: Parcel) -> None:
+        added.append(parcel.id)
+        board_add(self, parcel)
+
+    board_add = Board.add
+    monkeypatch.setattr(Confirmed, "confirm", slow)
+    monkeypatch.setattr(Board, "add", add)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(5))
+    assert len(added) == len(set(added))
 
 
 async def test_the_edge_cannot_read_a_body_and_a_person_lets_it_try_again(
