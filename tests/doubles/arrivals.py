@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from unittest.mock import patch
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.clock import Clock, rfc3339
@@ -185,10 +188,12 @@ class Killer:
         seen: steps so far.
         commits: the steps that are commits.
         passed: transitions that were committed.
+        fails_with: an errno: then step `at` alone fails so, and everything goes on.
     """
 
     at: int
     after: bool = False
+    fails_with: int = 0
     seen: int = 0
     commits: list[int] = field(default_factory=list)
     passed: set[tuple[State, Event]] = field(default_factory=set)
@@ -206,16 +211,20 @@ class Killer:
 
     @property
     def dead(self) -> bool:
-        return 0 < self.at <= self.seen
+        return 0 < self.at <= self.seen and not self.fails_with
 
     def _step(self) -> bool:
         """One step. Raises Killed unless it may happen; returns whether it is the last one."""
         if self.dead:
             raise Killed
         self.seen += 1
-        if self.seen == self.at and not self.after:
+        if self.seen != self.at:
+            return False
+        if self.fails_with:
+            raise OSError(self.fails_with, os.strerror(self.fails_with))
+        if not self.after:
             raise Killed
-        return self.seen == self.at
+        return True
 
     def _call(self, real: Callable[..., Any], *, reads: bool) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
@@ -233,7 +242,10 @@ class Killer:
 
     def _commit(self, real: Callable[..., Any]) -> Callable[..., Any]:
         async def commit(connection: AsyncConnection) -> None:
-            last = self._step()
+            try:
+                last = self._step()
+            except OSError as error:
+                raise _of_sqlite(error) from error
             await real(connection)
             self.commits.append(self.seen)
             self.passed |= self._pending
@@ -251,9 +263,17 @@ class Killer:
         return at
 
 
+def _of_sqlite(error: OSError) -> OperationalError:
+    """As the database tells it."""
+    full = error.errno == errno.ENOSPC
+    told = sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+    told.sqlite_errorcode = sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR
+    return OperationalError("COMMIT", {}, told)
+
+
 async def until_killed(killer: Killer, work: Callable[[], Any]) -> bool:
-    """Do `work` until the killer strikes. Returns whether it did."""
-    with killer.armed(), suppress(Killed):
+    """Do `work` until the killer strikes, or what it has failed stops the hub. Returns whether either came."""
+    with killer.armed(), suppress(Killed, OSError, OperationalError):
         await work()
         return False
     return True

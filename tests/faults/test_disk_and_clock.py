@@ -184,3 +184,54 @@ async def test_the_edges_clock_jumps_and_nothing_stalls(
             assert not (await edge.spool.status()).held
         assert edge.uplink.link.online
     assert set((await hub.rows()).values()) == {"indexed"}
+
+
+@pytest.fixture
+async def jumping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[LineHub, JumpingClock]]:
+    """A hub whose clock can jump."""
+    clock = JumpingClock()
+    monkeypatch.setattr("tests.doubles.small_hub.SystemClock", lambda: clock)
+    monkeypatch.setattr("tests.doubles.lines.CLOCK", clock)
+    async with line_hub(tmp_path) as running:
+        yield running, clock
+
+
+@pytest.mark.parametrize("hours", [5, -5])
+async def test_the_hubs_clock_jumps_by_hours_and_all_goes_on(jumping, tmp_path: Path, hours: int) -> None:
+    """Receipts bear the wrong time then, and are judged by the hub's own clock."""
+    hub, clock = jumping
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(3))
+        clock.ahead = timedelta(hours=hours if hours > 0 else -0.05)  # certificates are a few minutes older
+        await arrive(edge, range(10, 13))
+        clock.ahead = timedelta()
+        await arrive(edge, range(20, 23))
+        assert not (await edge.spool.status()).held
+    assert set((await hub.rows()).values()) == {"indexed"}
+
+
+@pytest.mark.parametrize("years", [12, -12])
+async def test_the_hubs_clock_is_years_off_and_the_edge_waits_until_it_is_set(
+    jumping, tmp_path: Path, years: int
+) -> None:
+    """By its clock no certificate is valid: the edge is refused, says so, holds nothing and gives up nothing."""
+    hub, clock = jumping
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(3))
+        before = await hub.rows()
+        clock.ahead = timedelta(days=365 * years)
+        await asyncio.to_thread(edge.receive, 10, os.urandom(30_000))
+
+        async def refused() -> bool:
+            return not edge.uplink.link.online
+
+        await until(refused)
+        assert edge.uplink.link.reason
+        status = await edge.spool.status()
+        assert not status.held
+        assert await hub.rows() == before
+        clock.ahead = timedelta()
+        await edge.emptied(60)
+    assert set((await hub.rows()).values()) == {"indexed"}

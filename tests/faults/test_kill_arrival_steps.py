@@ -7,7 +7,9 @@ starts again, the edge asks, sends what is missing and sends what it had not hea
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.envelope.receipt import open_receipt
 from gateway.model import ParcelId
@@ -26,6 +29,8 @@ from hub.tables.custody import custody
 from hub.tables.study import instances
 from tests.doubles.arrivals import Arrivals, Killer, Sealed, until_killed
 
+STRIDE = int(os.environ.get("TELERAD_FAULT_STRIDE", "4"))
+"""Which steps fail besides the commits; 1: every one. All of them are killed at in any case."""
 BY_HAND = {(State.QUARANTINED, Event.RELEASED)}
 """A person's doing; no program takes it yet."""
 
@@ -81,6 +86,8 @@ async def damaged(world: Arrivals, parcels: Sequence[Sealed], heard: Heard) -> N
     (one,) = parcels
     await world.take(*one.all())
     part = world.folder / "intake" / f"{one.id}.part"
+    if not part.exists():
+        return  # the disk was full
     body = bytearray(part.read_bytes())
     body[one.header.chunk_span(1)[0]] ^= 1
     part.write_bytes(body)
@@ -154,7 +161,7 @@ async def _check(world: Arrivals, parcels: Sequence[Sealed], heard: Heard, *, go
 
 
 async def _die_and_live(folder: Path, name: str, killer: Killer) -> bool:
-    """One life that ends at a step, and the next one. Returns whether it was killed."""
+    """One life that ends at a step, and the next one. Returns whether it did not come to its own end."""
     life, made = LIVES[name]
     world, heard = Arrivals(folder), Heard()
     parcels = made(world)
@@ -176,11 +183,21 @@ async def _die_and_live(folder: Path, name: str, killer: Killer) -> bool:
 def folder(tmp_path: Path) -> Iterator[Path]:
     """In memory where there is such a place: a process that is killed leaves the same, and fsync costs nothing."""
     memory = Path("/dev/shm")  # a folder of our own in it
-    if not memory.is_dir():
-        yield tmp_path
-        return
-    with TemporaryDirectory(dir=memory) as made:
+    with capture_logs(), TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as made:
         yield Path(made)
+
+
+@pytest.mark.parametrize("name", LIVES)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+async def test_each_step_fails_once(folder: Path, name: str, number: int, monkeypatch) -> None:
+    """A full disk is waited for and nothing else is needed; a broken one may stop the hub, which starts again."""
+    monkeypatch.setattr("hub.intake.conveyor.FULL_SECONDS", 0)
+    dry = Killer(0)
+    await _die_and_live(folder / "dry", name, dry)
+    for at in sorted({*range(1, dry.seen + 1, STRIDE), *dry.commits}):
+        killer = Killer(at, fails_with=number)
+        stopped = await _die_and_live(folder / str(at), name, killer)
+        assert not stopped or number == errno.EIO, f"a full disk at step {at} stopped the hub"
 
 
 @pytest.mark.parametrize("name", LIVES)
