@@ -93,11 +93,15 @@ class Desk:
         batch: _Batch,
         arrival: Arrival,
         message: Request,
-        found: Announcement | Refused | ChunkCame | Asked,
+        found: Announcement | Refused | Later | ChunkCame | Asked,
         site: str,
     ) -> None:
         if isinstance(found, Refused):
             log.warning("parcel refused", parcel=message.parcel, site=site, code=found.code, why=found.words)
+            batch.replies.append(found)
+            return
+        if isinstance(found, Later):
+            log.warning("parcel put off", parcel=message.parcel, site=site, why=found.words)
             batch.replies.append(found)
             return
         if isinstance(found, Announcement):
