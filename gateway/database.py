@@ -8,16 +8,18 @@ to PostgreSQL.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import MetaData, event, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway import durable
-from gateway.errors import Broken
+from gateway.errors import Broken, StorageFull
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another one (SQLite)."""
@@ -37,7 +39,21 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed and durable when the block ends well, undone when it raises."""
+        """One transaction: committed and durable when the block ends well, undone when it raises.
+
+        Raises:
+            StorageFull: the disk is full (SQLite); nothing of it was kept.
+        """
+        try:
+            async with self._transaction() as connection:
+                yield connection
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise StorageFull("no room for the database") from error
+            raise
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         async with self.engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -80,6 +80,17 @@ def writing(target: Path, *, mode: int = 0o600, replace: bool = False) -> Iterat
         raise
 
 
+@contextmanager
+def telling_full(folder: Path) -> Iterator[None]:
+    """Turn the system's word for a full disk or quota, whatever is done in the block, into StorageFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT):
+            raise StorageFull(f"no room to write {folder}") from error
+        raise
+
+
 def create(target: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write `data` to a new file, durably. Raises FileExistsError if it exists, StorageFull if no room."""
     with writing(target, mode=mode) as file:

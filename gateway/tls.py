@@ -27,7 +27,7 @@ _WEB_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 def line_server_context(
-    certificate: Path, key: Path, authorities: Sequence[x509.Certificate]
+    certificate: Path, key: Path, authorities: Sequence[x509.Certificate], *, proxied: bool = False
 ) -> ssl.SSLContext:
     """For the hub's line: TLS 1.3, a client certificate required, no tickets.
 
@@ -36,13 +36,15 @@ def line_server_context(
         key: its key, PEM.
         authorities: the root, and the authority that issues device certificates (the only ones
             from which `peer_identity` builds a chain).
+        proxied: a client may show none, since a proxy forwards that of the edge; whoever answers requests
+            must then refuse a caller without one.
 
     Raises:
         UsageError: the files cannot be read or do not belong together.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL if proxied else ssl.CERT_REQUIRED
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET
     context.load_verify_locations(cadata=pem(authorities).decode())
@@ -95,22 +97,30 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> N
         raise UsageError(f"cannot use the certificate {certificate} with the key {key}: {error}") from error
 
 
-def peer_identity(ssl_object: ssl.SSLObject | ssl.SSLSocket, trust: Trust, at: datetime) -> Identity:
+def peer_identity(
+    ssl_object: ssl.SSLObject | ssl.SSLSocket,
+    trust: Trust,
+    at: datetime,
+    forwarded: x509.Certificate | None = None,
+) -> Identity:
     """Which device is at the other end of a connection to our line.
 
     Args:
         ssl_object: of the server's side: ``transport.get_extra_info("ssl_object")``.
         trust: the roots.
         at: now.
+        forwarded: the certificate a trusted proxy saw at its own other end; it counts instead.
 
     Raises:
         Unverified: the other end showed no certificate, or one that is not a device's.
         Malformed: its certificate cannot be read.
     """
-    der = ssl_object.getpeercert(binary_form=True)
-    if not der:
-        raise Unverified("the other end of the connection showed no certificate")
-    chain = [read_der(der)]
+    if forwarded is None:
+        der = ssl_object.getpeercert(binary_form=True)
+        if not der:
+            raise Unverified("the other end of the connection showed no certificate")
+        forwarded = read_der(der)
+    chain = [forwarded]
     known = [read_der(one) for one in ssl_object.context.get_ca_certs(binary_form=True)]
     while (issuer := _next(chain[-1], known)) is not None and issuer not in chain:
         chain.append(issuer)

@@ -56,6 +56,7 @@ from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
 from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
+from hub.forwarded import Forwarding
 from hub.identity import HubKeys
 from hub.intake.intake import Intake
 from hub.local import Aside, Judge, serving
@@ -183,7 +184,8 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     outbox = Outbox(
         database, hub.archive.store, lambda: hub.keys.receipt_signer, hub.keys.trust, custody, clock
     )
-    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list)
+    proxies = Forwarding.of(settings.line.trusted_proxies, settings.line.client_cert_header)
+    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list, proxies)
     line = web.Application(middlewares=[device_middleware(door)], client_max_size=MAX_BODY)
     line.add_routes(intake.route_table())
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))

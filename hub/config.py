@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.config import Bytes, Seconds
 from gateway.database import sqlite_url
 from gateway.envelope.kem import DEFAULT_SUITE, check_suites
+from hub.forwarded import HEADERS, RFC_9440, networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class Line:
     host: str = "0.0.0.0"  # noqa: S104  # edges are elsewhere
     port: int = 8444
     url: str = "https://localhost:8444"  # as the edges reach it; told to them at enrolment
+    trusted_proxies: tuple[str, ...] = ()  # addresses or networks that may forward an edge's certificate
+    client_cert_header: str = RFC_9440  # in which they do
+
+    def __post_init__(self) -> None:
+        """Addresses must be such, and the header one that is known."""
+        networks(self.trusted_proxies)
+        if self.client_cert_header not in HEADERS:
+            raise ValueError(f"client_cert_header must be {' or '.join(HEADERS)}")
 
 
 @dataclass(frozen=True, slots=True)

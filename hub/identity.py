@@ -76,6 +76,7 @@ class HubKeys:
         self.trust = Trust(authority.roots, config.suites, both_signatures=wants_both(config.suites))
         self._name = config.name
         self._suites = config.suites
+        self._proxied = bool(config.line.trusted_proxies)
         self._hosts = server_names(config)
         self._clock = clock
         self._contexts: list[ssl.SSLContext] = []
@@ -145,7 +146,10 @@ class HubKeys:
     def line_context(self) -> ssl.SSLContext:
         """For the line port. Renewed certificates and new authorities go into it by themselves (`run`)."""
         context = tls.line_server_context(
-            self.folder / "server.pem", self.folder / "server.key", self._device_authorities()
+            self.folder / "server.pem",
+            self.folder / "server.key",
+            self._device_authorities(),
+            proxied=self._proxied,
         )
         self._contexts.append(context)
         self._line_contexts.append(context)

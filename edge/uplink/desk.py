@@ -101,13 +101,17 @@ class Desk:
                     await self._pause(parcel, seconds, words)
 
     async def _confirmed(self, parcel: Parcel, receipt: bytes) -> bool:
-        """Keep a receipt and let its parcel go. False: the disk is full; the spool offers it again later."""
-        self.drop(parcel)
+        """Keep a receipt and let its parcel go. False: the disk is full; the spool offers it again later.
+
+        It stays on the board until then: the spool still lists it, and it would be taken on anew.
+        """
         try:
             await self._spool.confirm(parcel.id, receipt)
         except StorageFull as error:
             log.warning("a receipt cannot be kept yet", parcel=parcel.id, why=str(error))
             return False
+        finally:
+            self.drop(parcel)
         return True
 
     def drop(self, parcel: Parcel) -> None:

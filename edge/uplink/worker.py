@@ -136,6 +136,8 @@ class Uplink:
         known = self._board.parcels.get(parcel)
         if known is None:
             await accept_receipt(self._spool, parcel, receipt, self._trust, self._desk.now())
+            if (taken_on := self._board.parcels.get(parcel)) is not None:  # meanwhile
+                self._desk.drop(taken_on)
             return
         async with known.lock:
             await cpu.run(check_receipt, receipt, known, self._trust, self._desk.now())

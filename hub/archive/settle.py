@@ -40,6 +40,7 @@ class Settler:
     def __init__(self, database: Database, custody: Record, clock: Clock, patience: Patience) -> None:
         self._database, self._custody, self._clock = database, custody, clock
         self._patience = patience
+        self._later: dict[int, tuple[str, float]] = {}  # last arrivals that by our clock are still to come
 
     async def run(self) -> None:
         """Look, again and again, until cancelled."""
@@ -53,10 +54,23 @@ class Settler:
         settled = 0
         rows, steps = await self._open_studies()
         for row in rows:
-            words = judge(_evidence(row, steps.get(row["id"], Procedures()), now), self._patience)
+            still = self._still(row["id"], row["last_at"], now)
+            words = judge(_evidence(row, steps.get(row["id"], Procedures()), still), self._patience)
             if words is not None:
                 settled += await self._settle(row, words, now)
         return settled
+
+    def _still(self, study: int, last_at: str, now: datetime) -> float:
+        """Seconds since the last arrival; since the first look, if the clock was put back meanwhile."""
+        still = (now - parse_rfc3339(last_at)).total_seconds()
+        if still >= 0:
+            self._later.pop(study, None)
+            return still
+        moment, since = self._later.get(study, ("", 0.0))
+        if moment != last_at:
+            since = self._clock.monotonic()
+            self._later[study] = (last_at, since)
+        return self._clock.monotonic() - since
 
     async def _open_studies(self) -> tuple[list[dict[str, Any]], dict[int, Procedures]]:
         notes = study_notes.c
@@ -191,14 +205,14 @@ def _promised() -> Any:
     )
 
 
-def _evidence(row: dict[str, Any], told: Procedures, now: datetime) -> Evidence:
+def _evidence(row: dict[str, Any], told: Procedures, still: float) -> Evidence:
     return Evidence(
         instances=row["instance_count"],
         received=row["received_count"],
         announced=row["announced"],
         associations=row["associations"] or 0,
         single=(row["largest"] or 0) <= 1,
-        still=(now - parse_rfc3339(row["last_at"])).total_seconds(),
+        still=still,
         series=row["series_count"],
         procedures=told,
         tags=Tags(row["promised"] or 0, row["fulfilled"] or 0),

@@ -25,6 +25,7 @@ from gateway.trust import Identity, Trust, fingerprint
 from hub.fleet import devices
 from hub.fleet.answers import refusal
 from hub.fleet.uses import RUN_HEADER, Uses
+from hub.forwarded import Forwarding
 from hub.record import Record
 
 SWEEP_SECONDS = 2.0
@@ -47,6 +48,7 @@ class Door:
         clock: the hub's.
         custody: hears of an edge whose key is used twice.
         on_list: whether a certificate is on its authority's revocation list: the second layer.
+        forwarding: which proxies may forward an edge's certificate.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Door:
         clock: Clock,
         custody: Record | None = None,
         on_list: Callable[[x509.Certificate], bool] = lambda _: False,
+        forwarding: Forwarding | None = None,
     ) -> None:
+        self._forwarding = forwarding or Forwarding()
         self._on_list = on_list
         self._custody = custody
         self._uses = Uses()
@@ -86,12 +90,14 @@ class Door:
         return len(cut)
 
     async def admit(self, request: web.Request) -> Identity:
-        """Who calls. Raises Unverified or NotAllowed."""
+        """Who calls. Raises Unverified, Malformed or NotAllowed."""
         transport = request.transport
         ssl_object = transport.get_extra_info("ssl_object") if transport is not None else None
-        if ssl_object is None:
+        if transport is None or ssl_object is None:
             raise Unverified("the connection is not TLS, or already closed")
-        identity = peer_identity(ssl_object, self._trust, self._clock.now())
+        peer = str((transport.get_extra_info("peername") or ("",))[0])
+        forwarded = self._forwarding.certificate(request.headers, peer)
+        identity = peer_identity(ssl_object, self._trust, self._clock.now(), forwarded)
         async with self._database.reading() as connection:
             await devices.admit(connection, identity)
         if self._on_list(identity.certificate):
@@ -121,7 +127,7 @@ class Door:
         """Admit one request and answer it; errors of the tree become HTTP status and JSON."""
         try:
             identity = await self.admit(request)
-        except (Unverified, NotAllowed) as error:
+        except (DataError, NotAllowed) as error:
             log.warning("refused at the door", why=str(error), remote=request.remote)
             response = refusal(NotAllowed(str(error)))
             response.force_close()

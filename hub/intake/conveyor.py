@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import cpu
+from gateway import cpu, durable
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.layout import Header, InnerManifest, InstanceEntry, Notice
@@ -31,6 +31,7 @@ from gateway.trust import Signer
 from gateway.wire.chunks import ChunkSet
 from gateway.wire.messages import Code
 from gateway.wire.receiver import Failed, Lost, Stored
+from gateway.wire.receiver import State as Line
 from hub.archive.archive import Archive
 from hub.archive.incoming import Incoming
 from hub.archive.incoming import Stored as Outcome
@@ -155,16 +156,24 @@ class Conveyor:
     async def convey(self, batch: Sequence[Arrival]) -> None:
         """Carry these parcels. A full disk is waited for; they stay WHOLE meanwhile."""
         try:
-            found = await asyncio.gather(*(cpu.run(self._open, arrival) for arrival in batch))
-            opened = [one for one in found if isinstance(one, Opened)]
+            with durable.telling_full(self._partials.folder):
+                await self._convey(batch)
+        except StorageFull as error:
+            left = [one.receiver.parcel for one in batch if one.receiver.state is Line.WHOLE]
+            log.warning("waiting for room", why=str(error), parcels=len(left))
+            await asyncio.sleep(FULL_SECONDS)
+            for parcel in left:
+                self.put(parcel)
+
+    async def _convey(self, batch: Sequence[Arrival]) -> None:
+        found = await self._open_all(batch)
+        opened = [one for one in found if isinstance(one, Opened)]
+        try:
             async with self._storing:  # two at once would only wait for each other in the database
                 receipts = await self._store(opened) if opened else {}
-        except StorageFull as error:
-            log.warning("waiting for room", why=str(error), parcels=len(batch))
-            await asyncio.sleep(FULL_SECONDS)
-            for arrival in batch:
-                self.put(arrival.receiver.parcel)
-            return
+        except (StorageFull, OSError):
+            await cpu.run(_discard, opened)
+            raise
         for arrival, outcome in zip(batch, found, strict=True):
             match outcome:
                 case Opened(parcel):
@@ -175,6 +184,18 @@ class Conveyor:
                 case Failed():
                     await self._put_aside(arrival, outcome)
         await cpu.run(self._partials.remove, [one.parcel for one in opened])
+
+    async def _open_all(self, batch: Sequence[Arrival]) -> list[Outcomes]:
+        """Open several at a time. If one cannot be, nothing of the others is left in the store's folder."""
+        found = await asyncio.gather(
+            *(cpu.run(self._open, arrival) for arrival in batch), return_exceptions=True
+        )
+        errors = [one for one in found if isinstance(one, BaseException)]
+        good = [one for one in found if not isinstance(one, BaseException)]
+        if errors:
+            await cpu.run(_discard, [one for one in good if isinstance(one, Opened)])
+            raise errors[0]
+        return good
 
     def _open(self, arrival: Arrival) -> Outcomes:
         """Blocking: extract and compare every instance of one parcel."""
@@ -269,6 +290,13 @@ def _intact(header: Header, index: int, read: Read) -> bool:
     except Unverified:
         return False
     return True
+
+
+def _discard(opened: Sequence[Opened]) -> None:
+    """Blocking: what was extracted and is not stored; those that have their final name are not touched."""
+    for one in opened:
+        for blob in one.blobs:
+            blob.unlink(missing_ok=True)
 
 
 def _extract(opener: BodyOpener, read: Read, places: _Places) -> tuple[Path, ...]:

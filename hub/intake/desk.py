@@ -93,11 +93,15 @@ class Desk:
         batch: _Batch,
         arrival: Arrival,
         message: Request,
-        found: Announcement | Refused | ChunkCame | Asked,
+        found: Announcement | Refused | Later | ChunkCame | Asked,
         site: str,
     ) -> None:
         if isinstance(found, Refused):
             log.warning("parcel refused", parcel=message.parcel, site=site, code=found.code, why=found.words)
+            batch.replies.append(found)
+            return
+        if isinstance(found, Later):
+            log.warning("parcel put off", parcel=message.parcel, site=site, why=found.words)
             batch.replies.append(found)
             return
         if isinstance(found, Announcement):
@@ -139,15 +143,23 @@ class Desk:
         if not touched:
             return
         works = {parcel: _work(held[parcel], batch.pieces.get(parcel, [])) for parcel in touched}
+        whole = {parcel for parcel, work in works.items() if work.completes}
         try:
             await cpu.run(self._partials.keep, list(works.values()))
+            await self._record(batch, whole)
         except StorageFull:
             log.exception("the disk is full", parcels=len(works))
             batch.replies[:] = [Later(parcel, FULL_SECONDS, FULL_WORDS) for parcel in touched]
             for parcel in touched:
                 self._arrivals.forget(parcel)
             return
-        whole = {parcel for parcel, work in works.items() if work.completes}
+        for parcel, pieces in batch.pieces.items():
+            actions = held[parcel].handle(Durable(tuple(piece.index for piece in pieces)))
+            batch.replies += [action.message for action in actions if isinstance(action, Answer)]
+            if parcel in whole:
+                self._whole(parcel)
+
+    async def _record(self, batch: _Batch, whole: set[ParcelId]) -> None:
         await self._journal.record(
             [
                 (one, states.State.WHOLE if parcel in whole else states.State.RECEIVING)
@@ -155,11 +167,6 @@ class Desk:
             ],
             [parcel for parcel in whole if parcel not in batch.new],
         )
-        for parcel, pieces in batch.pieces.items():
-            actions = held[parcel].handle(Durable(tuple(piece.index for piece in pieces)))
-            batch.replies += [action.message for action in actions if isinstance(action, Answer)]
-            if parcel in whole:
-                self._whole(parcel)
 
 
 def _work(arrival: Arrival, pieces: list[Piece]) -> Work:

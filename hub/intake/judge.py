@@ -14,9 +14,13 @@ from gateway.envelope.unseal import OpenedHeader, open_header
 from gateway.errors import DataError, Malformed, Unverified
 from gateway.model import Sha256
 from gateway.trust import Trust
-from gateway.wire.messages import Announce, Ask, Chunk, Code, Refused, shorten
+from gateway.wire.messages import Announce, Ask, Chunk, Code, Later, Refused, shorten
 from gateway.wire.receiver import Asked, ChunkCame
 from hub.intake.journal import Announcement
+
+EARLY_SECONDS = 60
+"""After which a parcel is offered again that is dated later than our clock."""
+EARLY_WORDS = "it is signed later than the hub's clock says; look at both clocks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Judge:
     site: str
     now: datetime
 
-    def judge(self, message: Announce | Chunk | Ask) -> Announcement | Refused | ChunkCame | Asked:
+    def judge(self, message: Announce | Chunk | Ask) -> Announcement | Refused | Later | ChunkCame | Asked:
         """What to make of one message. Hashes and verifies: run it off the event loop."""
         match message:
             case Announce():
@@ -43,7 +47,7 @@ class Judge:
             case Ask():
                 return Asked()
 
-    def _announced(self, message: Announce) -> Announcement | Refused:
+    def _announced(self, message: Announce) -> Announcement | Refused | Later:
         try:
             claimed = Header.from_bytes(Statement.from_bytes(message.header).payload)
         except Malformed as error:
@@ -58,10 +62,23 @@ class Judge:
         try:
             opened = self._open(message.header, claimed)
         except DataError as error:
+            if self._too_early(message.header, claimed):
+                return Later(message.parcel, EARLY_SECONDS, shorten(f"{EARLY_WORDS}: {error}"))
             return Refused(message.parcel, Code.UNVERIFIED, shorten(str(error)))
         if opened.header.parcel_id != message.parcel:
             return Refused(message.parcel, Code.MALFORMED, "the header is of another parcel than announced")
         return Announcement(message.header, opened.header, opened.digest, opened.identity.edge or "")
+
+    def _too_early(self, signed: bytes, claimed: Header) -> bool:
+        """Whether it is good at the time it bears, which by our clock is to come: a clock is off."""
+        signed_at = parse_rfc3339(claimed.created_at)
+        if signed_at < self.now:
+            return False
+        try:
+            open_header(signed, self.trust, signed_at)
+        except DataError:
+            return False
+        return True
 
     def _open(self, signed: bytes, claimed: Header) -> OpenedHeader:
         """Verify a header now or, failing that, as of when it was signed.

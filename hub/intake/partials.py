@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
@@ -73,14 +73,20 @@ class Partials:
         Raises:
             StorageFull: no room; nothing of the batch may be counted.
         """
+        new = [work for work in batch if not self.path(work.facts.parcel).exists()]
         try:
-            created = [self._write(work) for work in batch]
-            if any(created):
+            for work in batch:
+                self._write(work, new=work in new)
+            if new:
                 durable.sync_folder(self.folder)
             for work in batch:
                 if work.pieces and not work.completes:
                     self._mark(work)
         except OSError as error:
+            with suppress(
+                OSError
+            ):  # or the next try would take them for files that are durable and in full length
+                self.remove([work.facts.parcel for work in new])
             if error.errno in (ENOSPC, EDQUOT):
                 raise StorageFull(f"no room for parcels in {self.folder}") from error
             raise
@@ -122,18 +128,15 @@ class Partials:
     def _map(self, parcel: ParcelId) -> Path:
         return self.folder / f"{parcel}{_MAP}"
 
-    def _write(self, work: Work) -> bool:
-        """Bytes of one parcel, durable. Returns whether the file is new (its folder entry is not durable)."""
-        path = self.path(work.facts.parcel)
-        created = not path.exists()
-        with _opened(path, os.O_WRONLY | os.O_CREAT) as handle:
-            if created:
+    def _write(self, work: Work, *, new: bool) -> None:
+        """Bytes of one parcel, durable; the folder entry of a new file is not."""
+        with _opened(self.path(work.facts.parcel), os.O_WRONLY | os.O_CREAT) as handle:
+            if new:
                 os.posix_fallocate(handle, 0, work.facts.sealed_size)
             for piece in work.pieces:
                 _write_all(handle, piece.data, work.facts.place(piece.index)[0])
             if work.pieces:
                 os.fdatasync(handle)
-        return created
 
     def _mark(self, work: Work) -> None:
         path = self._map(work.facts.parcel)

@@ -44,7 +44,7 @@ class Event(Enum):
 
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
-    State.RECEIVING: {Event.COMPLETED: State.WHOLE, Event.LOST: State.RECEIVING},
+    State.RECEIVING: {Event.COMPLETED: State.WHOLE},
     State.WHOLE: {
         Event.VERIFIED: State.VERIFIED,
         Event.LOST: State.RECEIVING,

@@ -40,15 +40,20 @@ class SteppedClock:
     """A clock that stands until it is moved."""
 
     at: datetime = START
+    back: timedelta = timedelta()
 
     def now(self) -> datetime:
-        return self.at
+        return self.at - self.back
 
     def monotonic(self) -> float:
         return (self.at - START).total_seconds()
 
     def move(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
+
+    def put_back(self, seconds: float) -> None:
+        """The wall clock alone: monotonic time does not jump."""
+        self.back += timedelta(seconds=seconds)
 
 
 @dataclass

@@ -95,7 +95,7 @@ def make_intake(small: SmallHub, archive: Archive, *, reserve: int = 0) -> Intak
 
 
 @asynccontextmanager
-async def line_hub(folder: Path, *, reserve: int = 0) -> AsyncIterator[LineHub]:
+async def line_hub(folder: Path, *, reserve: int = 0, **options) -> AsyncIterator[LineHub]:
     made: list[LineHub] = []
 
     def routes(small: SmallHub):
@@ -107,7 +107,7 @@ async def line_hub(folder: Path, *, reserve: int = 0) -> AsyncIterator[LineHub]:
             *dialogue_routes(small.database, CLOCK),
         ]
 
-    async with small_hub(folder, routes):
+    async with small_hub(folder, routes, **options):
         hub = made[0]
         await hub.intake.recover()
         hub.start()

@@ -63,12 +63,13 @@ def seal(
     parcel_id=PARCEL,
     site=SITE,
     plan=None,
+    first=1,
     **options,
 ) -> Parcel:
-    """Seal `instances`, each a byte string or a list of pieces."""
+    """Seal `instances`, each a byte string or a list of pieces; `first` is the number of the first."""
     body: list[bytes] = []
     sealer = BodySealer(body.append, keys.publics(), parcel_id, site=site, chunk_size=chunk_size, **options)
-    for number, data in enumerate(instances, 1):
+    for number, data in enumerate(instances, first):
         sealer.add(facts(number), [data] if isinstance(data, bytes) else data, codec, plan=plan)
     for notice in notices:
         sealer.notice(notice)

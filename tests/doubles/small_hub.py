@@ -30,6 +30,7 @@ from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
 from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
+from hub.forwarded import Forwarding
 from hub.identity import HubKeys
 from hub.tables import VERSION, metadata
 
@@ -90,9 +91,13 @@ def _listen() -> socket.socket:
 
 @asynccontextmanager
 async def small_hub(
-    folder: Path, more: Callable[[SmallHub], list[web.RouteDef]] = lambda _: [], **options: Any
+    folder: Path,
+    more: Callable[[SmallHub], list[web.RouteDef]] = lambda _: [],
+    *,
+    line: Mapping[str, Any] = {},
+    **options: Any,
 ) -> AsyncIterator[SmallHub]:
-    """Run it; `more` adds routes to the line; `options` go into its configuration."""
+    """Run it; `more` adds routes to the line; `options` go into its configuration, `line` into that of the line."""
     clock, at_web, at_line = SystemClock(), _listen(), _listen()
     urls = [f"https://localhost:{one.getsockname()[1]}" for one in (at_web, at_line)]
     config = HubConfig(
@@ -100,7 +105,7 @@ async def small_hub(
         folder / "pki",
         folder / "rules.yaml",
         web=Web(url=urls[0]),
-        line=Line(url=urls[1]),
+        line=Line(url=urls[1], **line),
         **options,
     )
     authority = await asyncio.to_thread(Authority.create, folder / "pki", clock)
@@ -110,14 +115,15 @@ async def small_hub(
     database = await open_database(config.database_url, metadata, version=VERSION)
     events = Events()
     enrolment = Enrolment(database, authority, events, clock, second_keys=config.suites != ("P256",))
-    door = Door(database, keys.trust, clock, events, keys.on_list)
+    proxies = Forwarding.of(config.line.trusted_proxies, config.line.client_cert_header)
+    door = Door(database, keys.trust, clock, events, keys.on_list, proxies)
     hub = SmallHub(config, database, authority, keys, enrolment, door, events)
     portal = web.Application()
     returns = Returns(database, authority, events, clock, second_keys=config.suites != ("P256",))
     portal.add_routes(fleet_web_routes(database, enrolment, keys, config, clock, returns))
-    line = web.Application(middlewares=[device_middleware(door)])
-    line.add_routes([*fleet_line_routes(database, enrolment, keys, config, clock), *more(hub)])
-    runners = [web.AppRunner(portal, shutdown_timeout=0.2), web.AppRunner(line, shutdown_timeout=0.2)]
+    line_app = web.Application(middlewares=[device_middleware(door)])
+    line_app.add_routes([*fleet_line_routes(database, enrolment, keys, config, clock), *more(hub)])
+    runners = [web.AppRunner(portal, shutdown_timeout=0.2), web.AppRunner(line_app, shutdown_timeout=0.2)]
     try:
         for runner, listening, context in zip(
             runners, (at_web, at_line), (keys.web_context(), keys.line_context()), strict=True

@@ -30,6 +30,7 @@ class SpoolWorld:
     clock: SetClock = field(default_factory=SetClock)
     keys: KemKeys = field(default_factory=lambda: KemKeys.generate("hub-1"))
     authority: MemoryAuthority = field(default_factory=MemoryAuthority)
+    receipts: dict[ParcelId, bytes] = field(default_factory=dict)  # what a test keeps of the hub's
 
     def __post_init__(self) -> None:
         self.device = self.authority.device("H001", "1")

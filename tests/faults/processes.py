@@ -28,6 +28,7 @@ from hub.config import HubConfig, Line, Web
 from hub.custody import CustodyLog
 from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
+from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.identity import HubKeys
 from hub.intake.intake import Intake
@@ -69,7 +70,8 @@ async def serve_hub(config: HubConfig, web_port: int, line_port: int, host: str 
     enrolment = Enrolment(database, authority, custody, CLOCK)
     door = Door(database, authority.trust, CLOCK)
     portal = web.Application()
-    portal.add_routes(fleet_web_routes(database, enrolment, keys, config, CLOCK))
+    returns = Returns(database, authority, custody, CLOCK, second_keys=False)
+    portal.add_routes(fleet_web_routes(database, enrolment, keys, config, CLOCK, returns))
     line = web.Application(middlewares=[device_middleware(door)])
     line.add_routes(fleet_line_routes(database, enrolment, keys, config, CLOCK))
     intake.routes(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,11 @@ import pytest
 from edge.spool.confirmed import Confirmed
 from edge.spool.spool import Spool
 from edge.spool.states import State
+from edge.uplink.board import Board
+from edge.uplink.parcel import Parcel
 from gateway.clock import SystemClock
 from gateway.errors import StorageFull
+from gateway.model import ParcelId
 from hub.intake.conveyor import Conveyor
 from hub.intake.partials import Partials
 from tests.doubles.edges import Edge, edge_of, until
@@ -86,6 +90,27 @@ async def test_the_edge_has_no_room_for_a_receipt(hub: LineHub, tmp_path: Path, 
         await arrive(edge, range(3))
         assert len(list(edge.spool.files.receipts.rglob("*.receipt"))) == len(await hub.rows())
     assert left == [0]
+
+
+async def test_a_slow_disk_while_receipts_are_kept(hub: LineHub, tmp_path: Path, monkeypatch) -> None:
+    """Until the receipt is durable the spool still lists the parcel: it must not be taken on a second time."""
+    monkeypatch.setattr("edge.uplink.worker.LOOK_SECONDS", 0.01)
+    real, added = Confirmed.confirm, []
+
+    def slow(self: Confirmed, parcel: ParcelId, receipt: bytes) -> Any:
+        time.sleep(0.3)
+        return real(self, parcel, receipt)
+
+    def add(self: Board, parcel: Parcel) -> None:
+        added.append(parcel.id)
+        board_add(self, parcel)
+
+    board_add = Board.add
+    monkeypatch.setattr(Confirmed, "confirm", slow)
+    monkeypatch.setattr(Board, "add", add)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(5))
+    assert len(added) == len(set(added))
 
 
 async def test_the_edge_cannot_read_a_body_and_a_person_lets_it_try_again(
@@ -158,4 +183,53 @@ async def test_the_edges_clock_jumps_and_nothing_stalls(
             await arrive(edge, range(10 * step + 10, 10 * step + 13))
             assert not (await edge.spool.status()).held
         assert edge.uplink.link.online
+    assert set((await hub.rows()).values()) == {"indexed"}
+
+
+@pytest.fixture
+async def jumping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[LineHub, JumpingClock]]:
+    """A hub whose clock can jump."""
+    clock = JumpingClock()
+    monkeypatch.setattr("tests.doubles.small_hub.SystemClock", lambda: clock)
+    monkeypatch.setattr("tests.doubles.lines.CLOCK", clock)
+    async with line_hub(tmp_path) as running:
+        yield running, clock
+
+
+@pytest.mark.parametrize("hours", [5, -5])
+async def test_the_hubs_clock_jumps_by_hours_and_all_goes_on(jumping, tmp_path: Path, hours: int) -> None:
+    """Receipts bear the wrong time then, and are judged by the hub's own clock."""
+    hub, clock = jumping
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(3))
+        clock.ahead = timedelta(hours=hours if hours > 0 else -0.05)  # certificates are a few minutes older
+        await arrive(edge, range(10, 13))
+        clock.ahead = timedelta()
+        await arrive(edge, range(20, 23))
+        assert not (await edge.spool.status()).held
+    assert set((await hub.rows()).values()) == {"indexed"}
+
+
+@pytest.mark.parametrize("years", [12, -12])
+async def test_the_hubs_clock_is_years_off_and_all_goes_on_when_it_is_set(
+    jumping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years: int
+) -> None:
+    """By its clock no certificate is valid, in an exchange that is open and in new ones; nothing is held for that."""
+    monkeypatch.setattr("hub.intake.judge.EARLY_SECONDS", 1)
+    hub, clock = jumping
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(3))
+        clock.ahead = timedelta(days=365 * years)
+        for number in range(10, 14):
+            await asyncio.to_thread(edge.receive, number, os.urandom(30_000))
+            await asyncio.sleep(0.5)
+        status = await edge.spool.status(edge.uplink.link)
+        assert not status.held
+        if years < 0:
+            assert State.PURGED in status.states
+            assert set(status.states) - {State.PURGED}, "by such a clock nothing can be judged"
+        clock.ahead = timedelta()
+        await edge.emptied(60)
     assert set((await hub.rows()).values()) == {"indexed"}

@@ -11,8 +11,9 @@ import pytest
 
 from edge.spool.item import SpoolItem
 from edge.spool.journal import Journal
-from edge.spool.states import UNSENT, Event, State
+from edge.spool.states import TABLE, UNSENT, Event, State
 from gateway import durable
+from gateway.model import ParcelId
 from tests.doubles.spools import SpoolWorld
 
 STEPS = (
@@ -145,3 +146,93 @@ def test_killed_while_what_the_hub_lost_is_taken_back(tmp_path: Path) -> None:
             assert found is not None
             assert found.state is State.PURGED  # by the receipt it had, or by a new one
             world.spool.close()
+
+
+def _way(state: State, event: Event) -> tuple[Event, ...]:
+    """What must happen before, so that `event` finds an item in `state`."""
+    unsigned = event is Event.REOPEN
+    ways = {
+        State.RECEIVED: (),
+        State.SEALED: (Event.SIGN,),
+        State.SENDING: (Event.SIGN, Event.START),
+        State.ARRIVED: (Event.SIGN, Event.ARRIVE),
+        State.CONFIRMED: (Event.SIGN, Event.CONFIRM),
+        State.PURGED: (Event.SIGN, Event.CONFIRM, Event.PURGE),
+        State.HELD: (Event.HOLD,) if unsigned else (Event.SIGN, Event.HOLD),
+        State.GIVEN_UP: (Event.HOLD, Event.GIVE_UP) if unsigned else (Event.SIGN, Event.HOLD, Event.GIVE_UP),
+    }
+    return ways[state]
+
+
+def _happen(world: SpoolWorld, parcel: ParcelId, event: Event) -> None:
+    """One event, by the door it has."""
+    spool = world.spool
+    match event:
+        case Event.SIGN:
+            world.packer.seal(_sure(world))
+        case Event.START | Event.INTERRUPT | Event.ARRIVE | Event.HOLD:
+            asyncio.run(spool.mark(parcel, event, reason="for a reason"))
+        case Event.CONFIRM:
+            receipt = world.receipts.get(parcel) or world.receipt(parcel)
+            world.receipts[parcel] = receipt
+            asyncio.run(spool.confirm(parcel, receipt))
+        case Event.PURGE:
+            spool.confirmed._keep = 0
+            assert spool.confirmed.let_go() == 1
+        case Event.LOSE:
+            assert spool.confirmed.lost(parcel) is not None
+        case Event.RELEASE | Event.REOPEN:
+            asyncio.run(spool.release(parcel))
+        case Event.GIVE_UP:
+            asyncio.run(spool.give_up(parcel, "by A: a phantom"))
+
+
+def _sure(world: SpoolWorld) -> SpoolItem:
+    item = _only(world)
+    assert item is not None
+    return item
+
+
+def _dies(folder: Path, state: State, event: Event, at: int, *, after: bool) -> int:
+    """Killed at step `at` of one transition; then everything goes on to its end. Returns the steps seen."""
+    world = SpoolWorld(folder)
+    world.spool.confirmed._keep = 3600
+    parcel = world.receive(DATA).parcel_id
+    for before in _way(state, event):
+        _happen(world, parcel, before)
+    assert _sure(world).state is state
+    with pytest.MonkeyPatch.context() as patch:
+        killer = Killer(patch, at, after=after)
+        try:
+            _happen(world, parcel, event)
+        except Killed:
+            pass
+        else:
+            assert at == 0
+            assert _sure(world).state is TABLE[state, event]
+    world.spool.close()
+    world.open()
+    found = _sure(world)
+    assert found.parcel_id == parcel
+    assert world.spool.files.body(parcel).exists() or world.spool.files.receipt(parcel).exists()
+    if found.state in (State.HELD, State.GIVEN_UP):
+        found = asyncio.run(world.spool.release(parcel))
+    if found.state in {*UNSENT, State.RECEIVED}:
+        if found.state is not State.RECEIVED:
+            assert world.content(parcel)[1] == [DATA]
+        asyncio.run(_life(world, found))
+    world.spool.confirmed.let_go()
+    assert _sure(world).state is State.PURGED
+    assert world.spool.files.receipt(parcel).exists()
+    world.spool.close()
+    return killer.seen
+
+
+@pytest.mark.parametrize(("state", "event"), TABLE, ids=lambda one: one.value)
+def test_killed_at_every_transition(tmp_path: Path, state: State, event: Event) -> None:
+    """Before and after each durable step of it; a transition that is new in the table is taken by itself."""
+    count = _dies(tmp_path / "dry", state, event, 0, after=False)
+    assert count >= 1
+    for at in range(1, count + 1):
+        for after in (False, True):
+            _dies(tmp_path / f"{at}-{after}", state, event, at, after=after)

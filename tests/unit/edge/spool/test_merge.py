@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from edge.pack import Packer
+from edge.spool import refill
 from edge.spool.coding import Line
 from edge.spool.grouping import Group
 from edge.spool.states import State
@@ -19,6 +20,7 @@ from gateway.model import Priority
 from tests.doubles.spools import SITE, SpoolWorld
 
 STEPS = 60
+LARGE_STEPS = 76
 """More system calls than merging, signing and letting go have; `test_there_are_no_further_steps` knows."""
 
 
@@ -102,7 +104,7 @@ def test_one_parcel_holds_what_many_held(world):
 def test_the_page_counts_instances_and_not_parcels(world):
     items = [world.receive(data_of(n), number=n) for n in range(5)]
     item = gather_and_seal(world, items)
-    world.spool._confirm(item.parcel_id, world.receipt(item.parcel_id))
+    world.spool.confirmed.confirm(item.parcel_id, world.receipt(item.parcel_id))
     (study,) = world.spool.view.studies()
     assert (study.received, study.sent) == (5, 5)
 
@@ -141,6 +143,70 @@ def test_killed_again_while_recovering(world, monkeypatch, step):
                 world.open()
     restart(world, lose_index=True)
     assert sorted(pack_all(world)) == sorted(data_of(n) for n in range(3))
+    check_chain(world)
+
+
+def large_of(size):
+    return (b"a large object, frame after frame " * (size // 34 + 1))[:size]
+
+
+def streamed(monkeypatch):
+    """Counts the instances that pass through piece by piece."""
+    seen, real = [], refill._stream
+
+    def stream(original, entry, *rest):
+        seen.append(entry.length)
+        return real(original, entry, *rest)
+
+    monkeypatch.setattr(refill, "_stream", stream)
+    return seen
+
+
+@pytest.mark.parametrize("lose_index", [False, True])
+@pytest.mark.parametrize("step", range(LARGE_STEPS))
+def test_killed_at_any_step_while_a_large_instance_passes_through(world, monkeypatch, step, lose_index):
+    """Coded piece by piece and compared from the disk; between small ones and alone."""
+    monkeypatch.setattr(refill, "IN_MEMORY", 1000)
+    sent = [large_of(300_000), data_of(2), large_of(200_000)]
+    items = [world.receive(data, number=n) for n, data in enumerate(sent)]
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        with suppress(Killed):
+            gather_and_seal(world, items[:2])
+            gather_and_seal(world, items[2:])
+    restart(world, lose_index=lose_index)
+    assert sorted(pack_all(world)) == sorted(sent)
+    check_chain(world)
+    restart(world, lose_index=lose_index)
+    assert len(list(world.spool.files.spool.glob("*.tge"))) == len(world.spool._journal.all())
+    assert not list(world.spool.files.spool.glob("*.mer*"))
+
+
+def test_there_are_no_further_steps_for_a_large_instance(world, monkeypatch):
+    monkeypatch.setattr(refill, "IN_MEMORY", 1000)
+    items = [world.receive(data, number=n) for n, data in enumerate([large_of(300_000), data_of(2)])]
+    alone = world.receive(large_of(200_000), number=3)
+    seen = streamed(monkeypatch)
+    with monkeypatch.context() as patch:
+        calls = kill_at(patch, 10**6)
+        gather_and_seal(world, items)
+        gather_and_seal(world, [alone])
+    assert seen == [300_000, 200_000]
+    assert next(calls) <= LARGE_STEPS
+
+
+@pytest.mark.parametrize("step", range(0, STEPS, 8))
+def test_killed_with_an_instance_that_is_large_indeed(world, monkeypatch, step):
+    data = large_of(refill.IN_MEMORY + 1_000_003)
+    seen = streamed(monkeypatch)
+    items = [world.receive(data, number=1)]
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        with suppress(Killed):
+            gather_and_seal(world, items)
+    assert seen == [len(data)] or step <= 8
+    restart(world, lose_index=False)
+    assert pack_all(world) == [data]
     check_chain(world)
 
 

@@ -92,6 +92,18 @@ async def test_life_of_a_study(hub: Hub) -> None:
     assert await state(hub) == ("complete", "3 instances; all 4 that 2 associations carried are here")
 
 
+async def test_a_clock_that_was_put_back_by_a_year_keeps_no_study_open(hub: Hub) -> None:
+    settler = Settler(hub.database, hub.custody, hub.clock, PATIENCE)
+    await hub.archive.ingest([hub.instance(ct(1))], [closed("a", 1)])
+    hub.clock.put_back(365 * 86_400)
+    assert await settler.look() == 0
+    hub.clock.move(1)
+    assert await settler.look() == 0
+    hub.clock.move(5)
+    assert await settler.look() == 1
+    assert await state(hub) == ("complete", "1 instances; all 1 that the association carried are here")
+
+
 async def test_report_made_here_does_not_reopen(hub: Hub) -> None:
     settler = Settler(hub.database, hub.custody, hub.clock, PATIENCE)
     await hub.archive.ingest([hub.instance(ct(1))], [closed("a", 1)])
