@@ -9,8 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge.acquire.visit import Taken, Visit
-from gateway.dicom.part10 import MAGIC, PREAMBLE, split
+from gateway.dicom.part10 import MAGIC, PREAMBLE, Part10, split
 from gateway.errors import Malformed
+from gateway.log import logger
+
+log = logger("edge.acquire")
 
 FILE_LIMIT = 4_000_000_000
 """Bytes of one file; it is held in memory until it is sealed."""
@@ -79,4 +82,12 @@ def like_dicom(head: bytes) -> bool:
 def take_file(visit: Visit, data: bytes) -> Taken:
     """Keep one file: its dataset, byte for byte, without the file header."""
     file = split(data)
-    return visit.take(file.dataset, file.transfer_syntax_uid, (file.sop_class_uid, file.sop_instance_uid))
+    told = (file.sop_class_uid, file.sop_instance_uid)
+    return visit.take(file.dataset, file.transfer_syntax_uid, told, opening=opening_of(file))
+
+
+def opening_of(file: Part10) -> bytes:
+    """Its preamble, which travels as a remark: a file served later never begins with it (CVE-2019-11687)."""
+    if file.preamble:
+        log.warning("a suspicious preamble", instance=file.sop_instance_uid, why=file.preamble)
+    return file.opening

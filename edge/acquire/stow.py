@@ -29,6 +29,7 @@ from typing import Any
 
 from aiohttp import web
 
+from edge.acquire.files import opening_of
 from edge.acquire.related import TooLarge, media_type, parts
 from edge.acquire.visit import Source, Taken, Visit
 from edge.config import DicomTls, Ingest, Sender, Stow
@@ -223,7 +224,7 @@ async def _take(visit: Visit, body: bytearray, study: str) -> Taken:
     def work() -> Taken:
         file = split(body)
         told = (file.sop_class_uid, file.sop_instance_uid)
-        return visit.take(file.dataset, file.transfer_syntax_uid, told, study=study)
+        return visit.take(file.dataset, file.transfer_syntax_uid, told, study=study, opening=opening_of(file))
 
     return await asyncio.to_thread(work)
 

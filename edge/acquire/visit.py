@@ -111,6 +111,7 @@ class Visit:
         *,
         study: str = "",
         origin: str = "",
+        opening: bytes = b"",
     ) -> Taken:
         """Keep one dataset, or say why not. What comes twice unchanged is kept once.
 
@@ -120,15 +121,22 @@ class Visit:
             told: SOP class and instance UID as the file header says; empty: it says nothing.
             study: the only study allowed; empty: any.
             origin: SHA-256 of the file the dataset was made of, if it was made here.
+            opening: the 128 bytes before it in its file (PS3.10 §7.1), if they are not zero.
         """
         try:
-            return self._take(memoryview(data), syntax, told, study, origin)
+            return self._take(memoryview(data), syntax, told, study, origin, opening)
         except GatewayError as error:
             log.warning("not kept", visit=self.ident, instance=told[1], reason=str(error))
             return Taken(status_of(error), *told, "", str(error))
 
     def _take(
-        self, data: memoryview, syntax: str, told: tuple[str, str], wanted_study: str, origin: str
+        self,
+        data: memoryview,
+        syntax: str,
+        told: tuple[str, str],
+        wanted_study: str,
+        origin: str,
+        opening: bytes,
     ) -> Taken:
         self._spool.check_room(len(data))
         found, flaw = read_attributes(data, syntax, default_charset=self._source.charset, wanted=_WANTED)
@@ -153,7 +161,7 @@ class Visit:
             return taken
         if known[1] in self._digests:
             return taken
-        self._keep(data, syntax, known, found, verdict)
+        self._keep(data, syntax, known, found, verdict, opening)
         self._digests[known[1]] = digest
         if origin:
             self._sources[known[1]] = origin
@@ -173,6 +181,7 @@ class Visit:
         known: tuple[str, str],
         found: Mapping[str, str],
         verdict: Verdict,
+        opening: bytes,
     ) -> None:
         study, series = found.get("StudyInstanceUID", ""), found.get("SeriesInstanceUID", "")
         facts = InstanceFacts(
@@ -188,6 +197,8 @@ class Visit:
         remarks = dict(self._source.remarks or {})
         if verdict.flaw:
             remarks["flaw"] = verdict.flaw[:1000]
+        if opening:
+            remarks["preamble"] = opening.hex()
         item = self._spool.receive(facts, data, priority=priority, remarks=remarks, study=_shown(found))
         self._priority = max(self._priority, priority)
         if study:

@@ -23,7 +23,8 @@ PREAMBLE = 128
 class Part10:
     """A file taken apart. `dataset` is a view of the given bytes; `meta` holds group 2 as text.
 
-    `preamble`: ``""`` when zeros or TIFF, else what is suspicious about it (a polyglot, CVE-2019-11687).
+    `preamble`: ``""`` when zeros or TIFF, else what is suspicious about it (a polyglot, CVE-2019-11687);
+    `opening`: its 128 bytes, empty when there is none or all are zero.
     """
 
     dataset: memoryview
@@ -32,6 +33,7 @@ class Part10:
     sop_instance_uid: str
     meta: dict[int, str] = field(default_factory=dict)
     preamble: str = ""
+    opening: bytes = b""
     flaw: str = ""
 
 
@@ -87,13 +89,15 @@ def split(file: bytes | bytearray | memoryview) -> Part10:
         if at > start:
             flaws.append("no transfer syntax")
         syntax = _guess(bytes(view[at : at + 8]))
+    opening = bytes(view[:PREAMBLE]) if start > 4 else b""
     return Part10(
         dataset=view[at:],
         transfer_syntax_uid=syntax,
         sop_class_uid=meta.get(0x0002, ""),
         sop_instance_uid=meta.get(0x0003, ""),
         meta=meta,
-        preamble=_preamble(bytes(view[:PREAMBLE])) if start > 4 else "",
+        preamble=_preamble(opening),
+        opening=opening if any(opening) else b"",
         flaw="; ".join(flaws),
     )
 

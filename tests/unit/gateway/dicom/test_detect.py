@@ -42,7 +42,7 @@ def test_texts_are_told_apart(codec, text):
 
 
 @pytest.mark.parametrize("text", ["王^小东", "张^伟", "刘^德华"])
-def test_gb_bytes_declared_as_latin_1_are_flagged_and_never_silently_believed(text):
+def test_attack_24_gb_bytes_declared_as_latin_1_are_flagged_and_never_silently_believed(text):
     lying = text.encode("gb18030")
     decoded = decode(lying, terms("ISO_IR 100"), name=True)
     assert (decoded.origin, decoded.suspect) == (Origin.DECLARED, True)
@@ -64,7 +64,7 @@ def test_other_sets_are_believed(declared, codec):
     assert decode(text.encode(), terms(declared), name=True).suspect
 
 
-def test_real_files_are_decoded_as_they_declare_and_none_is_called_a_liar():
+def test_attack_24_real_files_are_decoded_as_they_declare_and_none_is_called_a_liar():
     folder = shared_data()
     if folder is None:
         pytest.skip("no ../shared/data here")
