@@ -16,7 +16,7 @@ from gateway.codec.plan import STRIP
 from gateway.codec.way import RAW, Way
 
 GAIN = 0.99
-"""A slower way must end at least 1 % sooner: the CPU has other work."""
+"""A slower way must take at least 1 % less, other things on the line left out: the CPU has other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def choose(
             continue
         estimate = _estimate(way, total, line, coding=coding, ratio=max(ratio(way), 1e-3), speed=speed(way))
         estimates.append(estimate)
-        if estimate.ends < best.ends * GAIN:
+        if estimate.ends - busy < (best.ends - busy) * GAIN:
             best = estimate
     return Choice(best.way, tuple(estimates))
 

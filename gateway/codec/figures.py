@@ -80,6 +80,12 @@ class Figures:
                 used=0 if ratio else known.used,
             )
 
+    def forget(self, kind: str) -> None:
+        """Images of this kind shrink otherwise than they did: their ratios are to be measured again."""
+        for key, known in list(self._known.items()):
+            if key[0] == kind:
+                self._known[key] = replace(known, ratio=None)
+
     def table(self) -> dict[str, dict[str, dict[str, float]]]:
         """Kind → way → figures, for status pages; the kind "" is all together."""
         found: dict[str, dict[str, dict[str, float]]] = {}
