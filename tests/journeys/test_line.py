@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from edge.spool.states import State
 from gateway.envelope.layout import Notice
-from gateway.model import Priority
+from gateway.model import ParcelId, Priority
 from hub.tables.study import instances
 from tests.doubles.edges import Edge, edge_of, until
 from tests.doubles.lines import LineHub, line_hub
@@ -54,6 +54,25 @@ async def test_what_is_received_arrives_and_is_let_go(hub: LineHub, edge: Edge) 
     await edge.emptied()
     await check(hub, edge, sent)
     assert edge.uplink.link.online
+
+
+async def test_while_a_receipt_is_kept_on_a_slow_disk_its_parcel_is_not_sent_again(
+    hub: LineHub, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm = edge.spool.confirm
+
+    async def slowly(parcel: ParcelId, receipt: bytes) -> object:
+        edge.spool.sealed.ring()  # something else has been signed meanwhile: what waits is looked through
+        await asyncio.sleep(0.5)
+        return await confirm(parcel, receipt)
+
+    monkeypatch.setattr(edge.spool, "confirm", slowly)
+    sent = [os.urandom(1 << 20) for _ in range(3)]
+    for number, data in enumerate(sent):
+        await asyncio.to_thread(edge.receive, number, data)
+    await edge.emptied()
+    await check(hub, edge, sent)
+    assert edge.uplink._flow.carried < 1.2 * sum(map(len, sent))
 
 
 async def test_many_small_ones_need_few_exchanges(hub: LineHub, edge: Edge) -> None:
