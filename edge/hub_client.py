@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeAlias
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -42,6 +43,7 @@ MAX_JSON = 8 << 20
 
 Connected: TypeAlias = Callable[[asyncio.Transport], None]
 _connected: ContextVar[Connected | None] = ContextVar("connected", default=None)
+_warmest: ContextVar[bool] = ContextVar("warmest", default=False)
 
 log = logger("edge.hub")
 
@@ -56,6 +58,24 @@ class _Request(aiohttp.ClientRequest):
             if told is not None:
                 told(transport)
         return await super().send(conn)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives uploads the idle connection that knows the line's rate best; aiohttp gives the oldest."""
+
+    async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
+        idle = self._conns.get(key)
+        if idle and _warmest.get():
+            best = max(idle, key=lambda one: _window(one[0].transport))
+            idle.remove(best)
+            idle.appendleft(best)
+        return await super()._get(key, traces)
+
+
+def _window(transport: asyncio.Transport | None) -> int:
+    made = None if transport is None else transport.get_extra_info("socket")
+    info = None if made is None else sockets.info_of(made)
+    return 0 if info is None else info.window
 
 
 class HubClient:
@@ -90,11 +110,17 @@ class HubClient:
         self._retired: list[aiohttp.ClientSession] = []
         self._context_of: tuple[object, ...] = ()
         self._diagnosed: tuple[float, str] | None = None
+        self._ready: WeakSet[asyncio.Transport] = WeakSet()  # connections that carry no request now
 
     @property
     def direct(self) -> bool:
         """Whether TCP leads to the hub itself, as far as is known here."""
         return self._proxy is None
+
+    @property
+    def spare(self) -> bool:
+        """Whether a connection stands ready for one more request."""
+        return any(not transport.is_closing() for transport in self._ready)
 
     @asynccontextmanager
     async def request(
@@ -109,6 +135,7 @@ class HubClient:
         idle_timeout: float | None = None,
         accept: Collection[int] = (),
         connected: Connected | None = None,
+        warmest: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; the block reads the answer, as a whole or as a stream.
 
@@ -123,6 +150,7 @@ class HubClient:
                 the hub may rightly be silent (long polls); a dead line is found by TCP all the same.
             accept: statuses other than 2xx that the block itself deals with.
             connected: called with the connection before the first byte of the request is sent on it.
+            warmest: much will be sent; use the connection that has carried most of late.
 
         Raises:
             Unavailable: the hub is away, busy or unreachable, before or during the answer.
@@ -134,7 +162,16 @@ class HubClient:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout or self._idle
         )
-        _connected.set(connected)
+        used: list[asyncio.Transport] = []
+
+        def note(transport: asyncio.Transport) -> None:
+            used.append(transport)
+            self._ready.discard(transport)
+            if connected is not None:
+                connected(transport)
+
+        _connected.set(note)
+        _warmest.set(warmest)
         try:
             async with session.request(
                 method,
@@ -153,6 +190,8 @@ class HubClient:
                 yield response
         except aiohttp.ClientError as error:
             raise await self._what(error) from error
+        finally:
+            self._ready.update(used)
 
     async def json(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and read its answer as JSON (None if it is empty). Options as for `request`.
@@ -230,7 +269,7 @@ class HubClient:
             self._retired = [self._session] if self._session is not None else []
             device = self.identity.device_file
             context = tls.line_client_context(device, device, self.identity.roots)
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 ssl=context, socket_factory=self._socket, limit=0, keepalive_timeout=WARM_SECONDS
             )
             self._session, self._context_of = self._made(connector), mark
