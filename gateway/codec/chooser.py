@@ -64,6 +64,11 @@ class Chooser:
             known = self.figures.ratio(plan.kind, way)
             return self._probe(way, read, size, plan) if known is None else known
 
+        def probing(way: Way) -> float:
+            if self.figures.knows(plan.kind, way):
+                return 0.0
+            return min(PROBE, size) / self.figures.speed(plan.kind, way)
+
         def chosen() -> Choice:
             return choose(
                 [way for way in WAYS if way not in without and plan.fits(way)],
@@ -76,6 +81,7 @@ class Chooser:
                 piece=piece,
                 speed=lambda way: self.figures.speed(plan.kind, way),
                 ratio=ratio,
+                probing=probing,
             )
 
         choice = chosen()

@@ -206,6 +206,15 @@ def test_an_image_that_shrinks_is_seen_among_those_that_did_not():
     assert picked(chooser, ct, transfer.EXPLICIT_LITTLE, 10 * MBIT).startswith(("jxl", "jpegls"))
 
 
+def test_a_single_urgent_image_is_not_kept_waiting_by_probes_of_slow_ways():
+    ct = Image(rows=512, columns=512, low=0, high=3000, noise=4).dataset
+    chooser = Chooser(timer=timer())
+    chooser.choose(reader(ct), len(ct), plan(reader(ct), transfer.EXPLICIT_LITTLE), link=10 * MBIT, cores=2)
+    probed = set().union(*chooser.figures.table().values())
+    assert "jpegls" in probed
+    assert not {"zstd-19", "jxl-7"} & probed
+
+
 def test_probes_of_planes_and_jpeg_files():
     chooser = Chooser(timer=timer())
     planar = Image(rows=200, columns=200, samples=3, allocated=8, planar=1, high=255, photometric="RGB")
