@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Self, TypeAlias
 from weakref import WeakSet
 
@@ -70,6 +71,10 @@ class _Connector(aiohttp.TCPConnector):
             idle.remove(best)
             idle.appendleft(best)
         return await super()._get(key, traces)
+
+
+def _patience(idle: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle)
 
 
 def _window(transport: asyncio.Transport | None) -> int:
@@ -159,18 +164,8 @@ class HubClient:
             Unverified: whoever answers does not prove to be the hub.
         """
         session = await self._open()
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout or self._idle
-        )
         used: list[asyncio.Transport] = []
-
-        def note(transport: asyncio.Transport) -> None:
-            used.append(transport)
-            self._ready.discard(transport)
-            if connected is not None:
-                connected(transport)
-
-        _connected.set(note)
+        _connected.set(partial(self._taken, used, connected))
         _warmest.set(warmest)
         try:
             async with session.request(
@@ -180,7 +175,7 @@ class HubClient:
                 json=json_body,
                 params=params,
                 headers=headers,
-                timeout=timeout,
+                timeout=_patience(idle_timeout or self._idle),
                 allow_redirects=False,
                 **_through(self._proxy),
             ) as response:
@@ -192,6 +187,15 @@ class HubClient:
             raise await self._what(error) from error
         finally:
             self._ready.update(used)
+
+    def _taken(
+        self, used: list[asyncio.Transport], told: Connected | None, transport: asyncio.Transport
+    ) -> None:
+        """A request goes on this connection."""
+        used.append(transport)
+        self._ready.discard(transport)
+        if told is not None:
+            told(transport)
 
     async def json(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and read its answer as JSON (None if it is empty). Options as for `request`.
