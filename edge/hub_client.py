@@ -15,7 +15,9 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Self, TypeAlias
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -42,6 +44,7 @@ MAX_JSON = 8 << 20
 
 Connected: TypeAlias = Callable[[asyncio.Transport], None]
 _connected: ContextVar[Connected | None] = ContextVar("connected", default=None)
+_warmest: ContextVar[bool] = ContextVar("warmest", default=False)
 
 log = logger("edge.hub")
 
@@ -56,6 +59,28 @@ class _Request(aiohttp.ClientRequest):
             if told is not None:
                 told(transport)
         return await super().send(conn)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives uploads the idle connection that knows the line's rate best; aiohttp gives the oldest."""
+
+    async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
+        idle = self._conns.get(key)
+        if idle and _warmest.get():
+            best = max(idle, key=lambda one: _window(one[0].transport))
+            idle.remove(best)
+            idle.appendleft(best)
+        return await super()._get(key, traces)
+
+
+def _patience(idle: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle)
+
+
+def _window(transport: asyncio.Transport | None) -> int:
+    made = None if transport is None else transport.get_extra_info("socket")
+    info = None if made is None else sockets.info_of(made)
+    return 0 if info is None else info.window
 
 
 class HubClient:
@@ -90,11 +115,17 @@ class HubClient:
         self._retired: list[aiohttp.ClientSession] = []
         self._context_of: tuple[object, ...] = ()
         self._diagnosed: tuple[float, str] | None = None
+        self._ready: WeakSet[asyncio.Transport] = WeakSet()  # connections that carry no request now
 
     @property
     def direct(self) -> bool:
         """Whether TCP leads to the hub itself, as far as is known here."""
         return self._proxy is None
+
+    @property
+    def spare(self) -> bool:
+        """Whether a connection stands ready for one more request."""
+        return any(not transport.is_closing() for transport in self._ready)
 
     @asynccontextmanager
     async def request(
@@ -109,6 +140,7 @@ class HubClient:
         idle_timeout: float | None = None,
         accept: Collection[int] = (),
         connected: Connected | None = None,
+        warmest: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; the block reads the answer, as a whole or as a stream.
 
@@ -123,6 +155,7 @@ class HubClient:
                 the hub may rightly be silent (long polls); a dead line is found by TCP all the same.
             accept: statuses other than 2xx that the block itself deals with.
             connected: called with the connection before the first byte of the request is sent on it.
+            warmest: much will be sent; use the connection that has carried most of late.
 
         Raises:
             Unavailable: the hub is away, busy or unreachable, before or during the answer.
@@ -131,10 +164,9 @@ class HubClient:
             Unverified: whoever answers does not prove to be the hub.
         """
         session = await self._open()
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout or self._idle
-        )
-        _connected.set(connected)
+        used: list[asyncio.Transport] = []
+        _connected.set(partial(self._taken, used, connected))
+        _warmest.set(warmest)
         try:
             async with session.request(
                 method,
@@ -143,7 +175,7 @@ class HubClient:
                 json=json_body,
                 params=params,
                 headers=headers,
-                timeout=timeout,
+                timeout=_patience(idle_timeout or self._idle),
                 allow_redirects=False,
                 **_through(self._proxy),
             ) as response:
@@ -153,6 +185,17 @@ class HubClient:
                 yield response
         except aiohttp.ClientError as error:
             raise await self._what(error) from error
+        finally:
+            self._ready.update(used)
+
+    def _taken(
+        self, used: list[asyncio.Transport], told: Connected | None, transport: asyncio.Transport
+    ) -> None:
+        """A request goes on this connection."""
+        used.append(transport)
+        self._ready.discard(transport)
+        if told is not None:
+            told(transport)
 
     async def json(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and read its answer as JSON (None if it is empty). Options as for `request`.
@@ -230,7 +273,7 @@ class HubClient:
             self._retired = [self._session] if self._session is not None else []
             device = self.identity.device_file
             context = tls.line_client_context(device, device, self.identity.roots)
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 ssl=context, socket_factory=self._socket, limit=0, keepalive_timeout=WARM_SECONDS
             )
             self._session, self._context_of = self._made(connector), mark

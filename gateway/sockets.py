@@ -10,12 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-UNSENT_LOW = 128 << 10
+UNSENT_LOW = 256 << 10
 """Bytes the kernel may hold that it has not sent yet. What it holds can no longer be overtaken."""
 BUFFER = 32 << 20
 """Bytes that may be on their way unacknowledged: 1 Gbit/s × 260 ms."""
 CONGESTION = b"bbr"
 """With 1 % loss CUBIC falls to a twentieth of a line that BBR fills; the sender alone decides."""
+
+UNPACED = (1 << 64) - 1
+"""What the kernel tells as the pacing rate of a connection without one."""
 
 _NET = Path("/proc/sys/net")
 _TCP_INFO_BYTES = 256
@@ -32,6 +35,8 @@ class TcpInfo:
         sent: segments with data sent, repeated ones included.
         repeated: segments sent again.
         flying: segments sent and not acknowledged.
+        pacing: bytes a second at which it sends now; 0 if it does not pace.
+        window: bytes it may have on its way.
     """
 
     round_trip: float
@@ -40,6 +45,8 @@ class TcpInfo:
     sent: int
     repeated: int
     flying: int
+    pacing: int = 0
+    window: int = 0
 
 
 class HasOptions(Protocol):
@@ -94,13 +101,25 @@ def info_of(made: HasOptions) -> TcpInfo | None:
         return None
     if len(data) < 160:
         return None  # an old kernel
+    (segment,) = struct.unpack_from("=I", data, 16)
     (flying,) = struct.unpack_from("=I", data, 24)
     (round_trip,) = struct.unpack_from("=I", data, 68)
+    (segments,) = struct.unpack_from("=I", data, 80)
     (repeated,) = struct.unpack_from("=I", data, 100)
+    (pacing,) = struct.unpack_from("=Q", data, 104)
     (acknowledged,) = struct.unpack_from("=Q", data, 120)
     (unsent,) = struct.unpack_from("=I", data, 144)
     (sent,) = struct.unpack_from("=I", data, 156)
-    return TcpInfo(round_trip / 1e6, acknowledged, unsent, sent, repeated, flying)
+    return TcpInfo(
+        round_trip / 1e6,
+        acknowledged,
+        unsent,
+        sent,
+        repeated,
+        flying,
+        pacing=0 if pacing == UNPACED else pacing,
+        window=segment * segments,
+    )
 
 
 @cache

@@ -16,14 +16,34 @@ from edge.spool.kept import Kept, KeptKeys
 from edge.spool.merge import finish, merge
 from edge.spool.refill import Original
 from edge.spool.view import StudyView
+from gateway.envelope.layout import CHUNK_SIZE
 from gateway.envelope.seal import BodySealer, KemPublic
 from gateway.errors import Unverified
 from gateway.model import ParcelId, SiteId
 
 ALONE = 128 << 10
 """Sealed bytes beside which a header of its own weighs nothing: uncoded, such items are not gathered."""
+LEAST_CHUNK = 64 << 10
+CHUNK_SECONDS = 1.0
+"""What a chunk, the least that is sent again after a break, should take of the line at most."""
+CHUNKS = 512
+"""Chunks of a parcel at most, or its header would grow long, unless they are of the usual size already."""
 WEIGHT = 0.3
 """Of a parcel's ratio against the mean of those before."""
+
+
+def chunk_bytes(rate: float, plain: int) -> int:
+    """Plain bytes of a chunk of a parcel that is sealed anew.
+
+    Args:
+        rate: bytes a second the line carries; 0: not known.
+        plain: bytes of its instances, before they are coded.
+    """
+    wanted = max(int(rate * CHUNK_SECONDS), plain // CHUNKS) if rate > 0 else CHUNK_SIZE
+    size = LEAST_CHUNK
+    while 2 * size <= wanted and size < CHUNK_SIZE:
+        size *= 2
+    return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +143,8 @@ class Merger:
             return self.plain(items[0], lead=lead)
         self._kept.drop(parcels)
         new = new or ParcelId(secrets.token_hex(16))
-        packed = merge(self._files, new, parts, self._sealer, self.coding, line)
+        size = chunk_bytes(line.rate, sum(item.sealed_size for item, _ in parts))
+        packed = merge(self._files, new, parts, self._sealer_of(size), self.coding, line)
         item = replace(
             packed.merged.item,
             sealed_size=packed.draft.sealed_size,
@@ -158,8 +179,11 @@ class Merger:
             tasks = [original.task(entry, self.coding, line) for entry in original.own.manifest.instances]
         return any(task is not None and self.coding.pays(task) for task in tasks)
 
-    def _sealer(self, sink: Callable[[bytes], object], parcel: ParcelId) -> BodySealer:
-        return BodySealer(sink, self._recipients(), parcel, site=self._site)
+    def _sealer_of(self, size: int) -> Callable[[Callable[[bytes], object], ParcelId], BodySealer]:
+        def sealer(sink: Callable[[bytes], object], parcel: ParcelId) -> BodySealer:
+            return BodySealer(sink, self._recipients(), parcel, site=self._site, chunk_size=size)
+
+        return sealer
 
     def _learn(self, modality: str, ratio: float) -> None:
         known = self._ratios.get(modality)

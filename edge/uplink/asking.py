@@ -1,4 +1,8 @@
-"""Asks the hub how far it is: after any doubt, for receipts that are owed, and to keep the line warm."""
+"""Asks the hub how far it is: after any doubt, for receipts that are owed, and to keep the line warm.
+
+While the line is full, a connection more is kept ready: what is urgent need not shake hands behind
+everything that waits in the line's queue.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ ASKED = 500
 """Parcels asked for in one exchange."""
 LINGER_MS = 5000
 """How long the hub may hold an answer open for receipts."""
+SPARE_SECONDS = 1.0
+"""A look at whether a connection is ready is taken so often while something is sent."""
 WARM_SECONDS = 25.0
 """Seconds between words on an idle line: shorter than what makes proxies and servers close it."""
 
@@ -59,11 +65,17 @@ class Asking:
             now = self._clock.monotonic()
             doubtful = self._board.doubtful(now)[:ASKED]
             asked = doubtful or self._without_company(self._board.whole(now))[:ASKED]
-            quiet = now - self._spoken_at >= WARM_SECONDS
-            if not (asked or quiet) or not self._gate.open(now):
-                await self._rest(heard, max(1.0, self._spoken_at + WARM_SECONDS - now))
+            if not (asked or self._due(now)) or not self._gate.open(now):
+                soon = max(1.0, self._spoken_at + WARM_SECONDS - now)
+                await self._rest(heard, SPARE_SECONDS if self._flow.streams else soon)
                 continue
             await self._ask(asked, 0 if doubtful or not asked else LINGER_MS)
+
+    def _due(self, now: float) -> bool:
+        """Whether a word is due though there is nothing to ask."""
+        quiet = now - self._spoken_at
+        lonely = self._flow.streams and self._flow.rate > 0 and not self._exchanges.spare
+        return quiet >= WARM_SECONDS or (bool(lonely) and quiet >= SPARE_SECONDS)
 
     async def _ask(self, asked: list[Parcel], linger: int) -> None:
         number = self._exchanges.begin()

@@ -74,6 +74,11 @@ class Exchanges:
         self.carried: dict[int, set[ParcelId]] = {}
         self.own: dict[int, deque[Parcel]] = {}
 
+    @property
+    def spare(self) -> bool:
+        """Whether a connection stands ready for one more."""
+        return self._client.spare
+
     def begin(self) -> int:
         """A new one. Its number."""
         number = next(self.numbers)
@@ -81,13 +86,13 @@ class Exchanges:
         self._flow.open(number)
         return number
 
-    async def talk(self, number: int, path: str, body: AsyncIterator[bytes]) -> bool:
-        """Send and hear, to the end or to the break. Returns whether it ended well."""
+    async def talk(self, number: int, path: str, body: AsyncIterator[bytes], *, much: bool = False) -> bool:
+        """Send (`much`, or a word) and hear, to the end or to the break. Returns whether it ended well."""
         clean = False
         connected = self._flow.connected(self._flow.streams[number])
         try:
             async with self._client.request(
-                "POST", path, data=body, headers=HEADERS, connected=connected
+                "POST", path, data=body, headers=HEADERS, connected=connected, warmest=much
             ) as response:
                 if self._gate.worked(self._clock.monotonic()):
                     log.info("the line is back")

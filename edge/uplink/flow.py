@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from weakref import WeakSet
 
 from edge.uplink.pacing import Meter, piece_bytes, streams_wanted, unsent_bytes
 from gateway import sockets
 from gateway.clock import Clock
-from gateway.model import Priority
 
 SAMPLE_SECONDS = 0.25
 HOLD_SECONDS = 2.0
@@ -31,6 +31,10 @@ SETTLED = 0.98
 """Of the loss measured before, what stays of it with each sample."""
 
 
+Rank: TypeAlias = tuple[int, int]
+"""Priority; and among the same, the place of what reading can begin with, before all else."""
+
+
 @dataclass(slots=True)
 class Stream:
     """One exchange's connection.
@@ -38,18 +42,23 @@ class Stream:
     Attributes:
         number: the exchange's.
         transport: None before it is connected.
-        priority: of the frame that is being written; None: nothing is.
+        rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
         moved_at: monotonic seconds; when something was last acknowledged or heard on it.
     """
 
     number: int
     transport: asyncio.Transport | None = None
-    priority: Priority | None = None
+    rank: Rank | None = None
     moved_at: float = 0.0
     written: int = 0
     acknowledged: int | None = None
     sent: int = 0
     repeated: int = 0
+
+    def cut(self) -> None:
+        """Break the connection."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def info(self) -> sockets.TcpInfo | None:
         """What the kernel knows of it."""
@@ -158,24 +167,28 @@ class Flow:
         waits = info is not None and (info.flying > 0 or info.unsent > 0)
         return quiet > (limit if waits else SLOW_HUB * limit)
 
-    def piece(self) -> int:
+    def piece(self, stream: Stream) -> int:
         """Bytes to write at once."""
-        return piece_bytes(unsent_bytes(self.rate, self.wanted))
+        return piece_bytes(self._may_wait(stream))
 
-    async def room(self, stream: Stream, priority: Priority, size: int) -> None:
-        """Until `size` bytes of `priority` may be written on a stream."""
-        stream.priority = priority
+    def _may_wait(self, stream: Stream) -> int:
+        info = stream.info()
+        return unsent_bytes(self.rate, self.wanted, 0 if info is None else info.pacing)
+
+    async def room(self, stream: Stream, rank: Rank, size: int) -> None:
+        """Until `size` bytes of `rank` may be written on a stream."""
+        stream.rank = rank
         began = self.clock.monotonic()
-        while self._goes_first(stream, priority) and self.clock.monotonic() - began < TRICKLE_SECONDS:  # noqa: ASYNC110  # the kernel rings no bell
+        while self._goes_first(stream, rank) and self.clock.monotonic() - began < TRICKLE_SECONDS:  # noqa: ASYNC110  # the kernel rings no bell
             await asyncio.sleep(LOOK_SECONDS)
-        while stream.unsent() > unsent_bytes(self.rate, self.wanted):  # noqa: ASYNC110  # the kernel rings no bell
+        while stream.unsent() > self._may_wait(stream):  # noqa: ASYNC110  # the kernel rings no bell
             await asyncio.sleep(LOOK_SECONDS)
         stream.written += size
 
-    def _goes_first(self, stream: Stream, priority: Priority) -> bool:
+    def _goes_first(self, stream: Stream, rank: Rank) -> bool:
         limit = self.clock.monotonic() - HOLD_SECONDS
         return any(
-            other.priority is not None and other.priority < priority and other.moved_at > limit
+            other.rank is not None and other.rank < rank and other.moved_at > limit
             for other in self.streams.values()
             if other is not stream
         )
@@ -195,7 +208,7 @@ class Flow:
             self.loss = self._repeated / self._sent
         if trips and self.direct:
             self.round_trip = min(trips)
-        busy = any(stream.priority is not None for stream in self.streams.values())
+        busy = any(stream.rank is not None for stream in self.streams.values())
         if self._sampled_at is not None and busy:
             self._meter.add(now - self._sampled_at, came)
         self._sampled_at = now if busy else None

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from gateway.backoff import Backoff
 
-EXCHANGE_SECONDS = 30.0
-"""What one exchange should carry: so long that the next one's beginning does not show."""
+EXCHANGE_SECONDS, PROXIED_SECONDS = 600.0, 30.0
+"""What one exchange should carry: so long that the next one, often on a connection that has to find the
+line's rate anew, does not show; not longer than needed through a proxy, which may hold back a whole body."""
 MIN_EXCHANGE = 8 << 20
 MAX_EXCHANGE = 1 << 30
 """Bytes of one exchange."""
@@ -16,6 +17,9 @@ WINDOW_SECONDS = 10.0
 
 UNSENT_SECONDS = 0.25
 """What may wait unsent in the machine's buffers; what is urgent can no longer overtake it."""
+PACED_SECONDS = 0.1
+"""What must wait unsent, or TCP finds nothing to send when it may: BBR then measures us instead of the
+line, and goes on looking for its rate by sending nearly three times as much as the line carries."""
 LEAST_UNSENT, MOST_UNSENT = 8 << 10, 4 << 20
 UNSENT_AT_FIRST = 64 << 10
 """While the rate is not known."""
@@ -35,21 +39,27 @@ HEDGE_AT_FIRST = 2 << 20
 """Bytes that may be sent twice: this share of all, and so much at the start."""
 
 
-def exchange_bytes(rate: float, streams: int) -> int:
+def exchange_bytes(rate: float, streams: int, seconds: float = EXCHANGE_SECONDS) -> int:
     """Sealed bytes one exchange should carry.
 
     Args:
         rate: measured bytes per second of all streams together; 0 if unknown.
         streams: how many share it.
+        seconds: of the line.
     """
-    return max(MIN_EXCHANGE, min(MAX_EXCHANGE, int(rate / max(1, streams) * EXCHANGE_SECONDS)))
+    return max(MIN_EXCHANGE, min(MAX_EXCHANGE, int(rate / max(1, streams) * seconds)))
 
 
-def unsent_bytes(rate: float, streams: int) -> int:
-    """Bytes of one stream that may wait unsent in the machine's buffers. Arguments as above."""
-    if rate <= 0:
-        return UNSENT_AT_FIRST
-    return max(LEAST_UNSENT, min(MOST_UNSENT, int(rate / max(1, streams) * UNSENT_SECONDS)))
+def unsent_bytes(rate: float, streams: int, pacing: float = 0.0) -> int:
+    """Bytes of one stream that may wait unsent in the machine's buffers.
+
+    Args:
+        rate: as above.
+        streams: as above.
+        pacing: bytes a second at which TCP would send on this one now; 0 if unknown.
+    """
+    wanted = int(rate / max(1, streams) * UNSENT_SECONDS) if rate > 0 else UNSENT_AT_FIRST
+    return max(LEAST_UNSENT, min(MOST_UNSENT, max(wanted, int(pacing * PACED_SECONDS))))
 
 
 def piece_bytes(unsent: int) -> int:

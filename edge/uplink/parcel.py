@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -81,6 +82,11 @@ class Parcel:
     def rank(self) -> tuple[int, bool, float, int]:
         """What goes first: the more urgent, what reading can begin with, whose turn it is, the earlier."""
         return int(self.header.priority), not self.item.lead, self.turn, self.header.sequence
+
+    @property
+    def goes_first(self) -> tuple[int, int]:
+        """Which frame waits for which: what reading can begin with goes one by one, then all else at once."""
+        return int(self.header.priority), self.header.sequence if self.item.lead else sys.maxsize
 
     def chunk(self, spool: Spool, index: int) -> Chunk:
         """Read one chunk and compare it with the signed header. Blocks.

@@ -8,6 +8,7 @@ than fill the line is opened for what is more urgent than all that is being sent
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from edge.uplink.board import Board
 from edge.uplink.desk import Desk
 from edge.uplink.exchange import Exchanges
 from edge.uplink.flow import Flow, Stream
-from edge.uplink.pacing import Allowance, Gate, exchange_bytes
+from edge.uplink.pacing import EXCHANGE_SECONDS, PROXIED_SECONDS, Allowance, Gate, exchange_bytes
 from edge.uplink.parcel import Parcel
 from gateway import cpu
 from gateway.clock import Clock
@@ -52,7 +53,12 @@ class _Body:
     number: int
     stream: Stream
     chosen: asyncio.Event = field(default_factory=asyncio.Event)  # it has its first frames, or has none
-    priority: Priority | None = None
+    parcel: Parcel | None = None  # of the last frame; None while there is nothing to send
+
+    @property
+    def priority(self) -> Priority | None:
+        """Of that."""
+        return None if self.parcel is None else self.parcel.priority
 
 
 class Sending:
@@ -141,7 +147,7 @@ class Sending:
             first = await self._frames(body)
             body.chosen.set()
             if first:
-                await self._exchanges.talk(body.number, UPLINK, self._written(body, first))
+                await self._exchanges.talk(body.number, UPLINK, self._written(body, first), much=True)
             else:
                 self._gate.released()
                 self._exchanges.end(body.number, clean=True)
@@ -151,17 +157,32 @@ class Sending:
             self._open.release()
 
     async def _written(self, body: _Body, first: list[bytes]) -> AsyncIterator[bytes]:
+        """The body of a request.
+
+        If it cannot be written on, the connection is cut: the hub waits for more, and its answer would be
+        awaited for a minute (aiohttp does not tell the answer's reader that the body has failed).
+        """
+        try:
+            async for piece in self._all_frames(body, first):
+                yield piece
+        except Exception:
+            log.exception("a request broke off", exchange=body.number)
+            body.stream.cut()
+            raise
+
+    async def _all_frames(self, body: _Body, first: list[bytes]) -> AsyncIterator[bytes]:
         """Frames, each chosen when the line has taken the one before: what is urgent overtakes here."""
-        budget = exchange_bytes(self._flow.rate, self._flow.wanted)
+        seconds = EXCHANGE_SECONDS if self._flow.direct else PROXIED_SECONDS
+        budget = exchange_bytes(self._flow.rate, self._flow.wanted, seconds)
         frames = first
         while frames:
             for frame in frames:
                 async for piece in self._pieces(body, frame):
                     yield piece
                 budget -= len(frame)
-            body.stream.priority = None
+            body.stream.rank = None
             frames = await self._next_frames(body) if budget > 0 and not self._surplus(body) else []
-        body.priority = None
+        body.parcel = None
         self._bodies.discard(body)
         self._bell.ring()  # the next exchange may begin
         yield encode(End(LINGER_MS))
@@ -169,10 +190,10 @@ class Sending:
     async def _pieces(self, body: _Body, frame: bytes) -> AsyncIterator[bytes]:
         """A frame, cut so that something urgent on another stream need not wait for the whole of it."""
         view, at = memoryview(frame), 0
-        priority = body.priority or Priority.ROUTINE
+        rank = (int(Priority.ROUTINE), sys.maxsize) if body.parcel is None else body.parcel.goes_first
         while at < len(view):
-            size = min(self._flow.piece(), len(view) - at)
-            await self._flow.room(body.stream, priority, size)
+            size = min(self._flow.piece(body.stream), len(view) - at)
+            await self._flow.room(body.stream, rank, size)
             yield bytes(view[at : at + size])
             at += size
 
@@ -185,7 +206,7 @@ class Sending:
             left = until - self._clock.monotonic()
             if frames or left <= 0 or body.number not in self._exchanges.own:
                 return frames
-            body.priority = None
+            body.parcel = None
             await self._bell.wait(heard, min(left, HEDGE_LOOK))
 
     # -- one frame --------------------------------------------------------------------------------------
@@ -201,7 +222,7 @@ class Sending:
             elif frames:
                 self._board.offer(parcel)  # without frames it waits for what the hub says, or for an end
             if frames:
-                body.priority = parcel.priority
+                body.parcel = parcel
                 self._allowance.sent(sum(map(len, frames)))
                 return frames
         return await self._hedged(body) if not self._bodies - {body} else []
@@ -275,7 +296,7 @@ class Sending:
         async with parcel.lock:
             frames = await self._frames_of(body.number, parcel, sender.Hedge(body.number, 1))
         if frames:
-            body.priority = parcel.priority
+            body.parcel = parcel
             self._allowance.again(sum(map(len, frames)))
             log.info("sent again on another stream", parcel=parcel.id)
         return frames

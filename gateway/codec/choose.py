@@ -16,7 +16,7 @@ from gateway.codec.plan import STRIP
 from gateway.codec.way import RAW, Way
 
 GAIN = 0.99
-"""A slower way must end at least 1 % sooner: the CPU has other work."""
+"""A slower way must take at least 1 % less, other things on the line left out: the CPU has other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ def choose(
     piece: int = STRIP,
     speed: Callable[[Way], float],
     ratio: Callable[[Way], float],
+    probing: Callable[[Way], float] = lambda _: 0.0,
 ) -> Choice:
     """Weigh the ways.
 
@@ -96,6 +97,7 @@ def choose(
         speed: what a way codes with one core, bytes a second.
         ratio: how much smaller a way makes it. May be dear (a probe), so it is asked for only when a way's
             coding alone would not end too late.
+        probing: seconds it takes to find that out.
     """
     total = max(size + waiting, 1)
     pieces = max(1, round(total / min(max(size, 1), max(piece, 1))))
@@ -110,11 +112,11 @@ def choose(
             continue
         rate = speed(way) * max(min(cores, parts), 0.1)
         coding = total / rate + total * handling
-        if coding >= best.ends:
+        if coding + probing(way) >= best.ends:
             continue
         estimate = _estimate(way, total, line, coding=coding, ratio=max(ratio(way), 1e-3), speed=speed(way))
         estimates.append(estimate)
-        if estimate.ends < best.ends * GAIN:
+        if estimate.ends - busy < (best.ends - busy) * GAIN:
             best = estimate
     return Choice(best.way, tuple(estimates))
 

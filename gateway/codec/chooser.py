@@ -9,11 +9,14 @@ from gateway.codec.choose import Choice, choose
 from gateway.codec.figures import Figures
 from gateway.codec.plan import STRIP, Plan
 from gateway.codec.stream import Buffer, Parameters, coder
-from gateway.codec.way import WAYS, Way
+from gateway.codec.way import RAW, WAYS, Way
 from gateway.dicom.transfer import Read
 
 PROBE = 256 << 10
 """Bytes looked at to see how well a way does; from the middle of the pixels."""
+POOR, BETTER = 1.1, 1.1
+"""Where even the ratios are so poor that nothing is coded, the next image may be another one: it is seen by
+the fastest way's doing so many times better than it did."""
 
 
 class Chooser:
@@ -61,18 +64,39 @@ class Chooser:
             known = self.figures.ratio(plan.kind, way)
             return self._probe(way, read, size, plan) if known is None else known
 
-        return choose(
-            [way for way in WAYS if way not in without and plan.fits(way)],
-            size=size,
-            waiting=waiting,
-            link=link,
-            cores=cores,
-            busy=busy,
-            handling=handling,
-            piece=piece,
-            speed=lambda way: self.figures.speed(plan.kind, way),
-            ratio=ratio,
-        )
+        def probing(way: Way) -> float:
+            if self.figures.knows(plan.kind, way):
+                return 0.0
+            return min(PROBE, size) / self.figures.speed(plan.kind, way)
+
+        def chosen() -> Choice:
+            return choose(
+                [way for way in WAYS if way not in without and plan.fits(way)],
+                size=size,
+                waiting=waiting,
+                link=link,
+                cores=cores,
+                busy=busy,
+                handling=handling,
+                piece=piece,
+                speed=lambda way: self.figures.speed(plan.kind, way),
+                ratio=ratio,
+                probing=probing,
+            )
+
+        choice = chosen()
+        if choice.way == RAW and self._shrinks(choice, read, size, plan):
+            self.figures.forget(plan.kind)
+            choice = chosen()
+        return choice
+
+    def _shrinks(self, choice: Choice, read: Read, size: int, plan: Plan) -> bool:
+        """Whether an image shrinks though others of its kind did not."""
+        weighed = [one for one in choice.estimates if one.way != RAW]
+        if not weighed or max(one.ratio for one in weighed) > POOR:
+            return False
+        scout = max(weighed, key=lambda one: one.speed)
+        return self._probe(scout.way, read, size, plan) > BETTER * scout.ratio
 
     def ended(self, plan: Plan, way: Way, *, plain: int, coded: int, seconds: float) -> None:
         """Tell how coding went: bytes before and after, and seconds of one core."""

@@ -58,12 +58,17 @@ class Figures:
                 return known.speed
         return self._start.get(way.name, float("inf"))
 
+    def knows(self, kind: str, way: Way) -> bool:
+        """Whether a ratio was measured, and lately."""
+        known = self._known.get((kind, way.name))
+        return known is not None and known.ratio is not None and known.used < FRESH
+
     def ratio(self, kind: str, way: Way) -> float | None:
         """Original to coded bytes; None if it was not measured, or not lately."""
-        key = (kind, way.name)
-        known = self._known.get(key)
-        if known is None or known.ratio is None or known.used >= FRESH:
+        if not self.knows(kind, way):
             return None
+        key = (kind, way.name)
+        known = self._known[key]
         self._known[key] = replace(known, used=known.used + 1)
         return known.ratio
 
@@ -79,6 +84,12 @@ class Figures:
                 speed=_mean(known.speed, speed),
                 used=0 if ratio else known.used,
             )
+
+    def forget(self, kind: str) -> None:
+        """Images of this kind shrink otherwise than they did: their ratios are to be measured again."""
+        for key, known in list(self._known.items()):
+            if key[0] == kind:
+                self._known[key] = replace(known, ratio=None)
 
     def table(self) -> dict[str, dict[str, dict[str, float]]]:
         """Kind → way → figures, for status pages; the kind "" is all together."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import time
 from pathlib import Path
@@ -11,9 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from edge.spool.states import State
+from edge.config import Uplink as Settings
+from edge.spool.states import Event, State
+from gateway.config import Seconds
 from gateway.envelope.layout import Notice
-from gateway.model import Priority
+from gateway.errors import Unverified
+from gateway.model import ParcelId, Priority
 from hub.tables.study import instances
 from tests.doubles.edges import Edge, edge_of, until
 from tests.doubles.lines import LineHub, line_hub
@@ -54,6 +58,46 @@ async def test_what_is_received_arrives_and_is_let_go(hub: LineHub, edge: Edge) 
     await edge.emptied()
     await check(hub, edge, sent)
     assert edge.uplink.link.online
+
+
+async def test_while_a_receipt_is_kept_on_a_slow_disk_its_parcel_is_not_sent_again(
+    hub: LineHub, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm = edge.spool.confirm
+
+    async def slowly(parcel: ParcelId, receipt: bytes) -> object:
+        edge.spool.sealed.ring()  # something else has been signed meanwhile: what waits is looked through
+        await asyncio.sleep(0.5)
+        return await confirm(parcel, receipt)
+
+    monkeypatch.setattr(edge.spool, "confirm", slowly)
+    sent = [os.urandom(1 << 20) for _ in range(3)]
+    for number, data in enumerate(sent):
+        await asyncio.to_thread(edge.receive, number, data)
+    await edge.emptied()
+    await check(hub, edge, sent)
+    assert edge.uplink._flow.carried < 1.2 * sum(map(len, sent))
+
+
+async def test_a_request_that_cannot_be_written_on_is_given_up_at_once(
+    hub: LineHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Settings(streams=1, retry_first=Seconds(0.1), retry_cap=Seconds(0.5))
+    async with edge_of(hub, tmp_path / "edge", settings=one) as edge:
+        mark, starts = edge.spool.mark, itertools.count()
+
+        async def broken_once(parcel: ParcelId, event: Event, **more: str | None) -> object:
+            if event is Event.START and next(starts) == 1:
+                raise Unverified("injected")
+            return await mark(parcel, event, **more)
+
+        monkeypatch.setattr(edge.spool, "mark", broken_once)
+        sent = [os.urandom(100_000) for _ in range(5)]
+        for number, data in enumerate(sent):
+            await asyncio.to_thread(edge.receive, number, data)
+        await edge.emptied(15)  # and not after the 20 s without a byte that break a line
+        assert next(starts) > 1
+        await check(hub, edge, sent)
 
 
 async def test_many_small_ones_need_few_exchanges(hub: LineHub, edge: Edge) -> None:

@@ -122,6 +122,27 @@ async def test_the_answer_streams_while_the_body_is_still_sent(client: HubClient
         assert await response.content.readexactly(3) == b"TWO"
 
 
+async def test_uploads_take_the_connection_that_has_carried_most(client: HubClient) -> None:
+    async def much() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield b"a" * (64 << 10)
+
+    used: list[asyncio.Transport] = []
+    assert not client.spare
+    async with client.request("POST", "/echo", data=much(), connected=used.append) as first:
+        assert not client.spare
+        async with client.request("POST", "/echo", data=b"b", connected=used.append) as second:
+            assert await second.read() == b"B"
+        assert client.spare
+        await first.read()
+    async with client.request("POST", "/echo", data=b"c", connected=used.append, warmest=True) as third:
+        assert client.spare
+        assert await third.read() == b"C"
+    big, small, last = used
+    assert big is not small
+    assert last is big
+
+
 async def test_a_slow_upload_is_no_idle_line(client: HubClient) -> None:
     async def body() -> AsyncIterator[bytes]:
         for _ in range(8):

@@ -41,6 +41,13 @@ def test_sizes_stay_in_their_bounds(rate: float, streams: int) -> None:
     assert pacing.MIN_EXCHANGE <= exchange_bytes(rate, streams) <= pacing.MAX_EXCHANGE
 
 
+def test_tcp_always_finds_something_to_send() -> None:
+    startup = 2.9 * 10 * MBIT  # BBR looks for the rate
+    assert unsent_bytes(0, 1, startup) > startup * 0.09
+    assert unsent_bytes(10 * MBIT, 2, startup) > startup * 0.09
+    assert unsent_bytes(0.384 * MBIT, 2, 0.384 * MBIT) == pacing.LEAST_UNSENT
+
+
 def test_the_rate_is_of_busy_seconds_alone() -> None:
     meter = Meter()
     meter.add(0.25, 100_000)

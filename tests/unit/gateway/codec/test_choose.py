@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import imagecodecs
@@ -35,13 +36,14 @@ CT_WAYS = [way for way in WAYS if way.name in CT_RATIO]
 MBIT = 1e6 / 8
 
 
-def on_ct(link: float, cores: float = 1, size: int = 525_000, waiting: int = 300_000_000):
+def on_ct(link: float, cores: float = 1, size: int = 525_000, waiting: int = 300_000_000, busy: float = 0):
     return choose(
         CT_WAYS,
         size=size,
         waiting=waiting,
         link=link,
         cores=cores,
+        busy=busy,
         speed=lambda way: START[way.name],
         ratio=lambda way: CT_RATIO[way.name],
     )
@@ -67,6 +69,11 @@ def test_the_faster_the_line_the_lighter_the_codec(mbit, cores, name):
     assert choice.way.name == name
     assert choice.why.startswith(f"{name} ends in ")
     assert choice.best.way == choice.way
+
+
+@pytest.mark.parametrize("busy", [0, 5, 100, 10_000])
+def test_a_long_queue_is_no_reason_to_send_more(busy):
+    assert on_ct(10 * MBIT, size=130_000, waiting=0, busy=busy).best.ratio > 3
 
 
 def test_what_cannot_be_sooner_is_not_probed():
@@ -188,6 +195,24 @@ def test_the_content_decides():
     bits = Image(allocated=1, rows=512, columns=512).dataset
     assert picked(chooser, bits, transfer.EXPLICIT_LITTLE, slow) == "raw"  # random bits
     assert picked(chooser, b"text " * 50_000, transfer.EXPLICIT_LITTLE, slow).startswith("zstd")
+
+
+def test_an_image_that_shrinks_is_seen_among_those_that_did_not():
+    noise = Image(rows=512, columns=512).head + random.Random(0).randbytes(512 * 512 * 2)
+    ct = Image(rows=512, columns=512, low=0, high=3000, noise=4).dataset
+    chooser = Chooser(timer=timer())
+    for _ in range(3):
+        assert picked(chooser, noise, transfer.EXPLICIT_LITTLE, 10 * MBIT) == "raw"
+    assert picked(chooser, ct, transfer.EXPLICIT_LITTLE, 10 * MBIT).startswith(("jxl", "jpegls"))
+
+
+def test_a_single_urgent_image_is_not_kept_waiting_by_probes_of_slow_ways():
+    ct = Image(rows=512, columns=512, low=0, high=3000, noise=4).dataset
+    chooser = Chooser(timer=timer())
+    chooser.choose(reader(ct), len(ct), plan(reader(ct), transfer.EXPLICIT_LITTLE), link=10 * MBIT, cores=2)
+    probed = set().union(*chooser.figures.table().values())
+    assert "jpegls" in probed
+    assert not {"zstd-19", "jxl-7"} & probed
 
 
 def test_probes_of_planes_and_jpeg_files():
