@@ -153,8 +153,12 @@ async def _run(
 
 def _inspector(spool: Spool, clock: Clock) -> Inspector:
     """Looks at what the spool takes in; what it notices travels before the routine images do."""
-    inspector = Inspector(clock, lambda notice: spool.notify(notice, priority=Priority.URGENT))
-    spool.inspect = inspector.offer
+    inspector = Inspector(
+        clock,
+        lambda notice: spool.notify(notice, priority=Priority.URGENT),
+        lambda: spool.traffic.busy,
+    )
+    spool.inspector = inspector
     return inspector
 
 

@@ -47,11 +47,15 @@ AHEAD = 8
 """Signed parcels that the line has still to take; beyond them, what comes is gathered."""
 PATIENCE = 3.0
 """Seconds after which an item is signed whether the line is ready or not, so that it can be exported."""
+STAND_BACK = 6.0
+"""Seconds after which an item is signed even while the modalities send, so that nothing stands still."""
+HUNGRY = 0.5
+"""Seconds of the line: if no more is signed for it, it must not be kept waiting whatever comes in."""
 LARGE = 16 << 20
 """Sealed bytes from which coding an instance takes so long that others go by beside it."""
 LOOK = 300
 """Unsigned items looked at together."""
-LOOK_SECONDS = 0.02
+LOOK_SECONDS, BUSY_LOOK_SECONDS = 0.02, 0.25
 """Pause between looks: many instances may come in a second."""
 SERIES = 10_000
 """Series remembered as begun."""
@@ -174,11 +178,21 @@ class Packer:
             first, now = chosen.items[0].parcel_id, self._clock.monotonic()
             if waited is None or waited[0] != first:
                 waited = (first, now)
+            if await asyncio.to_thread(self._stands_back, chosen, now - waited[1]):
+                await asyncio.sleep(BUSY_LOOK_SECONDS)
+                continue
             left = waited[1] + PATIENCE - now
             if ready or left <= 0:
                 return chosen
             await self._spool.received.wait(heard, left)
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _stands_back(self, chosen: Group, waited: float) -> bool:
+        """Blocking: whether this can wait until less comes in, as modalities and people wait for that."""
+        if chosen.lead or chosen.items[0].priority is Priority.STAT or waited > STAND_BACK:
+            return False
+        enough = HUNGRY * (self._rate() or ASSUMED)
+        return self._spool.traffic.busy and self._spool.unsent() > enough
 
     def _waiting(self, *, beside: bool) -> list[SpoolItem]:
         """Blocking: what may be taken now, most urgent first."""
@@ -211,6 +225,8 @@ class Packer:
     def gather(self, chosen: Group, new: ParcelId | None = None) -> Made:
         """Blocking: one parcel of these; the first of them as it is if that cannot be."""
         first = chosen.items[0]
+        if self._spool.inspector is not None:
+            self._spool.inspector.look(item.parcel_id for item in chosen.items)
         kept = self._spool.merger.kept(first.parcel_id)
         if chosen.lead and kept is not None:
             self._begun[series_of(kept)] = chosen.again

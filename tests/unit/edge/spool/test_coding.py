@@ -91,7 +91,7 @@ def test_what_rots_between_writing_and_reading_back_is_not_used(world, monkeypat
         with pytest.raises(Unverified):
             world.spool.merger.merge(items, SLOW)
     assert {one.parcel_id for one in world.spool._journal.all()} == {one.parcel_id for one in items}
-    assert all(world.spool.files.body(one.parcel_id).exists() for one in items)
+    assert all(world.spool.files.segments.place(one.parcel_id) for one in items)
 
 
 def test_large_ones_stream_through_the_pool_and_keep_their_remarks(world, monkeypatch):
