@@ -56,7 +56,7 @@ LARGE = 16 << 20
 LOOK = 300
 """Unsigned items looked at together."""
 LOOK_SECONDS, BUSY_LOOK_SECONDS = 0.02, 0.25
-"""Pause between looks: many instances may come in a second."""
+"""Pause between looks: many instances may come in a second, and while they do, looking takes from that."""
 SERIES = 10_000
 """Series remembered as begun."""
 
@@ -173,6 +173,7 @@ class Packer:
                 continue  # what was seen may be signed already
             if found is None:
                 await self._spool.received.wait(heard)
+                await asyncio.sleep(self._pause)
                 continue
             chosen, ready = found
             first, now = chosen.items[0].parcel_id, self._clock.monotonic()
@@ -185,7 +186,11 @@ class Packer:
             if ready or left <= 0:
                 return chosen
             await self._spool.received.wait(heard, left)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._pause)
+
+    @property
+    def _pause(self) -> float:
+        return BUSY_LOOK_SECONDS if self._spool.traffic.busy else LOOK_SECONDS
 
     def _stands_back(self, chosen: Group, waited: float) -> bool:
         """Blocking: whether this can wait until less comes in, as modalities and people wait for that."""

@@ -15,7 +15,6 @@ from edge.pack import Packer
 from edge.spool import refill
 from edge.spool.coding import Line
 from edge.spool.grouping import Group
-from edge.spool.states import State
 from gateway.errors import Unverified
 from tests.doubles.images import Image
 from tests.doubles.spools import SITE, SpoolWorld
@@ -138,17 +137,6 @@ def test_headers_of_a_series_are_one_stream_and_overhead_is_below_two_per_cent(w
     assert manifest.shared.coded_length < 20_000  # each by itself would take 100 × 600
     print(f"{100 * (sent / coded - 1):.2f} % beyond {coded} coded bytes of {made.plain}")
     assert sent / coded - 1 < 0.02
-
-
-def test_an_index_of_the_version_before_is_taken_over(world):
-    item = world.receive(MIXED.dataset)
-    connection = world.spool._journal._connection
-    connection.execute("ALTER TABLE items DROP COLUMN lead")
-    connection.execute("PRAGMA user_version=1")
-    world.spool.close()
-    world.open()
-    found = world.spool._journal.get(item.parcel_id)
-    assert (found.state, found.lead) == (State.RECEIVED, False)
 
 
 def test_idle_cores_by_the_kernels_counters(tmp_path):
