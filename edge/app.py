@@ -136,6 +136,7 @@ async def _run(
                     "pack": packer.run,
                     "uplink": uplink.run,
                     "quality": inspector.run,
+                    "segments": spool.prepare_ahead,
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
