@@ -105,7 +105,14 @@ async def _run(
     budgets.replace(settings.uplink.budget)
     reload = Reload(file, settings, lambda found: budgets.replace(found.uplink.budget))
     uplink = Uplink(spool, client, identity.trust, settings.uplink, clock, budgets)
-    packer = Packer(spool, identity.site, lambda: identity.signer, clock, lambda: uplink.link.rate)
+    packer = Packer(
+        spool,
+        identity.site,
+        lambda: identity.signer,
+        clock,
+        lambda: uplink.link.rate,
+        online=lambda: uplink.link.online,
+    )
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
     inspector = _inspector(spool, clock)

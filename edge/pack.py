@@ -89,6 +89,7 @@ class Packer:
         signer: gives the device's key; asked for every header, since it is renewed while running.
         clock: the time.
         rate: bytes a second the line carries now; 0: not known yet.
+        online: whether the hub can be reached.
         cores: how many have nothing else to do; None: it is measured.
     """
 
@@ -100,9 +101,10 @@ class Packer:
         clock: Clock,
         rate: Callable[[], float] = lambda: 0.0,
         cores: Callable[[], float] | None = None,
+        online: Callable[[], bool] = lambda: True,
     ) -> None:
         self._spool, self._site, self._signer, self._clock = spool, site, signer, clock
-        self._rate = rate
+        self._rate, self._online = rate, online
         self._cores = cores or IdleCores(lambda: spool.merger.coding.spent)
         self._begun: OrderedDict[str, int] = OrderedDict()  # series of which something was signed
         self._under_way: set[ParcelId] = set()
@@ -196,8 +198,9 @@ class Packer:
         """Blocking: whether this can wait until less comes in, as modalities and people wait for that."""
         if chosen.lead or chosen.items[0].priority is Priority.STAT or waited > STAND_BACK:
             return False
-        enough = HUNGRY * (self._rate() or ASSUMED)
-        return self._spool.traffic.busy and self._spool.unsent() > enough
+        if not self._spool.traffic.busy:
+            return False
+        return not self._online() or self._spool.unsent() > HUNGRY * (self._rate() or ASSUMED)
 
     def _waiting(self, *, beside: bool) -> list[SpoolItem]:
         """Blocking: what may be taken now, most urgent first."""
