@@ -87,6 +87,7 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
     bbr = settings.uplink.congestion is Congestion.BBR
     client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy, bbr=bbr)
     try:
+        await asyncio.to_thread(spool.prepare)
         await _run(file, settings, identity, spool, client, clock)
     finally:
         await client.close()
@@ -105,7 +106,7 @@ async def _run(
     budgets.replace(settings.uplink.budget)
     reload = Reload(file, settings, lambda found: budgets.replace(found.uplink.budget))
     uplink = Uplink(spool, client, identity.trust, settings.uplink, clock, budgets)
-    packer = Packer(spool, identity.site, lambda: identity.signer, clock, lambda: uplink.link.rate)
+    packer = _packer(spool, identity, uplink, clock)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
     inspector = _inspector(spool, clock)
@@ -124,7 +125,6 @@ async def _run(
         names=settings.console.names,
     )
     come_back = ComeBack(identity, clock, Proxy.configured(settings.uplink))
-    await asyncio.to_thread(spool.prepare)
     await asyncio.to_thread(listener.start)
     try:
         async with AsyncExitStack() as sites:
@@ -136,6 +136,7 @@ async def _run(
                     "pack": packer.run,
                     "uplink": uplink.run,
                     "quality": inspector.run,
+                    "segments": spool.prepare_ahead,
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
@@ -151,10 +152,26 @@ async def _run(
         await asyncio.to_thread(listener.stop)
 
 
+def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) -> Packer:
+    """Codes for the line as it is."""
+    return Packer(
+        spool,
+        identity.site,
+        lambda: identity.signer,
+        clock,
+        lambda: uplink.link.rate,
+        online=lambda: uplink.link.online,
+    )
+
+
 def _inspector(spool: Spool, clock: Clock) -> Inspector:
     """Looks at what the spool takes in; what it notices travels before the routine images do."""
-    inspector = Inspector(clock, lambda notice: spool.notify(notice, priority=Priority.URGENT))
-    spool.inspect = inspector.offer
+    inspector = Inspector(
+        clock,
+        lambda notice: spool.notify(notice, priority=Priority.URGENT),
+        lambda: spool.traffic.busy,
+    )
+    spool.inspector = inspector
     return inspector
 
 

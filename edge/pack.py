@@ -47,12 +47,16 @@ AHEAD = 8
 """Signed parcels that the line has still to take; beyond them, what comes is gathered."""
 PATIENCE = 3.0
 """Seconds after which an item is signed whether the line is ready or not, so that it can be exported."""
+STAND_BACK = 6.0
+"""Seconds after which an item is signed even while the modalities send, so that nothing stands still."""
+HUNGRY = 0.5
+"""Seconds of the line: if no more is signed for it, it must not be kept waiting whatever comes in."""
 LARGE = 16 << 20
 """Sealed bytes from which coding an instance takes so long that others go by beside it."""
 LOOK = 300
 """Unsigned items looked at together."""
-LOOK_SECONDS = 0.02
-"""Pause between looks: many instances may come in a second."""
+LOOK_SECONDS, BUSY_LOOK_SECONDS = 0.02, 0.25
+"""Pause between looks: many instances may come in a second, and while they do, looking takes from that."""
 SERIES = 10_000
 """Series remembered as begun."""
 
@@ -85,6 +89,7 @@ class Packer:
         signer: gives the device's key; asked for every header, since it is renewed while running.
         clock: the time.
         rate: bytes a second the line carries now; 0: not known yet.
+        online: whether the hub can be reached.
         cores: how many have nothing else to do; None: it is measured.
     """
 
@@ -96,9 +101,10 @@ class Packer:
         clock: Clock,
         rate: Callable[[], float] = lambda: 0.0,
         cores: Callable[[], float] | None = None,
+        online: Callable[[], bool] = lambda: True,
     ) -> None:
         self._spool, self._site, self._signer, self._clock = spool, site, signer, clock
-        self._rate = rate
+        self._rate, self._online = rate, online
         self._cores = cores or IdleCores(lambda: spool.merger.coding.spent)
         self._begun: OrderedDict[str, int] = OrderedDict()  # series of which something was signed
         self._under_way: set[ParcelId] = set()
@@ -169,16 +175,32 @@ class Packer:
                 continue  # what was seen may be signed already
             if found is None:
                 await self._spool.received.wait(heard)
+                await asyncio.sleep(self._pause)
                 continue
             chosen, ready = found
             first, now = chosen.items[0].parcel_id, self._clock.monotonic()
             if waited is None or waited[0] != first:
                 waited = (first, now)
+            if await asyncio.to_thread(self._stands_back, chosen, now - waited[1]):
+                await asyncio.sleep(BUSY_LOOK_SECONDS)
+                continue
             left = waited[1] + PATIENCE - now
             if ready or left <= 0:
                 return chosen
             await self._spool.received.wait(heard, left)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._pause)
+
+    @property
+    def _pause(self) -> float:
+        return BUSY_LOOK_SECONDS if self._spool.traffic.busy else LOOK_SECONDS
+
+    def _stands_back(self, chosen: Group, waited: float) -> bool:
+        """Blocking: whether this can wait until less comes in, as modalities and people wait for that."""
+        if chosen.lead or chosen.items[0].priority is Priority.STAT or waited > STAND_BACK:
+            return False
+        if not self._spool.traffic.busy:
+            return False
+        return not self._online() or self._spool.unsent() > HUNGRY * (self._rate() or ASSUMED)
 
     def _waiting(self, *, beside: bool) -> list[SpoolItem]:
         """Blocking: what may be taken now, most urgent first."""
@@ -211,6 +233,8 @@ class Packer:
     def gather(self, chosen: Group, new: ParcelId | None = None) -> Made:
         """Blocking: one parcel of these; the first of them as it is if that cannot be."""
         first = chosen.items[0]
+        if self._spool.inspector is not None:
+            self._spool.inspector.look(item.parcel_id for item in chosen.items)
         kept = self._spool.merger.kept(first.parcel_id)
         if chosen.lead and kept is not None:
             self._begun[series_of(kept)] = chosen.again

@@ -46,7 +46,8 @@ def load(data: bytes) -> Any:
 
 def _form(value: Any) -> Any:
     """Checked, and objects in the order of their keys' UTF-16 code units (RFC 8785 §3.2.3)."""
-    if value is None or isinstance(value, (str, bool)):
+    kind = type(value)
+    if kind is str or value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
@@ -54,7 +55,7 @@ def _form(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return [_form(item) for item in value]
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise Malformed(f"key {key!r} is not text")

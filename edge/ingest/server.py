@@ -2,6 +2,11 @@
 
 A place is taken by an association that was let in; connections that have not said who they are have
 places of their own, for a few seconds. One address gets only its share of either.
+
+One process serves all. Bare listeners in one, two and three processes, each with its own segments, took
+302, 198 and 254 instances a second from four senders on the same two busy cores
+(medians of three that scatter widely: 200 to 337, 166 to 283, 225 to 309): no gain
+that was seen. On more cores, measure again.
 """
 
 from __future__ import annotations

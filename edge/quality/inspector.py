@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import Notice
 from gateway.errors import StorageFull
 from gateway.log import logger
+from gateway.model import ParcelId
 
 QUALITY = "quality"
 """The kind of notice."""
@@ -41,8 +41,11 @@ MOST_IMAGES = 20_000
 MOST_WARNINGS = 100
 """Told of one study."""
 
-WAITING = 64 << 20
-"""Bytes of instances that wait to be looked at; what comes then is not looked at."""
+WAITING = 100_000
+"""Instances that wait to be looked at; what comes then is not looked at."""
+
+AT_LEAST = 8
+"""Instances looked at in a turn however much comes in."""
 
 CLOSED = ""
 """In place of a transfer syntax: what was offered before is all that an association carried."""
@@ -64,6 +67,17 @@ class _Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class _Offered:
+    read: Callable[[], bytes | None]
+    syntax: str
+    study: str
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class OnThePage:
     """One warning for the technologist (`edge.shown.StudyWarning`).
 
@@ -81,36 +95,46 @@ class OnThePage:
 
 
 class Inspector:
-    """Looks at every received instance once. `offer`, `seen` and `closed` are called from any thread.
+    """Looks at every received instance once. `offer`, `look`, `seen` and `closed` are called from any thread.
 
     Args:
         clock: the time.
         tell: takes a notice for the hub (`spool.notify`); may raise StorageFull.
+        busy: whether so much comes in now that looking should wait.
     """
 
-    def __init__(self, clock: Clock, tell: Callable[[Notice], object]) -> None:
-        self._clock, self._tell = clock, tell
-        self._lock = threading.Lock()
+    def __init__(
+        self, clock: Clock, tell: Callable[[Notice], object], busy: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._clock, self._tell, self._busy = clock, tell, busy
+        self._lock, self._looking = threading.Lock(), threading.Lock()
         self._studies: OrderedDict[str, _Seen] = OrderedDict()
-        self._queue: deque[tuple[bytes, str, str]] = deque()
-        self._waiting = 0
+        self._queue: OrderedDict[object, _Offered] = OrderedDict()
+        self._waiting: Counter[str] = Counter()  # instances of each study
         self._passed = 0
 
     # -- looking ---------------------------------------------------------------------------------
 
-    def offer(self, data: bytes | bytearray | memoryview, transfer_syntax_uid: str, study_uid: str) -> None:
-        """Take a copy to look at soon; returns at once. For callers that must not wait."""
-        size = len(data)
+    def offer(self, parcel: ParcelId, read: Callable[[], bytes | None], syntax: str, study_uid: str) -> None:
+        """Remember to look at an instance soon; returns at once. For callers that must not wait.
+
+        Args:
+            parcel: in which it lies.
+            read: gives its bytes, or None if it no longer can.
+            syntax: transfer syntax UID.
+            study_uid: of which study.
+        """
         with self._lock:
-            if self._waiting + size > WAITING:
+            if len(self._queue) >= WAITING:
                 self._passed += 1
                 return
-            self._waiting += size
-        self._queue.append((bytes(data), transfer_syntax_uid, study_uid))
+            self._queue[parcel] = _Offered(read, syntax, study_uid)
+            self._waiting[study_uid] += 1
 
-    def inspect(self, data: bytes | bytearray | memoryview, transfer_syntax_uid: str, study_uid: str) -> None:
-        """Look at one instance now; for who has its plain bytes in hand anyway, such as the packer."""
-        self.seen(study_uid, data, transfer_syntax_uid)
+    def look(self, parcels: Iterable[ParcelId]) -> None:
+        """Look at those of these that were offered and not looked at yet. Blocks."""
+        for parcel in parcels:
+            self._next(parcel)
 
     def seen(self, study_uid: str, dataset: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> None:
         """Look at one instance; a second time changes nothing. Never raises for what is in it."""
@@ -134,7 +158,8 @@ class Inspector:
 
     def closed(self, studies: Iterable[str]) -> None:
         """An association that carried these has ended: judge them, once all of it was looked at."""
-        self._queue.extend((b"", CLOSED, study) for study in studies)
+        with self._lock:
+            self._queue.update((object(), _Offered(_nothing, CLOSED, study)) for study in studies)
 
     # -- judging ---------------------------------------------------------------------------------
 
@@ -146,15 +171,9 @@ class Inspector:
 
     def turn(self) -> None:
         """One turn of `run`. Blocks."""
-        with suppress(IndexError):
-            while True:
-                data, syntax, study = self._queue.popleft()
-                with self._lock:
-                    self._waiting -= len(data)
-                    if syntax == CLOSED and study in self._studies:
-                        self._studies[study].rests = True
-                if syntax != CLOSED:
-                    self.seen(study, data, syntax)
+        looked = 0
+        while (looked < AT_LEAST or not self._busy()) and self._next():
+            looked += 1
         with self._lock:
             passed, self._passed = self._passed, 0
         if passed:
@@ -162,13 +181,33 @@ class Inspector:
         for uid in self._due():
             self._judge(uid)
 
+    def _next(self, parcel: ParcelId | None = None) -> bool:
+        """Look at one that was offered, the first if none is named. False: there is none."""
+        with self._looking:  # whoever comes for it meanwhile waits until it has been read
+            with self._lock:
+                key = parcel if parcel is not None else next(iter(self._queue), None)
+                one = self._queue.pop(key, None)
+                if one is None:
+                    return False
+                if one.syntax == CLOSED and one.study in self._studies:
+                    self._studies[one.study].rests = True
+            if one.syntax != CLOSED:
+                data = one.read()
+                if data is not None:
+                    self.seen(one.study, data, one.syntax)
+                with self._lock:
+                    self._waiting -= Counter((one.study,))
+        return True
+
     def _due(self) -> list[str]:
         now = self._clock.monotonic()
         with self._lock:
             return [
                 uid
                 for uid, one in self._studies.items()
-                if one.changed and now - one.last >= (RESTS if one.rests else QUIET)
+                if one.changed
+                and not self._waiting[uid]
+                and now - one.last >= (RESTS if one.rests else QUIET)
             ]
 
     def _judge(self, uid: str) -> None:

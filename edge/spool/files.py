@@ -40,16 +40,13 @@ class SpoolFiles:
     """Names and opens the files below the edge's data folder."""
 
     data: Path
+    spool: Path = field(init=False, compare=False)
     segments: Segments = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """The segments are found by the folder."""
+        """The folder of bodies and headers, and the segments in it."""
+        object.__setattr__(self, "spool", self.data / "spool")
         object.__setattr__(self, "segments", Segments(self.spool / "segments"))
-
-    @property
-    def spool(self) -> Path:
-        """The folder of bodies and headers."""
-        return self.data / "spool"
 
     @property
     def receipts(self) -> Path:

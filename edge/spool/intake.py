@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import IO
 
@@ -23,9 +24,11 @@ from edge.spool.files import UNNAMED, SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.journal import Journal
 from edge.spool.kept import Kept, instance_number
+from edge.spool.looking import Inspects, plain
 from edge.spool.note import note_of
 from edge.spool.segments import LARGEST
 from edge.spool.states import State
+from edge.spool.traffic import Traffic
 from edge.spool.view import StudyFacts, StudyView
 from gateway import durable
 from gateway.clock import Clock, rfc3339
@@ -44,9 +47,6 @@ HEAD = 64 << 10
 
 CHECK_EVERY = 16 << 20
 """Bytes of a large instance after which the disk is looked at again."""
-
-INSPECTED = 64 << 20
-"""Bytes of an instance up to which it is read back, in memory, for whoever inspects its quality."""
 
 FRESH_SECONDS = 60.0
 """A sealer made ahead is used within this time, so that a new key of the hub is used soon."""
@@ -72,7 +72,8 @@ class Intake:
         recipients: the hub's current keys.
         make_room: lets go of what is kept though it is confirmed, if the disk needs it.
         budget: how much may be taken.
-        inspect: who is shown each instance once it is durable, if anyone is.
+        traffic: hears of everything that comes.
+        inspector: is offered each instance once it is durable, if there is one.
         clock: the time.
     """
 
@@ -85,7 +86,8 @@ class Intake:
     recipients: Callable[[], Sequence[KemPublic]]
     make_room: Callable[[int], object]
     budget: Callable[[], Budget]
-    inspect: Callable[[], Callable[[memoryview, str, str], object] | None]
+    traffic: Traffic
+    inspector: Callable[[], Inspects | None]
     clock: Clock
 
     def begin(self) -> Receiving:
@@ -163,6 +165,7 @@ class Receiving:
         except OSError as error:
             raise ResourceError(f"the disk does not keep what is received: {error}") from error
         if self._file is not None and writer.length - self._checked > CHECK_EVERY:
+            self._intake.traffic.note(writer.length - self._checked, 0)
             self._checked = writer.length
             self._intake.check_room(CHECK_EVERY)
 
@@ -191,8 +194,6 @@ class Receiving:
             StorageFull: no room; nothing is kept.
             ResourceError: the disk fails; nothing is kept.
         """
-        inspect = self._intake.inspect()
-        shown = self.read(0, self.length) if inspect and self.length <= INSPECTED else None
         self._instance().finish(facts, remarks)
         modality = study.modality[:16] if study else ""
         alone = not facts.study_uid or "flaw" in remarks  # odd ones put no others at risk
@@ -205,8 +206,9 @@ class Receiving:
         item = self.end(priority=priority, modality=modality, instances=1, kept=kept)
         if study is not None:
             self._intake.view.received(item.parcel_id, study, priority, item.received_at, item.sealed_size)
-        if inspect is not None and shown is not None:
-            inspect(memoryview(shown), facts.transfer_syntax_uid, facts.study_uid)
+        if (inspector := self._intake.inspector()) is not None:
+            read = partial(plain, self._intake.files, self.parcel, kept)
+            inspector.offer(self.parcel, read, facts.transfer_syntax_uid, facts.study_uid)
         return item
 
     def abandon(self) -> None:
@@ -244,6 +246,7 @@ class Receiving:
         if kept is not None:
             intake.keep(self.parcel, kept)
         intake.journal.put_soon(item)
+        intake.traffic.note(self.length - self._checked)
         intake.received.ring()
         return item
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +233,9 @@ class Journal:
 
 
 def _row(item: SpoolItem) -> tuple[Any, ...]:
-    return astuple(replace(item, state=item.state.value, priority=int(item.priority)))  # type: ignore[arg-type]  # as the columns hold them
+    values: dict[str, Any] = {name: getattr(item, name) for name in _COLUMNS}
+    values.update(state=item.state.value, priority=int(item.priority))
+    return tuple(values.values())
 
 
 def _item(row: Sequence[Any]) -> SpoolItem:

@@ -77,6 +77,11 @@ class Segments:
         """Records on the disk that are not taken; for another process than the owner."""
         return sum(not found.taken and found.whole for path in self._paths() for found in scan(path))
 
+    @property
+    def ready(self) -> int:
+        """Segments that wait to be used, written before."""
+        return len(self._spares)
+
     def prepare(self, count: int = 2) -> None:
         """Have `count` segments ready whose blocks were written before. Blocks for a second or so.
 

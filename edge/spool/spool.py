@@ -17,11 +17,13 @@ from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.intake import Intake
 from edge.spool.item import ChainTip, LinkState, SpoolItem
 from edge.spool.journal import Journal
+from edge.spool.looking import Inspects
 from edge.spool.merger import Merger
 from edge.spool.recovery import recover
 from edge.spool.segments import SIZE
 from edge.spool.states import UNSENT, WAITING, Event, State, after
 from edge.spool.status import Load, SpoolStatus, reason
+from edge.spool.traffic import Traffic
 from edge.spool.view import StudyFacts, StudyView
 from gateway import durable
 from gateway.clock import Clock, rfc3339
@@ -35,7 +37,10 @@ from gateway.model import ParcelId, Priority, Sha256, SiteId
 SHOWN = 100
 KEEP_PURGED = timedelta(days=30)
 PIECE = 1 << 20
-Inspect = Callable[[memoryview, str, str], object]  # dataset, transfer syntax, study
+READY = 4
+"""Segments written ahead in quiet moments: 480 CT images."""
+QUIET_SECONDS, FULL_SECONDS = 1.0, 60.0
+"""Between looks whether to write one; after the disk had no room for it."""
 log = logger("edge.spool")
 
 
@@ -46,11 +51,12 @@ class Spool:
         received: rings when something is there to sign, or the line is ready for more.
         sealed: rings when something is there to send.
         view: studies in memory, for the console.
+        traffic: whether so much comes in now that the rest should stand back.
         merger: makes one parcel of several.
         confirmed: what the hub has signed for.
         intake: takes instances in while they come.
         tip: the newest signed header.
-        inspect: is shown every instance up to 64 MiB once it is durable; must neither wait nor keep the view.
+        inspector: looks at every instance up to 64 MiB after it is durable and before it is coded.
     """
 
     def __init__(
@@ -67,9 +73,9 @@ class Spool:
         keep_confirmed: float = 0.0,
     ) -> None:
         self.received, self.sealed = Bell(), Bell()
-        self.view = StudyView()
+        self.view, self.traffic = StudyView(), Traffic()
         self.tip = tip
-        self.inspect: Inspect | None = None
+        self.inspector: Inspects | None = None
         self.files = files
         self._journal = journal
         self._budget, self._clock = Budget(reserve), clock
@@ -95,7 +101,8 @@ class Spool:
             recipients,
             self.confirmed.make_room,
             lambda: self._budget,
-            lambda: self.inspect,
+            self.traffic,
+            lambda: self.inspector,
             clock,
         )
 
@@ -188,13 +195,25 @@ class Spool:
             one.abandon()
             raise
 
-    def prepare(self) -> None:
-        """Before the first sender comes: write the blocks it will be written to. Takes a second or so."""
+    def prepare(self, count: int = 2) -> bool:
+        """Before senders come: write the blocks of `count` segments. Blocks for a second. False: no room."""
         try:
             self.check_room(2 * SIZE)
-            self.files.segments.prepare()
-        except (StorageFull, OSError) as error:  # the first images then take longer
+            self.files.segments.prepare(count)
+        except (StorageFull, OSError) as error:  # images then take longer
             log.warning("no segments prepared", reason=str(error))
+            return False
+        return True
+
+    async def prepare_ahead(self) -> None:
+        """For ever: in quiet moments, have so many segments ready that the next burst fits into them."""
+        pause = QUIET_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            ready = self.files.segments.ready
+            if ready < READY and not self.traffic.busy:
+                done = await asyncio.to_thread(self.prepare, ready + 1)
+                pause = QUIET_SECONDS if done else FULL_SECONDS
 
     def notify(self, notice: Notice, *, priority: Priority = Priority.ROUTINE) -> SpoolItem:
         """Tell the hub something, behind what was received before with the same priority.

@@ -146,9 +146,7 @@ def read_attributes(
     walk, source_flaw = _open(source, transfer_syntax_uid, wanted)
     found: dict[str, Element] = {}
     pixel = None
-    seen = False
     for element in walk.elements():
-        seen = True
         attribute = tags.BY_TAG.get(element.tag)
         if element.tag in tags.PIXELS:
             pixel = element
@@ -157,7 +155,7 @@ def read_attributes(
     flaws = list(walk.flaws)
     if pixel is not None and pixel.length is not None and not _reaches(walk, pixel):
         flaws.append(f"pixel data claims {pixel.length} bytes, more than there are")
-    if not seen:
+    if walk.empty:
         flaws.append("no elements")
     declared_by = found.get("SpecificCharacterSet")
     declared = text.terms(declared_by.value if declared_by else None)

@@ -77,15 +77,20 @@ class Walk:
         self.end = 0  # offset where the walk stopped
         self._read, self._wanted = read, wanted
         self._window, self._window_at = b"", 0
-        self._elements = 0
-        self._bytes = 0
+        self._elements = self._bytes = 0
         self.implicit, self.little = encoding.implicit, encoding.little
         self._sniff()
 
     def elements(self) -> Iterator[Element]:
-        """Top-level elements up to and including the first pixel data element (whose value is not read)."""
+        """Top-level elements up to and including the first pixel data element (whose value is not read).
+
+        Of those that are not wanted, some are left out.
+        """
         at, last = 0, -1
         while self._at(at, 1):
+            at, last = self._skipped(at, last)
+            if not self._at(at, 1):
+                break
             try:
                 element, at = self._element(at, self.implicit)
             except Flaw as flaw:
@@ -104,6 +109,26 @@ class Walk:
                 break
             at = following
         self.end = at
+
+    def _skipped(self, at: int, last: int) -> tuple[int, int]:
+        """Past short elements in explicit VR that nobody wants, most of a header; others take all else."""
+        if self._wanted is None or self.implicit or not self.little:
+            return at, last
+        window, place = self._window, at - self._window_at
+        while 0 <= place <= len(window) - _HEAD.size:
+            group, number, code, length = _HEAD.unpack_from(window, place)
+            tag, end = group << 16 | number, place + _HEAD.size + length
+            ordinary = code in SHORT and last < tag < _DELIMITER_GROUP and tag not in PIXELS
+            if not ordinary or tag in self._wanted or end > len(window):
+                break
+            place, last = end, tag
+            self._elements += 1
+        return self._window_at + place, last
+
+    @property
+    def empty(self) -> bool:
+        """Whether no element was found so far."""
+        return not self._elements
 
     # -- reading bytes ---------------------------------------------------------------------------
 
@@ -318,5 +343,7 @@ def _vr_like(code: bytes) -> bool:
 
 _TAG_LENGTH = {True: Struct("<HHL"), False: Struct(">HHL")}
 _LENGTH = {True: Struct("<L"), False: Struct(">L")}
+_HEAD = Struct("<HH2sH")
+_DELIMITER_GROUP = 0xFFFE0000
 _SHORT = {True: Struct("<H"), False: Struct(">H")}
 _DELIMITERS = (b"\xfe\xff", b"\xff\xfe")

@@ -147,7 +147,7 @@ def kept(world):
         for item in items:
             world.packer.seal(item)
             datasets += world.content(item.parcel_id)[1]
-            world.spool._confirm(item.parcel_id, world.receipt(item.parcel_id))
+            world.spool.confirmed.confirm(item.parcel_id, world.receipt(item.parcel_id))
     return datasets
 
 

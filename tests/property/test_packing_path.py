@@ -45,7 +45,7 @@ def through(world, instances, rate) -> Counter[str]:
         packer.seal(made.item)
         ways.update(made.ways or {"raw": made.item.instances})
         found.update(world.content(made.item.parcel_id)[1])
-        world.spool._confirm(made.item.parcel_id, world.receipt(made.item.parcel_id))
+        world.spool.confirmed.confirm(made.item.parcel_id, world.receipt(made.item.parcel_id))
     assert found == Counter(data for data, _ in instances)
     assert not list(world.spool.files.spool.glob("*.tge")) + list(world.spool.files.spool.glob("*.mer*"))
     return ways

@@ -144,3 +144,28 @@ async def test_two_tasks_leave_no_gap_and_sign_nothing_twice(world, monkeypatch)
     assert [item.sequence for item in items] == list(range(1, len(items) + 1))
     found = [len(data) for item in items for data in world.content(item.parcel_id)[1]]
     assert sorted(found) == sorted(sizes)
+
+
+async def test_while_much_comes_in_only_what_cannot_wait_is_packed(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.pack.HUNGRY", 0.0)  # the line has nothing to ask for
+    monkeypatch.setattr("edge.spool.traffic.BUSY", -1.0)
+    world = SpoolWorld(tmp_path / "data")
+    world.packer._clock = type(
+        "Ticking", (), {"now": world.clock.now, "monotonic": asyncio.get_running_loop().time}
+    )()
+    task = asyncio.create_task(world.packer.run())
+    try:
+        for number in range(20):
+            world.receive(b"image" * 100, number=number)
+        urgent = world.receive(b"stat" * 100, number=999, priority=Priority.STAT)
+        await asyncio.sleep(1.5)
+        went = {item.parcel_id: item.lead for item in sealed(world)}
+        assert urgent.parcel_id in went or len(went) == 3
+        assert len(world.spool.to_pack(99)) == 21 - len(went) >= 18  # leads of the series, and STAT
+        monkeypatch.setattr("edge.pack.STAND_BACK", 0.5)
+        await quiet(world)  # though as much comes in as before
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        world.spool.close()

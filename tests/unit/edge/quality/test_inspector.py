@@ -18,7 +18,7 @@ from edge.quality.words import WORDS
 from gateway.dicom import part10, transfer
 from gateway.envelope.inner import Notice
 from gateway.errors import StorageFull
-from gateway.model import Priority
+from gateway.model import ParcelId, Priority
 from tests.doubles.datasets import encode, shared_data, shared_files
 from tests.doubles.hand_clock import HandClock
 from tests.doubles.instances import ct
@@ -34,6 +34,10 @@ def slice_of(number: int, **changes: Any) -> bytes:
     )
     made.ImageOrientationPatient, made.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.5, 0.5]
     return encode(made)
+
+
+def offer(at_work: Inspector, number: int, study: str) -> None:
+    at_work.offer(ParcelId(f"{number:032x}"), lambda: slice_of(number), LITTLE, study)
 
 
 class Told(list[Notice]):
@@ -55,7 +59,7 @@ def test_a_study_is_judged_when_it_rests_and_told_when_something_changed() -> No
     clock, told = HandClock(), Told()
     at_work = Inspector(clock, told)
     for number in (n for n in range(1, 25) if n != 9):
-        at_work.offer(slice_of(number), LITTLE, "1.2.3")
+        offer(at_work, number, "1.2.3")
     at_work.turn()
     assert told == [], "it may still be coming"
     at_work.closed(["1.2.3", "9.9"])
@@ -93,8 +97,8 @@ def test_nothing_to_say_is_not_said() -> None:
     clock, told = HandClock(), Told()
     at_work = Inspector(clock, told)
     for number in range(1, 25):
-        at_work.inspect(slice_of(number, KVP=None, CTDIvol=None), LITTLE, "1.2.3")
-    at_work.inspect(slice_of(1), LITTLE, "")
+        at_work.seen("1.2.3", slice_of(number, KVP=None, CTDIvol=None), LITTLE)
+    at_work.seen("", slice_of(1), LITTLE)
     clock.advance(seconds=6)
     at_work.turn()
     assert told == []
@@ -114,7 +118,7 @@ def test_a_full_disk_leaves_the_page_its_warnings() -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspector, "MOST_STUDIES", 3)
     monkeypatch.setattr(inspector, "MOST_IMAGES", 4)
-    monkeypatch.setattr(inspector, "WAITING", 4000)
+    monkeypatch.setattr(inspector, "WAITING", 5)
     clock, told = HandClock(), Told()
     at_work = Inspector(clock, told)
     for study in range(5):
@@ -123,10 +127,11 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(at_work._studies) == ["2", "3", "4"]
     assert {len(one.instances) for one in at_work._studies.values()} == {4}
     for number in range(20):
-        at_work.offer(slice_of(number), LITTLE, "9")
-    assert sum(len(data) for data, _, _ in at_work._queue) <= 4000
+        offer(at_work, number, "9")
+    assert len(at_work._queue) == 5
     at_work.turn()
-    assert at_work._waiting == 0
+    assert not at_work._queue
+    assert not at_work._waiting
 
 
 FALSE_ALARMS = frozenset(WORDS) - {"burned-in-likely"}
@@ -164,7 +169,7 @@ def test_what_a_scanner_sends_is_looked_at_and_the_hub_is_told_under_seal(tmp_pa
     with listening(tmp_path) as world:
         clock = HandClock()
         at_work = Inspector(clock, lambda notice: world.spool.notify(notice, priority=Priority.URGENT))
-        world.spool.inspect = at_work.offer
+        world.spool.inspector = at_work
         sender = ExactSender(world.listener.port, [(CT, LITTLE)])
         for number in (n for n in range(1, 25) if n != 9):
             assert sender.send(CT, f"1.2.3.1.{number}", LITTLE, slice_of(number)) == 0
@@ -180,3 +185,36 @@ def test_what_a_scanner_sends_is_looked_at_and_the_hub_is_told_under_seal(tmp_pa
     told = {notice.kind: notice.body for notice in notices}
     assert set(told) == {"association-closed", "quality"}
     assert [one["kind"] for one in told["quality"]["warnings"]] == ["slices-missing"]
+
+
+def test_while_much_comes_in_little_is_looked_at_and_nothing_is_judged_half_seen() -> None:
+    clock, told, busy = HandClock(), Told(), [True]
+    at_work = Inspector(clock, told, lambda: busy[0])
+    for number in (n for n in range(1, 25) if n != 9):
+        offer(at_work, number, "1.2.3")
+    at_work.closed(["1.2.3"])
+    at_work.turn()
+    assert len(at_work._queue) == 23 + 1 - inspector.AT_LEAST
+    clock.advance(seconds=60)
+    assert at_work._due() == []
+    busy[0] = False
+    at_work.turn()
+    clock.advance(seconds=6)
+    at_work.turn()
+    assert told.kinds == [["slices-missing"]]
+
+
+def test_what_is_packed_is_looked_at_first(tmp_path: Path) -> None:
+    with listening(tmp_path) as world:
+        at_work = Inspector(HandClock(), Told(), lambda: True)
+        world.spool.inspector = at_work
+        sender = ExactSender(world.listener.port, [(CT, LITTLE)])
+        for number in range(1, 25):
+            assert sender.send(CT, f"1.2.3.1.{number}", LITTLE, slice_of(number)) == 0
+        sender.release()
+        while (found := world.packer._look()) is not None:
+            world.packer.seal(world.packer.gather(found[0]).item)
+        assert not at_work._queue
+        (seen,) = at_work._studies.values()
+    assert {len(images) for images in seen.series.values()} == {24}
+    assert all(image.pixels is not None for images in seen.series.values() for image in images)

@@ -15,7 +15,6 @@ from edge.pack import Packer
 from edge.spool import refill
 from edge.spool.coding import Line
 from edge.spool.grouping import Group
-from edge.spool.states import State
 from gateway.errors import Unverified
 from tests.doubles.images import Image
 from tests.doubles.spools import SITE, SpoolWorld
@@ -91,7 +90,7 @@ def test_what_rots_between_writing_and_reading_back_is_not_used(world, monkeypat
         with pytest.raises(Unverified):
             world.spool.merger.merge(items, SLOW)
     assert {one.parcel_id for one in world.spool._journal.all()} == {one.parcel_id for one in items}
-    assert all(world.spool.files.body(one.parcel_id).exists() for one in items)
+    assert all(world.spool.files.segments.place(one.parcel_id) for one in items)
 
 
 def test_large_ones_stream_through_the_pool_and_keep_their_remarks(world, monkeypatch):
@@ -138,17 +137,6 @@ def test_headers_of_a_series_are_one_stream_and_overhead_is_below_two_per_cent(w
     assert manifest.shared.coded_length < 20_000  # each by itself would take 100 × 600
     print(f"{100 * (sent / coded - 1):.2f} % beyond {coded} coded bytes of {made.plain}")
     assert sent / coded - 1 < 0.02
-
-
-def test_an_index_of_the_version_before_is_taken_over(world):
-    item = world.receive(MIXED.dataset)
-    connection = world.spool._journal._connection
-    connection.execute("ALTER TABLE items DROP COLUMN lead")
-    connection.execute("PRAGMA user_version=1")
-    world.spool.close()
-    world.open()
-    found = world.spool._journal.get(item.parcel_id)
-    assert (found.state, found.lead) == (State.RECEIVED, False)
 
 
 def test_idle_cores_by_the_kernels_counters(tmp_path):

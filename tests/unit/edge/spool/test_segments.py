@@ -1,8 +1,10 @@
 """Receive segments: group commit, use over again, a failing disk, and what a crash leaves."""
 
+import asyncio
 import errno
 import os
 import threading
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 from edge.spool import segment as segment_module
 from edge.spool.segment import PAGE, scan
 from edge.spool.segments import Segments
+from edge.spool.spool import READY
 from gateway.errors import ResourceError, StorageFull
 from gateway.model import ParcelId
+from tests.doubles.edges import until
+from tests.doubles.spools import SpoolWorld
 
 SIZE = 1 << 20
 
@@ -190,3 +195,39 @@ def test_a_damaged_first_page_loses_nothing(made):
     again, found = reopened(made)
     assert set(found) == {name(0), name(1), name(2)}
     again.close()
+
+
+async def test_in_quiet_moments_segments_are_written_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.spool.spool.QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("edge.spool.spool.FULL_SECONDS", 0.01)
+    world = SpoolWorld(tmp_path / "data")
+    segments = world.spool.files.segments
+    segments._size = 1 << 20
+    full = [True]
+    check = world.spool.check_room
+
+    def room(incoming):
+        if full[0]:
+            raise StorageFull("full")
+        check(0)
+
+    monkeypatch.setattr(world.spool, "check_room", room)
+    task = asyncio.create_task(world.spool.prepare_ahead())
+    try:
+        await asyncio.sleep(0.1)
+        assert segments.ready == 0
+        full[0] = False
+
+        async def ahead():
+            return segments.ready == READY
+
+        await until(ahead)
+        monkeypatch.setattr("edge.spool.traffic.BUSY", -1.0)  # as if much came in
+        await asyncio.to_thread(world.receive, b"image" * 1000)
+        await asyncio.sleep(0.2)
+        assert segments.ready == READY - 1
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        world.spool.close()
