@@ -30,9 +30,9 @@ class Outlook:
     fault: str = ""
 
     def reason(self, item: SpoolItem, why: Reason, now: datetime) -> Reason:
-        """Why an item waits, the budgets included."""
+        """Why an item waits, the budgets included; they hold back the rest of what was begun, too."""
         blocked = self.blocked.get(item.priority)
-        if blocked is None or why.why is not Why.IN_LINE:
+        if blocked is None or why.why not in (Why.IN_LINE, Why.SENDING):
             return why
         return Reason(Why.PAUSED, blocked.words, None, now + timedelta(seconds=blocked.seconds))
 

@@ -175,6 +175,11 @@ async def test_a_rotten_spool_file_is_held_for_a_person(hub: LineHub, edge: Edge
     edge.start(settings=type("Off", (), {"streams": 0, "retry_first": 1.0, "retry_cap": 1.0})())
     item = edge.receive(1, os.urandom(5000))
     path = edge.spool.files.body(item.parcel_id)
+
+    async def signed() -> bool:
+        return path.exists() and edge.spool.files.head(item.parcel_id).exists()
+
+    await until(signed)
     body = bytearray(path.read_bytes())
     body[100] ^= 1
     path.chmod(0o600)
