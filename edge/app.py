@@ -30,6 +30,7 @@ from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
 from edge.pack import Packer
 from edge.proxy import Proxy
+from edge.purges import Purges
 from edge.quality.inspector import Inspector
 from edge.reload import Reload
 from edge.renewal import Renewal
@@ -142,6 +143,7 @@ async def _run(
                     "downlink": downlink.run,
                     "renewal": Renewal(client, clock, come_back=come_back).run,
                     "witness": Witness(settings.data, identity, client, clock).run,
+                    "purges": Purges(spool).run,
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
                     "imports": desk.run,
                     "messages": messages.run,

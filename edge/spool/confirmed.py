@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from edge.spool.files import SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.journal import Journal
+from edge.spool.purged import PurgedLines
 from edge.spool.states import Event, State
 from edge.spool.view import StudyView
 from gateway import durable
@@ -42,6 +43,9 @@ class Confirmed:
         keep: seconds a confirmed body stays.
         reserve: bytes of the disk that are not for images.
         clock: the time.
+
+    Attributes:
+        purged: what was removed and not told yet.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Confirmed:
     ) -> None:
         self._files, self._journal, self._view, self._change = files, journal, view, change
         self._newest, self._keep, self._reserve, self._clock = newest, keep, reserve, clock
+        self.purged = PurgedLines(files.spool)
         self._lock = threading.RLock()
         self._newest_purged: SpoolItem | None = None
 
@@ -124,6 +129,8 @@ class Confirmed:
             current = self._journal.get(item.parcel_id)
             if current is None or current.state is not State.CONFIRMED:
                 return current or item  # it has gone, or is sent again, meanwhile
+            if current.digest is not None:
+                self.purged.add(current.digest)
             self._files.body(item.parcel_id).unlink(missing_ok=True)
             self._files.held(item.parcel_id).unlink(missing_ok=True)
             self.drop_header(item)

@@ -12,6 +12,7 @@ from gateway.envelope.receipt import OpenedReceipt
 from gateway.envelope.unseal import OpenedHeader
 
 STORED = "parcel-stored"
+PURGED = "edge-purged"
 _WORDS: Mapping[str, str] = {
     "received": "{count} images received from {sender}, the last at {until}",
     "sealed": "sealed and signed by {edge} in {parcels} parcels, numbers {numbers}, the last at {until}",
@@ -29,6 +30,7 @@ _WORDS: Mapping[str, str] = {
     "report-delivered": "report delivered at the hospital",
     "report-acknowledged": "delivery acknowledged by the hospital",
     "report-refused": "report refused at the hospital",
+    "edge-purged": "the hospital's edge removed its copy of {parcels} parcels, the last at {until}",
     "witnessed": "{edge} witnessed the log, then of {entries} entries",
 }
 
@@ -109,14 +111,20 @@ def of_parcels(
 
 
 def of_log(entries: Iterable[Mapping[str, Any]]) -> list[Moment]:
-    """What the custody log says; parcels are told by `of_parcels`."""
-    return [
+    """What the custody log says; that parcels were stored is told by `of_parcels`."""
+    told = [entry for entry in entries if entry["event"] != STORED]
+    gone = [entry for entry in told if entry["event"] == PURGED]
+    moments = [
         Moment(
             entry["at"], entry["event"], {"version": entry["detail"].get("version", "")}, entry["position"]
         )
-        for entry in entries
-        if entry["event"] != STORED
+        for entry in told
+        if entry["event"] != PURGED
     ]
+    if gone:
+        facts = {"parcels": len(gone), "until": max(entry["at"] for entry in gone)}
+        moments.append(Moment(min(entry["at"] for entry in gone), PURGED, facts, gone[0]["position"]))
+    return moments
 
 
 def _ranges(numbers: Iterable[int]) -> str:

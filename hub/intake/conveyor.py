@@ -35,6 +35,7 @@ from gateway.wire.receiver import State as Line
 from hub.archive.archive import Archive
 from hub.archive.incoming import Incoming
 from hub.archive.incoming import Stored as Outcome
+from hub.intake import purges
 from hub.intake.arrivals import Arrival, Arrivals
 from hub.intake.journal import Journal
 from hub.intake.partials import Partials, Read
@@ -235,6 +236,7 @@ class Conveyor:
                         "instances": [entry.sha256 for entry in one.manifest.instances],
                     },
                 )
+                await purges.record(connection, self._custody, one.header.site, one.manifest.notices)
 
         incoming = [instance for one in opened for instance in one.incoming()]
         notes = [note for one in opened for note in one.notes()]

@@ -23,6 +23,7 @@ arrivals = Table(
     Column("reason", Text),  # why it is quarantined
     UniqueConstraint("site", "sequence", "parcel_id"),
     Index("arrivals_state", "state"),
+    Index("arrivals_header_digest", "header_digest"),
 )
 
 header_chain = Table(
