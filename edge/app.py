@@ -6,9 +6,10 @@ import asyncio
 import resource
 import ssl
 import sys
-from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -28,6 +29,7 @@ from edge.heartbeat import Heartbeat
 from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
+from edge.ingest.offered import Offered
 from edge.pack import Packer
 from edge.proxy import Proxy
 from edge.purges import Purges
@@ -89,7 +91,10 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
     client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy, bbr=bbr)
     try:
         await asyncio.to_thread(spool.prepare)
-        await _run(file, settings, identity, spool, client, clock)
+        with closing(
+            await asyncio.to_thread(Offered, settings.ingest, settings.data, spool, clock)
+        ) as offered:
+            await _run(file, settings, identity, spool, client, clock, offered)
     finally:
         await client.close()
         spool.close()
@@ -102,6 +107,7 @@ async def _run(
     spool: Spool,
     client: HubClient,
     clock: Clock,
+    offered: Offered,
 ) -> None:
     budgets = Budgets()
     budgets.replace(settings.uplink.budget)
@@ -111,7 +117,7 @@ async def _run(
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
     inspector = _inspector(spool, clock)
-    listener = DicomListener(settings.ingest, spool, clock, lambda body: inspector.closed(body["studies"]))
+    listener = _listener(settings, spool, clock, inspector, offered)
     desk = ImportDesk(spool, clock, settings.acquire, settings.data)
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
@@ -121,11 +127,10 @@ async def _run(
         clock,
         uplink.blocked,
         lambda: reload.fault,
-        sources=_sources(desk, messages, inspector, downlink, identity, watches.values()),
+        sources=_sources(desk, messages, inspector, downlink, identity, _faults(watches, offered)),
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
     )
-    come_back = ComeBack(identity, clock, Proxy.configured(settings.uplink))
     await asyncio.to_thread(listener.start)
     try:
         async with AsyncExitStack() as sites:
@@ -141,12 +146,11 @@ async def _run(
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
-                    "renewal": Renewal(client, clock, come_back=come_back).run,
-                    "witness": Witness(settings.data, identity, client, clock).run,
-                    "purges": Purges(spool).run,
+                    **_standing(settings, identity, client, spool, clock),
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
                     "imports": desk.run,
                     "messages": messages.run,
+                    "commitment": offered.commitments.run,
                     **{f"watch {name}": watch.run for name, watch in watches.items()},
                 }
             )
@@ -164,6 +168,35 @@ def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) 
         lambda: uplink.link.rate,
         online=lambda: uplink.link.online,
     )
+
+
+def _standing(
+    settings: EdgeConfig, identity: EdgeIdentity, client: HubClient, spool: Spool, clock: Clock
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What keeps this edge in good standing with its hub."""
+    come_back = ComeBack(identity, clock, Proxy.configured(settings.uplink))
+    return {
+        "renewal": Renewal(client, clock, come_back=come_back).run,
+        "witness": Witness(settings.data, identity, client, clock).run,
+        "purges": Purges(spool).run,
+    }
+
+
+def _listener(
+    settings: EdgeConfig, spool: Spool, clock: Clock, inspector: Inspector, offered: Offered
+) -> DicomListener:
+    def closed(body: Mapping[str, Any]) -> None:
+        inspector.closed(body["studies"])
+
+    return DicomListener(settings.ingest, spool, clock, closed, offered.services)
+
+
+def _faults(watches: Mapping[str, Watch], offered: Offered) -> Callable[[], Sequence[str]]:
+    """What is wrong with this edge, for the page."""
+    return lambda: [
+        *(watch.fault for watch in watches.values() if watch.fault),
+        *offered.commitments.troubles,
+    ]
 
 
 def _inspector(spool: Spool, clock: Clock) -> Inspector:
@@ -190,7 +223,7 @@ def _sources(
     inspector: Inspector,
     downlink: Downlink,
     identity: EdgeIdentity,
-    watches: Collection[Watch],
+    troubles: Callable[[], Sequence[str]],
 ) -> Sources:
     """What the technician's page shows besides the spool."""
     return Sources(
@@ -199,7 +232,7 @@ def _sources(
         warnings=inspector.on_the_page,
         reports=downlink.reports,
         certificate_until=lambda: identity.certificate.not_valid_after_utc,
-        troubles=lambda: [watch.fault for watch in watches if watch.fault],
+        troubles=troubles,
     )
 
 

@@ -24,10 +24,14 @@ class Sender:
     time_zone: str | None = None  # of its clock, as in the IANA database, such as Asia/Shanghai
     institution: str | None = None  # where it stands, if one edge serves several places
     token: Path | None = None  # a file with its bearer token, for STOW-RS
+    report_host: str | None = None  # where it hears storage commitment reports; none: only where it asked
+    report_port: int | None = None
 
     def __post_init__(self) -> None:
-        """A time zone must be one."""
+        """A time zone must be one; an address has two parts."""
         checked_zone(self.time_zone)
+        if (self.report_host is None) != (self.report_port is None):
+            raise ValueError("report_host and report_port go together")
 
     @property
     def remarks(self) -> dict[str, str]:
@@ -60,9 +64,16 @@ class DicomTls:
     client_ca: Path | None = None  # set: senders must show a certificate of this CA
 
 
+class Committed(Enum):
+    """When storage commitment is given for an instance."""
+
+    HUB = "hub"  # the hub's receipt is here
+    SPOOL = "spool"  # it is durable on this edge
+
+
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """The DICOM listener (C-ECHO and C-STORE)."""
+    """The DICOM listener (C-ECHO, C-STORE, storage commitment and MPPS)."""
 
     host: str = "0.0.0.0"  # noqa: S104  # scanners are on other machines; the sender list guards it
     port: int = 11112
@@ -72,6 +83,10 @@ class Ingest:
     tls: DicomTls | None = None
     accept_deflated: bool = False  # a deflate bomb unpacks a thousandfold
     max_associations: int = 50
+    commitment: Committed = Committed.HUB
+    commitment_wait: Seconds = Seconds(60)  # for an instance that never came; then it is reported as failed
+    commitment_deadline: Seconds = Seconds(7 * 86400)  # for one that is here and not at the hub
+    secret: Path | None = None  # 32 random bytes, not on this disk; none: made anew on the RAM disk
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ status   meaning                                    when
 0x0111   duplicate SOP instance                     another instance of the UID in one visit; nothing is kept
 0xC000   error: cannot understand                   no SOP Instance UID can be read; the bytes are kept
                                                     aside and reach the hub with their flaw
+0xC001   error: cannot understand                   anything else went wrong here; nothing is kept
 =======  =========================================  ==================================================
 """
 

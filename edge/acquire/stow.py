@@ -43,6 +43,7 @@ from gateway.model import Priority, uid
 
 DICOM = "application/dicom"
 ANSWER = "application/dicom+json"
+RESOURCES = ("/studies", "/studies/{study}")
 RETRY_AFTER = {"Retry-After": "60"}
 log = logger("edge.acquire")
 
@@ -125,7 +126,7 @@ def stow_app(spool: Spool, clock: Clock, config: Stow, ingest: Ingest) -> web.Ap
     """The web application. Raises ConfigError or UsageError if a sender cannot be read."""
     store = _Store(spool, clock, config, Senders(ingest, open_to_all=config.open))
     app = web.Application()
-    app.add_routes([web.post("/studies", store.post), web.post("/studies/{study}", store.post)])
+    app.add_routes([web.post(path, store.post) for path in RESOURCES])
     return app
 
 

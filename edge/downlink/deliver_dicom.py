@@ -18,10 +18,11 @@ from gateway.errors import Refused, Unavailable, UsageError
 
 CONNECT_SECONDS = 15
 ANSWER_SECONDS = 60
-_NAMES = {
+SOP_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.88.11": "Basic Text SR",
     "1.2.840.10008.5.1.4.1.1.104.1": "Encapsulated PDF",
 }
+SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
 class DicomDelivery:
@@ -69,7 +70,7 @@ class DicomDelivery:
         entity.connection_timeout = CONNECT_SECONDS
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
         for made in objects:
-            entity.add_requested_context(made.sop_class_uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+            entity.add_requested_context(made.sop_class_uid, list(SYNTAXES))
         try:
             association = entity.associate(self._host, self._port, ae_title=self._called)
         except OSError as error:  # a name that cannot be resolved; other faults of the line come as a state
@@ -88,7 +89,7 @@ class DicomDelivery:
         return "; ".join(words for words, _ in told)
 
     def _store(self, association: Association, made: DicomObject) -> tuple[str, bool]:
-        kind = _NAMES.get(made.sop_class_uid, made.sop_class_uid)
+        kind = SOP_CLASSES.get(made.sop_class_uid, made.sop_class_uid)
         taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
         if made.sop_class_uid not in taken:
             return f"{kind} is not accepted", False

@@ -5,6 +5,10 @@ says who may send and how each outcome is answered; `server` accepts connections
 in a thread of its own with `wire`, `pdu`, `acse` and `dimse` as its parts; `store` handles one instance;
 `services` takes the DIMSE-N requests of whoever registers for them; `listener` puts them together.
 
+Beside storage (`offered`): storage commitment (`commitment` the rules, `commitments` the service, `ledger`
+what came and what the hub has signed for, `reporting` the way to the sender) and performed procedure steps
+(`mpps` the rules, `procedures` the service); `vault` keeps what they must remember from a thief's eyes.
+
 pynetdicom codes A-ASSOCIATE and DIMSE-N and chooses transfer syntaxes. Its server is not used: it sleeps
 between polls for more than half of its time, copies each dataset several times, and a few hostile
 connections take it down (tests/unit/edge/ingest/test_attacks.py shows each).

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
@@ -33,6 +34,9 @@ VERIFICATION = "1.2.840.10008.1.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 CONTEXTS = 128
 """Presentation contexts of one association: IDs are the odd numbers of a byte."""
+
+SERVICE_SYNTAXES = (transfer.EXPLICIT_LITTLE, transfer.IMPLICIT_LITTLE, transfer.EXPLICIT_BIG)
+"""For verification and DIMSE-N: their datasets are read here, and never deflated."""
 
 WINDOW = 16
 """Requests a sender may have under way; they are answered in order."""
@@ -206,7 +210,7 @@ def supported(
                 for uid in context.transfer_syntax
                 if uid not in syntaxes and (deflated or not transfer.encoding(uid).deflated)
             ]
-    contexts = [build_context(uid) for uid in sorted({VERIFICATION, *services})]
+    contexts = [build_context(uid, list(SERVICE_SYNTAXES)) for uid in sorted({VERIFICATION, *services})]
     contexts += [
         build_context(uid, syntaxes) for uid, syntaxes in wanted.items() if syntaxes and uid not in services
     ]
@@ -220,4 +224,5 @@ def is_storage(abstract_syntax: Any) -> bool:
         return True
     if service is not ServiceClass:
         return False
-    return abstract_syntax not in UID_dictionary or "Storage" in abstract_syntax.name
+    name = UID(abstract_syntax).name
+    return abstract_syntax not in UID_dictionary or ("Storage" in name and "Commitment" not in name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -83,6 +83,7 @@ class Association:
         self._wire: Wire | None = None
         self._agreed: Agreed | None = None
         self._visit: Visit | None = None
+        self._channels: dict[int, services.Channel] = {}
         self._stopped = False
 
     @property
@@ -104,6 +105,8 @@ class Association:
             self._give_up(None, str(error))
         finally:
             messages.close()
+            for channel in self._channels.values():
+                channel.close()
             if self._visit is not None:
                 self._terms.reception.ended(self._visit, released=released)
             if self._wire is not None:
@@ -187,19 +190,28 @@ class Association:
         if command.field == Field.C_ECHO_RQ:
             return Answered(self, context, command, 0)
         if services.known(command) and abstract in self._terms.services:
-            return Handled(self, context, command, self._terms.services[abstract], self._visit, syntax)
+            handler, channel = self._terms.services[abstract], self._channel(context, syntax)
+            return Handled(self, context, command, handler, self._visit, channel)
+        if command.field == Field.N_EVENT_REPORT_RSP and context in self._channels:
+            self._channels[context].answered(command)
         if command.field & 0x8000 or command.field == Field.C_CANCEL_RQ:
             return Ignored()
         return Answered(self, context, command, UNRECOGNIZED_OPERATION)
+
+    def _channel(self, context: int, syntax: str) -> services.Channel:
+        """Our way back to the sender."""
+        if context not in self._channels:
+            self._channels[context] = services.Channel(self.send_all, context, syntax, self.peer_limit)
+        return self._channels[context]
 
     def answer(self, context: int, command: Command, status: int) -> None:
         """Send a response without dataset. Raises OSError."""
         self.send_all(p_data(context, command.answer(status), self.peer_limit, command=True))
 
-    def send_all(self, pdus: object) -> None:
+    def send_all(self, pdus: Iterable[bytes]) -> None:
         """Send PDUs. Raises OSError."""
         if self._wire is not None:
-            self._wire.send(b"".join(pdus))  # type: ignore[arg-type]  # an iterable of bytes
+            self._wire.send(b"".join(pdus))
 
     @property
     def peer_limit(self) -> int:
@@ -277,10 +289,10 @@ class Handled:
         command: Command,
         handler: services.Handler,
         visit: Visit,
-        syntax: str,
+        channel: services.Channel,
     ) -> None:
         self._association, self._context, self._command = association, context, command
-        self._handler, self._visit, self._syntax = handler, visit, syntax
+        self._handler, self._visit, self._channel = handler, visit, channel
         self._data = bytearray()
         self._too_large = False
 
@@ -298,7 +310,12 @@ class Handled:
         dataset = bytes(self._data)
         primitive = services.read(self._command, self._context, dataset)
         request = services.Request(
-            self._visit.sender, self._association.address, primitive, dataset, self._syntax
+            self._visit.sender,
+            self._association.address,
+            primitive,
+            dataset,
+            self._channel.syntax,
+            self._channel,
         )
         answer = self._handler(request)
         self._association.send_all(

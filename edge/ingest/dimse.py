@@ -30,6 +30,7 @@ class Field(IntEnum):
     C_STORE_RQ = 0x0001
     C_ECHO_RQ = 0x0030
     N_EVENT_REPORT_RQ = 0x0100
+    N_EVENT_REPORT_RSP = 0x8100
     N_GET_RQ = 0x0110
     N_SET_RQ = 0x0120
     N_ACTION_RQ = 0x0130
@@ -49,6 +50,8 @@ class Command:
         sop_instance: (0000,1000) or (0000,1001), likewise.
         has_dataset: whether a dataset follows.
         data: as it came.
+        responded_to: (0000,0120) of a response.
+        status: (0000,0900) of a response.
     """
 
     field: int
@@ -57,6 +60,8 @@ class Command:
     sop_instance: str
     has_dataset: bool
     data: bytes
+    responded_to: int = 0
+    status: int = 0
 
     @classmethod
     def read(cls, data: bytes) -> Command:
@@ -82,6 +87,8 @@ class Command:
             sop_instance=_uid(found.get(0x1000) or found.get(0x1001) or b""),
             has_dataset=_number(found, 0x0800) not in (None, NO_DATASET),
             data=data,
+            responded_to=_number(found, 0x0120) or 0,
+            status=_number(found, 0x0900) or 0,
         )
 
     def valid_uids(self) -> bool:

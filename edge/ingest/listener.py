@@ -72,7 +72,7 @@ class DicomListener:
                 config.port,
                 self._terms,
                 config.max_associations,
-                max(4, config.max_associations * 3 // 5),
+                per_address(config),
             )
         except OSError as error:
             place = f"{config.host}:{config.port}"
@@ -90,15 +90,26 @@ class DicomListener:
             server.stop(drain)
 
 
+def per_address(config: Ingest) -> int:
+    """Connections one address may have open."""
+    return max(4, config.max_associations * 3 // 5)
+
+
+def tls_profile() -> ssl.SSLContext:
+    """TLS for DICOM, PS3.15 B.12 (BCP 195): TLS 1.2 with ECDHE and AES-GCM, or 1.3. Without keys."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM")
+    return context
+
+
 def tls_context(config: DicomTls) -> ssl.SSLContext:
-    """TLS for DICOM, PS3.15 B.12 (BCP 195): TLS 1.2 with ECDHE and AES-GCM, or 1.3.
+    """The same with keys.
 
     Raises:
         UsageError: the files cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM")
+    context = tls_profile()
     try:
         context.load_cert_chain(config.certificate, config.key)
         if config.client_ca is not None:

@@ -22,23 +22,23 @@ from gateway.model import Priority
 
 log = logger("edge.ingest")
 
-_WANTED = frozenset(
-    tags.BY_KEYWORD[word].tag
-    for word in (
-        "SOPClassUID",
-        "SOPInstanceUID",
-        "SpecificCharacterSet",
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-        "InstanceNumber",
-        "Modality",
-        "PatientName",
-        "PatientID",
-        "AccessionNumber",
-        "StudyDescription",
-        "RequestedProcedurePriority",
-    )
+READ = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SpecificCharacterSet",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "InstanceNumber",
+    "Modality",
+    "PatientName",
+    "PatientID",
+    "AccessionNumber",
+    "StudyDescription",
+    "RequestedProcedurePriority",
 )
+"""Attributes that are read of each instance as it comes."""
+
+WANTED = frozenset(tags.BY_KEYWORD[word].tag for word in READ)
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class Reception:
     def judge(self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving) -> Status:
         """An instance is whole: judge it by its header and keep it. Raises GatewayError."""
         found, flaw = read_attributes(
-            receiving.read, syntax, default_charset=visit.sender.charset, wanted=_WANTED
+            receiving.read, syntax, default_charset=visit.sender.charset, wanted=WANTED
         )
         study, series = found.get("StudyInstanceUID", ""), found.get("SeriesInstanceUID", "")
         own = (found.get("SOPClassUID", ""), found.get("SOPInstanceUID", ""))

@@ -116,7 +116,7 @@ class Confirmed:
             return None
         receipt = self._files.receipt(parcel)
         if receipt.exists():
-            durable.replace(receipt.with_suffix(".lost"), receipt.read_bytes())
+            durable.replace(self._files.lost(parcel), receipt.read_bytes())
             durable.remove(receipt)
         log.warning("the hub has lost a parcel it had signed for", parcel=parcel, sequence=item.sequence)
         return self._change(parcel, Event.LOSE, WORDS)

@@ -82,6 +82,10 @@ class SpoolFiles:
         """The hub's receipt."""
         return self.receipts / parcel[:2] / f"{parcel}.receipt"
 
+    def lost(self, parcel: ParcelId) -> Path:
+        """A receipt that no longer counts."""
+        return self.receipt(parcel).with_suffix(".lost")
+
     def prepare(self) -> int:
         """Make the folders; remove what a crash left half-written. Returns how many such files there were."""
         durable.make_folder(self.spool)

@@ -20,6 +20,7 @@ from typing import IO
 
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
+from edge.spool.custodian import Custodian
 from edge.spool.files import UNNAMED, SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.journal import Journal
@@ -74,6 +75,7 @@ class Intake:
         budget: how much may be taken.
         traffic: hears of everything that comes.
         inspector: is offered each instance once it is durable, if there is one.
+        custodian: who hears of each instance once it is durable, if anyone does.
         clock: the time.
     """
 
@@ -88,6 +90,7 @@ class Intake:
     budget: Callable[[], Budget]
     traffic: Traffic
     inspector: Callable[[], Inspects | None]
+    custodian: Callable[[], Custodian | None]
     clock: Clock
 
     def begin(self) -> Receiving:
@@ -194,6 +197,7 @@ class Receiving:
             StorageFull: no room; nothing is kept.
             ResourceError: the disk fails; nothing is kept.
         """
+        digest = self._instance().digest
         self._instance().finish(facts, remarks)
         modality = study.modality[:16] if study else ""
         alone = not facts.study_uid or "flaw" in remarks  # odd ones put no others at risk
@@ -204,6 +208,8 @@ class Receiving:
             instance_number(study.instance_number) if study else None,
         )
         item = self.end(priority=priority, modality=modality, instances=1, kept=kept)
+        if (custodian := self._intake.custodian()) is not None:
+            custodian.came(facts.sop_class_uid, facts.sop_instance_uid, digest)
         if study is not None:
             self._intake.view.received(item.parcel_id, study, priority, item.received_at, item.sealed_size)
         if (inspector := self._intake.inspector()) is not None:

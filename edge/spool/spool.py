@@ -13,6 +13,7 @@ from typing import Self
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
 from edge.spool.confirmed import Confirmed
+from edge.spool.custodian import Custodian
 from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.intake import Intake
 from edge.spool.item import ChainTip, LinkState, SpoolItem
@@ -57,6 +58,7 @@ class Spool:
         intake: takes instances in while they come.
         tip: the newest signed header.
         inspector: looks at every instance up to 64 MiB after it is durable and before it is coded.
+        custodian: hears what storage commitment is given by.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Spool:
         self.view, self.traffic = StudyView(), Traffic()
         self.tip = tip
         self.inspector: Inspects | None = None
+        self.custodian: Custodian | None = None
         self.files = files
         self._journal = journal
         self._budget, self._clock = Budget(reserve), clock
@@ -103,6 +106,7 @@ class Spool:
             lambda: self._budget,
             self.traffic,
             lambda: self.inspector,
+            lambda: self.custodian,
             clock,
         )
 
@@ -322,12 +326,17 @@ class Spool:
         Returns:
             The item: PURGED, or CONFIRMED while its body is kept.
         """
-        return await asyncio.to_thread(self.confirmed.confirm, parcel, receipt)
+        item = await asyncio.to_thread(self.confirmed.confirm, parcel, receipt)
+        if self.custodian is not None:
+            self.custodian.receipt(receipt)
+        return item
 
     async def lost(self, parcel: ParcelId) -> SpoolItem | None:
         """The hub no longer knows what it had signed for: send it again. None: it is no longer here."""
         item = await asyncio.to_thread(self.confirmed.lost, parcel)
         if item is not None:
+            if self.custodian is not None:
+                self.custodian.lost(await asyncio.to_thread(self.files.lost(parcel).read_bytes))
             self.sealed.ring()
         return item
 

@@ -26,7 +26,7 @@ PLAIN = frozenset(
 )
 """Transfer syntaxes whose pixels are not compressed: frames are served as explicit VR little endian."""
 
-_MEDIA = {  # PS3.18 Table 8.7.3-2 and -5
+FRAMES = {  # PS3.18 Table 8.7.3-2 and -5
     "1.2.840.10008.1.2.5": "image/dicom-rle",
     "1.2.840.10008.1.2.4.80": "image/jls",
     "1.2.840.10008.1.2.4.81": "image/jls",
@@ -114,7 +114,7 @@ def frame_media_type(syntax: str) -> str:
         return "image/jpeg"
     if _MPEG4.fullmatch(syntax):
         return "video/mp4"
-    return _MEDIA.get(syntax, OCTETS)
+    return FRAMES.get(syntax, OCTETS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from hub.dicomweb.routes_query import Searches
 from hub.dicomweb.routes_rendered import Rendering
 from hub.dicomweb.routes_retrieve import Retrieval
 
+PREFIX = "/dicomweb"
+
 
 def routes(
-    archive: Archive, authorize: Authorize, prefix: str = "/dicomweb", public: str | None = None
+    archive: Archive, authorize: Authorize, prefix: str = PREFIX, public: str | None = None
 ) -> list[web.RouteDef]:
     """The service's routes.
 

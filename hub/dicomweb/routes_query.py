@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +24,16 @@ from hub.dicomweb.query import Query, parse
 
 _ID = {Level.STUDY: "id", Level.SERIES: "series_id", Level.INSTANCE: "instance_id"}
 
+RESOURCES: Mapping[str, str] = {
+    "/studies": "studies",
+    "/series": "series",
+    "/instances": "instances",
+    "/studies/{study}/series": "series",
+    "/studies/{study}/instances": "instances",
+    "/studies/{study}/series/{series}/instances": "instances",
+}
+"""Path → method of the class below that answers its GET."""
+
 
 class Searches:
     """The search transactions.
@@ -39,17 +49,9 @@ class Searches:
 
     def routes(self) -> list[web.RouteDef]:
         """Every search resource of PS3.18 Table 10.6.1-1."""
-        resources = {
-            "/studies": self.studies,
-            "/series": self.series,
-            "/instances": self.instances,
-            "/studies/{study}/series": self.series,
-            "/studies/{study}/instances": self.instances,
-            "/studies/{study}/series/{series}/instances": self.instances,
-        }
         return [
-            web.get(self._address.prefix + path, plain_refusals(handler), allow_head=False)
-            for path, handler in resources.items()
+            web.get(self._address.prefix + path, plain_refusals(getattr(self, name)), allow_head=False)
+            for path, name in RESOURCES.items()
         ]
 
     async def studies(self, request: web.Request) -> web.Response:

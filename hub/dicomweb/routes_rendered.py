@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -32,6 +32,12 @@ _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAME = _INSTANCE + "/frames/{frames}"
 
+RESOURCES: Mapping[str, str] = {
+    **{f"{path}/rendered": "rendered" for path in (_INSTANCE, _FRAME)},
+    **{f"{path}/thumbnail": "thumbnail" for path in (_STUDY, _SERIES, _INSTANCE, _FRAME)},
+}
+"""Path → method of the class below that answers its GET."""
+
 
 class Rendering:
     """The rendered resources.
@@ -48,11 +54,9 @@ class Rendering:
 
     def routes(self) -> list[web.RouteDef]:
         """Rendered instances and frames; thumbnails of everything."""
-        resources = {f"{path}/rendered": self.rendered for path in (_INSTANCE, _FRAME)}
-        resources |= {f"{path}/thumbnail": self.thumbnail for path in (_STUDY, _SERIES, _INSTANCE, _FRAME)}
         return [
-            web.get(self._address.prefix + path, plain_refusals(handler), allow_head=False)
-            for path, handler in resources.items()
+            web.get(self._address.prefix + path, plain_refusals(getattr(self, name)), allow_head=False)
+            for path, name in RESOURCES.items()
         ]
 
     async def rendered(self, request: web.Request) -> web.Response:

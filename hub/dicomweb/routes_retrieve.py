@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from urllib.parse import quote
 
 from aiohttp import web
@@ -58,6 +58,18 @@ _INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 _PIXEL_TAGS = frozenset({"7FE00010", "7FE00008", "7FE00009"})
 _MARK = b'"BulkDataURI":"' + BULK.encode()
 
+RESOURCES: Mapping[str, str] = {
+    "/studies/{study}": "instances",
+    "/studies/{study}/series/{series}": "instances",
+    _INSTANCE: "instances",
+    "/studies/{study}/metadata": "metadata",
+    "/studies/{study}/series/{series}/metadata": "metadata",
+    f"{_INSTANCE}/metadata": "metadata",
+    f"{_INSTANCE}/frames/{{frames}}": "frames",
+    f"{_INSTANCE}/bulkdata/{{path:.+}}": "bulk_data",
+}
+"""Path → method of the class below that answers its GET."""
+
 
 class Retrieval:
     """The retrieve transactions.
@@ -75,19 +87,9 @@ class Retrieval:
 
     def routes(self) -> list[web.RouteDef]:
         """Every retrieve resource but the rendered ones."""
-        resources = {
-            "/studies/{study}": self.instances,
-            "/studies/{study}/series/{series}": self.instances,
-            _INSTANCE: self.instances,
-            "/studies/{study}/metadata": self.metadata,
-            "/studies/{study}/series/{series}/metadata": self.metadata,
-            f"{_INSTANCE}/metadata": self.metadata,
-            f"{_INSTANCE}/frames/{{frames}}": self.frames,
-            f"{_INSTANCE}/bulkdata/{{path:.+}}": self.bulk_data,
-        }
         return [
-            web.get(self._address.prefix + path, plain_refusals(handler), allow_head=False)
-            for path, handler in resources.items()
+            web.get(self._address.prefix + path, plain_refusals(getattr(self, name)), allow_head=False)
+            for path, name in RESOURCES.items()
         ]
 
     async def instances(self, request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+
 from edge.enroll import enroll
+from edge.ingest.commitment import COMMITMENT, WELL_KNOWN
+from edge.ingest.mpps import MPPS
 from gateway.clock import SystemClock
 from gateway.dicom import transfer
 from tests.doubles.datasets import encode, sample
@@ -43,6 +48,27 @@ def send(port: int, first: int, count: int) -> None:
         status = sender.send(CT, f"{SERIES}.{number}", transfer.EXPLICIT_LITTLE, data)
         assert status == 0
     sender.release()
+    tell(port, first)
+
+
+def tell(port: int, number: int) -> None:
+    """A procedure step in progress, and a request for storage commitment: both stay open."""
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(MPPS)
+    entity.add_requested_context(COMMITMENT)
+    association = entity.associate("127.0.0.1", port)
+    step, wanted, item = Dataset(), Dataset(), Dataset()
+    step.PerformedProcedureStepStatus = "IN PROGRESS"
+    step.PatientName, step.PatientID = NAME, IDENT
+    item.StudyInstanceUID, item.ScheduledProcedureStepDescription = STUDY, "Anklebone survey"
+    step.ScheduledStepAttributesSequence = [item]
+    assert association.send_n_create(step, MPPS, f"{SERIES}.99{number}")[0].Status == 0
+    wanted.TransactionUID = f"{SERIES}.88{number}"
+    reference = Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = CT, f"{SERIES}.{number}"
+    wanted.ReferencedSOPSequence = [reference]
+    assert association.send_n_action(wanted, 1, COMMITMENT, WELL_KNOWN)[0].Status == 0
+    association.release()
 
 
 def found_in(folder: Path, words: tuple[str, ...] = WORDS) -> list[str]:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
 from edge.config import Ingest, Sender
 from gateway.dicom import transfer
-from gateway.dicom.header import read_attributes
-from gateway.dicom.part10 import split, wrap
-from tests.doubles.datasets import encode, sample, shared_data, shared_files
-from tests.doubles.listeners import ExactSender, listening
+from gateway.dicom.part10 import wrap
+from tests.doubles.datasets import encode, sample, shared_data
+from tests.doubles.listeners import listening
+from tests.interop.table import made_table, page, real_files, send
 
 DCMTK = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
 SHARED = pytest.mark.skipif(
     shared_data() is None, reason="the folder of real files is not beside the checkout"
 )
 CT = "1.2.840.10008.5.1.4.1.1.2"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+ROOT = Path(__file__).parents[2]
 
 ODD = {
     "3gb-bulk-data-truncated": 0xB007,  # pixel data claims 3 GB, 98 kB are there
@@ -52,12 +52,6 @@ ODD = {
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "TCP_NODELAY": "1"}  # without it dcmtk waits for delayed acknowledgements
-
-
-def _parts(path):
-    data = path.read_bytes()
-    parts = split(gzip.decompress(data) if path.suffix == ".gz" else data)
-    return bytes(parts.dataset), parts
 
 
 @DCMTK
@@ -95,32 +89,23 @@ def test_storescu_and_echoscu(tmp_path):
 
 @SHARED
 def test_every_real_file_is_kept_byte_for_byte(tmp_path):
-    sent, answers = [], {}
     with listening(tmp_path, Ingest(open=True, accept_deflated=True)) as world:
-        for number, path in enumerate(shared_files()):
-            data, parts = _parts(path)
-            if not data:
-                continue
-            found, _ = read_attributes(data, parts.transfer_syntax_uid)
-            sop_class = found.get("SOPClassUID") or parts.sop_class_uid or SECONDARY_CAPTURE
-            instance = found.get("SOPInstanceUID") or parts.sop_instance_uid or f"2.25.{number + 1}"
-            sent.append((path, sop_class, instance, parts.transfer_syntax_uid, data))
-        for start in range(0, len(sent), 40):
-            group = sent[start : start + 40]
-            sender = ExactSender(world.listener.port, [(one[1], one[3]) for one in group])
-            for path, *what in group:
-                answers[path] = sender.send(*what)
-            sender.release()
-        kept = {entry.sha256: data for entry, data in world.instances()}
-        flaws = {entry.sha256 for entry, _ in world.instances() if "flaw" in entry.parameters}
+        answers = send(world, real_files())
         disk = world.everything_on_disk()
-    assert None not in answers.values()
-    for path, _, _, _, data in sent:
-        digest = hashlib.sha256(data).hexdigest()
-        assert kept.get(digest) == data, path
-        if "odd" in path.parts:
-            assert answers[path] == ODD[path.name], path
-        assert (answers[path] != 0) >= (digest in flaws)
-    assert {path.name for path in answers if "odd" in path.parts} == set(ODD)
-    names = {text for _, _, instance, _, _ in sent if len(text := instance.encode()) > 8}
+    for one in answers:
+        assert one.status is not None, one.sent.name
+        assert one.happened.startswith("kept byte for byte"), one.sent.name
+        assert (one.status != 0) >= ("flaw" in one.happened), one.sent.name
+        folder, _, name = one.sent.name.rpartition("/")
+        if "odd" in folder.split("/"):
+            assert one.status == ODD[name], name
+    assert {Path(one.sent.name).name for one in answers if "odd" in one.sent.name.split("/")} == set(ODD)
+    names = {text for one in answers if len(text := one.sent.instance.encode()) > 8}
     assert not [name for name in names if name in disk]
+
+
+def test_the_table_in_the_documentation_is_what_happens():
+    """``python -m tests.interop.table --made > docs/answers.md`` renews it."""
+    found = made_table()
+    assert (ROOT / "docs" / "answers.md").read_text() == page([found])
+    assert {row[1] for row in found.rows} == {"0x0000", "0xB007", "0xA900", "0xC000"}

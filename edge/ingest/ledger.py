@@ -1,0 +1,154 @@
+"""Which instances came, and for which of them the hub has signed: what storage commitment is given by.
+
+``data/services/ledger.sqlite``. A row holds marks of the UIDs (`vault`) and the SHA-256 of the dataset,
+as receipts list it; whatever parcel it travelled in is of no matter. A row is written behind the answer to
+the C-STORE and outlives the death of this process; a power cut may lose the last ones, and then the
+instance is not committed, so that the modality keeps it. What the ledger does not know is never committed.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge.ingest.vault import Vault
+from gateway.envelope.receipt import Receipt
+from gateway.envelope.signature import Statement
+from gateway.errors import Malformed
+from gateway.log import logger
+
+KEEP_SECONDS = 90 * 86400.0
+WAITING = 100_000
+"""Rows that may wait to be written; what comes then is not noted."""
+
+TOGETHER_SECONDS = 0.02
+"""Rows of so long are written together, so that receiving is hardly disturbed."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS came(
+  instance BLOB NOT NULL, class BLOB NOT NULL, sha256 BLOB NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (instance, sha256)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS signed(sha256 BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_CAME = "INSERT OR REPLACE INTO came VALUES (?, ?, ?, ?)"
+_SIGNED = "INSERT OR REPLACE INTO signed VALUES (?, ?)"
+_LOST = "DELETE FROM signed WHERE sha256 = ?"
+
+log = logger("edge.ingest")
+
+
+class Ledger:
+    """May be called from any thread.
+
+    Args:
+        vault: makes marks, and says where the ledger lies.
+        receipts: the folder of kept receipts; those that came shortly before the end are read again.
+    """
+
+    def __init__(self, vault: Vault, receipts: Path | None = None) -> None:
+        self._vault = vault
+        self._file = vault.folder / "ledger.sqlite"
+        self._queue: queue.Queue[tuple[str, list[tuple[bytes | int, ...]]] | None] = queue.Queue(WAITING)
+        self._reading = self._connect()
+        self._reading.executescript(_SCHEMA)
+        self._lock = threading.Lock()
+        (last,) = self._reading.execute("SELECT max(at) FROM signed").fetchone()
+        self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._thread.start()
+        if receipts is not None:
+            self._catch_up(receipts, (last or 0) - 60)
+
+    def came(self, sop_class: str, instance: str, sha256: str) -> None:
+        """An instance is durable here."""
+        row = (self._mark(instance), self._mark(sop_class), bytes.fromhex(sha256), int(time.time()))
+        self._put(_CAME, [row])
+
+    def receipt(self, signed: bytes) -> None:
+        """A verified receipt is durable here."""
+        now = int(time.time())
+        self._put(_SIGNED, [(one, now) for one in _digests(signed)])
+
+    def lost(self, signed: bytes) -> None:
+        """A receipt no longer counts."""
+        self._put(_LOST, [(one,) for one in _digests(signed)])
+
+    def find(self, instance: str) -> list[tuple[bytes, bool]]:
+        """What came under this UID: the mark of its class, and whether the hub has signed for it."""
+        with self._lock:
+            rows = self._reading.execute(
+                "SELECT class, EXISTS (SELECT 1 FROM signed WHERE signed.sha256 = came.sha256)"
+                " FROM came WHERE instance = ?",
+                (self._mark(instance),),
+            ).fetchall()
+        return [(bytes(sop_class), bool(signed)) for sop_class, signed in rows]
+
+    def is_class(self, mark: bytes, sop_class: str) -> bool:
+        """Whether this is the mark of that class."""
+        return mark == self._mark(sop_class)
+
+    def settle(self) -> None:
+        """Wait until everything that was told so far can be found."""
+        self._queue.join()
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        self._queue.put(None)
+        self._thread.join()
+        with self._lock:
+            self._reading.close()
+
+    def _mark(self, uid: str) -> bytes:
+        return self._vault.mark("instance", uid.strip(" \0"))
+
+    def _put(self, statement: str, rows: list[tuple[bytes | int, ...]]) -> None:
+        try:
+            self._queue.put_nowait((statement, rows))
+        except queue.Full:  # not committed then; the modality keeps it
+            log.warning("not noted for storage commitment", reason="the disk is too slow")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        self._file.chmod(0o600)
+        return connection
+
+    def _write(self) -> None:
+        connection = self._connect()
+        old = int(time.time() - KEEP_SECONDS)
+        for table in ("came", "signed"):
+            connection.execute(f"DELETE FROM {table} WHERE at < ?", (old,))  # noqa: S608  # two fixed names
+        while (first := self._queue.get()) is not None:
+            time.sleep(TOGETHER_SECONDS)
+            work = [first]
+            while len(work) < 1000 and not self._queue.empty() and self._queue.queue[0] is not None:
+                work.append(self._queue.get())  # type: ignore[arg-type]  # this thread alone takes
+            try:
+                connection.execute("BEGIN")
+                for statement, rows in work:
+                    connection.executemany(statement, rows)
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:  # as above: without a row nothing is committed
+                log.warning("not noted for storage commitment", reason=str(error))
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            for _ in work:
+                self._queue.task_done()
+        connection.close()
+
+    def _catch_up(self, folder: Path, since: float) -> None:
+        for path in folder.glob("*/*.receipt"):
+            if path.stat().st_mtime >= since:
+                try:
+                    self.receipt(path.read_bytes())
+                except Malformed as error:
+                    log.warning("receipt not read", parcel=path.stem, reason=str(error))
+
+
+def _digests(signed: bytes) -> Iterable[bytes]:
+    receipt = Receipt.from_bytes(Statement.from_bytes(signed).payload)
+    return [bytes.fromhex(one.sha256) for one in receipt.instances]

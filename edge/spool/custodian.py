@@ -1,0 +1,18 @@
+"""Who is told what is durable here, and what is at the hub: storage commitment is given by it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Custodian(Protocol):
+    """Hears what is durable here, and what the hub has signed for. Must neither wait nor raise."""
+
+    def came(self, sop_class: str, instance: str, sha256: str) -> object:
+        """An instance is durable."""
+
+    def receipt(self, signed: bytes) -> object:
+        """A receipt is."""
+
+    def lost(self, signed: bytes) -> object:
+        """A receipt no longer counts."""

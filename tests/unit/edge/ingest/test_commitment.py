@@ -1,0 +1,382 @@
+"""Storage commitment: given when the hub has signed, never before, never lost, and nothing of it in clear."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+
+from edge.config import Committed, Ingest, Sender
+from edge.ingest import commitment
+from edge.ingest.commitment import COMMITMENT, WELL_KNOWN, Reason, Standing, Status, Transaction, decide
+from edge.ingest.listener import DicomListener
+from edge.ingest.offered import Offered
+from gateway.dicom import transfer
+from tests.doubles.datasets import encode, sample
+from tests.doubles.listeners import ExactSender
+from tests.doubles.spools import SpoolWorld
+
+CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
+TRANSACTION = "1.2.826.0.1.9.7391.77"
+
+
+def instance(number: int) -> str:
+    return f"1.2.826.0.1.9.7391.5.{number}"
+
+
+def wanted(*pairs: tuple[str, str], uid: str = TRANSACTION) -> Dataset:
+    data = Dataset()
+    data.TransactionUID = uid
+    data.ReferencedSOPSequence = [Dataset() for _ in pairs]
+    for item, pair in zip(data.ReferencedSOPSequence, pairs, strict=True):
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = pair
+    return data
+
+
+def ct(*numbers: int) -> Dataset:
+    return wanted(*((CT, instance(number)) for number in numbers))
+
+
+class Modality:
+    """Asks, and hears the report on the association it asked on and on a port of its own."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, int, list[str], list[tuple[str, int]]]] = []
+        self.answer = 0x0000
+        self.opened = []
+        entity = AE(ae_title="CT1")
+        entity.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
+        self.server = entity.start_server(
+            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._hear)]
+        )
+        self.port = self.server.socket.getsockname()[1]
+
+    def _hear(self, event):
+        data = event.event_information
+        good = [str(one.ReferencedSOPInstanceUID) for one in data.get("ReferencedSOPSequence", [])]
+        bad = [
+            (str(one.ReferencedSOPInstanceUID), int(one.FailureReason))
+            for one in data.get("FailedSOPSequence", [])
+        ]
+        if self.answer == 0:
+            self.heard.append((str(data.TransactionUID), event.event_type, good, bad))
+        return self.answer, None
+
+    def close(self):
+        if self.port:
+            self.server.shutdown()
+            self.server.server_close()
+        for one in self.opened:  # when the other end is killed, pynetdicom leaves it to the collector
+            one.close()
+        self.port = 0
+
+    def associate(self, port):
+        entity = AE(ae_title="CT1")
+        entity.add_requested_context(COMMITMENT)
+        handlers = [
+            (evt.EVT_N_EVENT_REPORT, self._hear),
+            (evt.EVT_CONN_OPEN, lambda event: self.opened.append(event.assoc.dul.socket.socket)),
+        ]
+        return entity.associate("127.0.0.1", port, evt_handlers=handlers)
+
+    def ask(self, association, data, action=1, uid=WELL_KNOWN):
+        return association.send_n_action(data, action, COMMITMENT, uid)[0].Status
+
+
+class World(SpoolWorld):
+    modality: Modality
+
+    def serve(self, **changes):
+        sender = Sender("CT1", report_host="127.0.0.1", report_port=self.modality.port)
+        config = Ingest(
+            host="127.0.0.1", port=0, senders=(sender,), ae_title="ANY-SCP", secret=self.data.parent / "key"
+        )
+        self.config = replace(config, **changes)
+        self.offered = Offered(self.config, self.data, self.spool, self.clock)
+        self.desk = self.offered.commitments
+        self.listener = DicomListener(self.config, self.spool, self.clock, services=self.offered.services)
+        self.listener.start()
+        return self.listener.port
+
+    def stop(self):
+        self.listener.stop(5)
+        self.offered.close()
+        self.spool.close()
+
+    def store(self, *numbers, salt=b""):
+        sender = ExactSender(self.listener.port, [(CT, transfer.EXPLICIT_LITTLE)], called="ANY-SCP")
+        for number in numbers:
+            data = encode(sample(salt or os.urandom(64), instance=instance(number)))
+            assert sender.send(CT, instance(number), transfer.EXPLICIT_LITTLE, data) == 0
+        sender.release()
+        self.offered._ledger.settle()
+
+    def sign_for_all(self):
+        """Everything goes to the hub, and its receipts come back."""
+        while waiting := self.spool.to_pack(1):
+            parcel = self.packer.seal(waiting[0]).parcel_id
+            asyncio.run(self.spool.confirm(parcel, self.receipt(parcel)))
+        self.offered._ledger.settle()
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path / "data")
+    made.modality = Modality()
+    yield made
+    made.stop()
+    made.modality.close()
+
+
+@contextmanager
+def asking(world, data):
+    association = world.modality.associate(world.listener.port)
+    assert association.is_established
+    assert world.modality.ask(association, data) == 0
+    yield association
+    if association.is_established:
+        association.release()
+
+
+def test_it_is_given_when_the_hub_has_signed_and_not_before(world):
+    world.serve()
+    world.store(1, 2)
+    with asking(world, ct(1, 2)):
+        pass  # the modality hangs up: the report comes to its own port
+    assert world.desk.round() == 0
+    assert world.modality.heard == []
+    world.sign_for_all()
+    assert world.desk.round() == 1
+    assert world.modality.heard == [(TRANSACTION, 1, [instance(1), instance(2)], [])]
+    assert world.desk.round() == 0
+    assert list((world.data / "services" / "commitment").iterdir()) == []
+
+
+def test_it_comes_over_the_same_association_while_that_is_open(world):
+    world.serve()
+    world.modality.close()  # nobody listens at report_host
+    world.store(1)
+    world.sign_for_all()
+    with asking(world, ct(1)):
+        assert world.desk.round() == 1
+        assert world.modality.heard == [(TRANSACTION, 1, [instance(1)], [])]
+
+
+def test_at_the_spool_if_that_is_chosen(world):
+    world.serve(commitment=Committed.SPOOL)
+    assert "ingest.commitment: spool" in world.desk.troubles[0]  # the page says so
+    world.store(1)
+    with asking(world, ct(1)):
+        assert world.desk.round() == 1
+    assert world.modality.heard == [(TRANSACTION, 1, [instance(1)], [])]
+
+
+def test_failures_have_their_reasons(world):
+    world.serve()
+    world.store(1, 2)
+    world.sign_for_all()
+    world.store(3)
+    with asking(world, wanted((CT, instance(1)), (MR, instance(2)), (CT, instance(3)), (CT, instance(4)))):
+        pass
+    world.clock.advance(world.config.commitment_wait)
+    assert world.desk.round() == 0  # one is here, and may yet reach the hub
+    world.clock.advance(world.config.commitment_deadline)
+    assert world.desk.round() == 1
+    bad = [(instance(2), 0x0119), (instance(3), 0x0110), (instance(4), 0x0112)]
+    assert world.modality.heard == [(TRANSACTION, 2, [instance(1)], bad)]
+
+
+def test_two_datasets_of_one_uid_must_both_be_safe(world):
+    world.serve()
+    world.store(1)
+    world.sign_for_all()
+    world.store(1)
+    with asking(world, ct(1)):
+        assert world.desk.round() == 0
+        world.sign_for_all()
+        assert world.desk.round() == 1
+
+
+def test_a_receipt_that_the_hub_has_lost_does_not_count(tmp_path, world):
+    world.spool.close()
+    world.spool = type(world.spool).open(
+        world.data, site="H001", recipients=world.keys.publics, reserve=0, clock=world.clock,
+        keep_confirmed=1e6,
+    )  # fmt: skip
+    world.packer = type(world.packer)(world.spool, "H001", lambda: world.device, world.clock)
+    world.serve()
+    world.store(1)
+    (item,) = [one for one in world.spool.to_pack(9) if one.instances]
+    world.sign_for_all()
+    assert asyncio.run(world.spool.lost(item.parcel_id)) is not None
+    world.offered._ledger.settle()
+    assert world.desk.standing(CT, instance(1)) is Standing.HERE
+
+
+def test_the_report_is_tried_for_ever(world):
+    world.serve()
+    world.store(1)
+    world.sign_for_all()
+    world.modality.answer = 0x0110
+    with asking(world, ct(1)):
+        pass
+    for _ in range(4):
+        assert world.desk.round() == 0
+        assert "CT1" in world.desk.troubles[0]
+        world.clock.advance(400)
+    world.modality.answer = 0
+    assert world.desk.round() == 1
+    assert world.desk.troubles == []
+
+
+def test_without_an_address_the_page_says_so(world):
+    world.serve(senders=(), open=True)
+    world.store(1)
+    world.sign_for_all()
+    with asking(world, ct(1)):
+        pass
+    world.desk.round()
+    assert "report_host" in world.desk.troubles[0]
+
+
+def test_what_it_does_not_take(world):
+    world.serve()
+    association = world.modality.associate(world.listener.port)
+    ask = world.modality.ask
+    assert ask(association, ct(1), action=2) == Status.NO_SUCH_ACTION
+    assert ask(association, ct(1), uid="1.2.3") == Status.NO_SUCH_INSTANCE
+    assert ask(association, wanted()) == Status.INVALID_ARGUMENT
+    assert ask(association, wanted((CT, ""))) == Status.INVALID_ARGUMENT
+    assert ask(association, wanted((CT, "1.2"), uid="")) == Status.INVALID_ARGUMENT
+    folder = world.data / "services" / "commitment"
+    folder.rmdir()
+    assert ask(association, ct(1)) == Status.OUT_OF_RESOURCES  # it cannot be written down
+    folder.mkdir()
+    assert ask(association, ct(1)) == 0
+    association.release()
+
+
+def test_over_a_restart_and_nothing_in_clear(world):
+    world.serve()
+    world.store(1)
+    with asking(world, ct(1)):
+        pass
+    world.stop()
+    disk = world.everything_on_disk()
+    assert not [word for word in (TRANSACTION, instance(1), CT) if word.encode() in disk]
+    world.open()
+    world.serve()
+    world.sign_for_all()
+    assert world.desk.round() == 1
+    assert world.modality.heard == [(TRANSACTION, 1, [instance(1)], [])]
+
+
+def test_after_a_power_cut_the_modality_asks_again(world):
+    world.serve()
+    world.store(1)
+    with asking(world, ct(1)):
+        pass
+    world.stop()
+    (world.data.parent / "key").unlink()
+    world.open()
+    world.serve()
+    world.sign_for_all()
+    assert world.desk.round() == 0
+    with asking(world, ct(1)):
+        assert world.desk.round() == 1
+    assert world.modality.heard == [(TRANSACTION, 1, [instance(1)], [])]
+
+
+def test_a_receipt_that_came_at_the_last_moment_is_read_again(world):
+    world.serve()
+    world.store(1)
+    world.spool.custodian = None
+    while waiting := world.spool.to_pack(1):
+        parcel = world.packer.seal(waiting[0]).parcel_id
+        asyncio.run(world.spool.confirm(parcel, world.receipt(parcel)))
+    assert world.desk.standing(CT, instance(1)) is Standing.HERE
+    world.stop()
+    world.open()
+    world.serve()
+    world.offered._ledger.settle()
+    assert world.desk.standing(CT, instance(1)) is Standing.COMMITTED
+
+
+PAIRS = ((CT, "1.1"), (CT, "1.2"))
+
+
+@pytest.mark.parametrize(
+    ("standing", "age", "said"),
+    [
+        (Standing.COMMITTED, 0, dict.fromkeys(PAIRS)),
+        (Standing.HERE, 99, None),
+        (Standing.HERE, 100, dict.fromkeys(PAIRS, Reason.PROCESSING_FAILURE)),
+        (Standing.UNKNOWN, 9, None),
+        (Standing.UNKNOWN, 10, dict.fromkeys(PAIRS, Reason.NO_SUCH_INSTANCE)),
+        (Standing.OTHER_CLASS, 9, None),
+        (Standing.OTHER_CLASS, 10, dict.fromkeys(PAIRS, Reason.CLASS_CONFLICT)),
+    ],
+)
+def test_when_it_is_decided(standing, age, said):
+    transaction = Transaction("1.9", "CT1", 1000.0, PAIRS)
+    assert decide(transaction, lambda *_: standing, 1000.0 + age, wait=10, deadline=100) == said
+    assert Transaction.from_bytes(transaction.to_bytes()) == transaction
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from edge.config import Ingest, Sender
+from tests.unit.edge.ingest.test_commitment import World
+
+class Known: port = int(sys.argv[2])
+world = World(Path(sys.argv[1]))
+world.modality = Known
+print("port", world.serve(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_killed_after_the_answer_the_request_is_still_there(world):
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(world.data.parent / "killed"), str(world.modality.port)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        port = next(int(line.split()[1]) for line in process.stdout if line.startswith("port"))
+        sender = ExactSender(port, [(CT, transfer.EXPLICIT_LITTLE)], called="ANY-SCP")
+        data = encode(sample(os.urandom(64), instance=instance(1)))
+        assert sender.send(CT, instance(1), transfer.EXPLICIT_LITTLE, data) == 0
+        sender.release()
+        time.sleep(0.1)  # a row of the ledger follows the answer
+        association = world.modality.associate(port)
+        assert world.modality.ask(association, ct(1)) == 0
+        process.send_signal(signal.SIGKILL)
+    association.abort()
+    world.serve()  # so that the fixture has something to stop
+    other = World(world.data.parent / "killed")
+    other.modality = world.modality
+    other.serve(commitment=Committed.SPOOL)  # the keys of its hub are gone
+    try:
+        assert other.desk.standing(CT, instance(1)) is Standing.COMMITTED
+        assert other.desk.round() == 1
+        assert world.modality.heard == [(TRANSACTION, 1, [instance(1)], [])]
+    finally:
+        other.stop()
+
+
+def test_the_report_says_what_is_asked():
+    event, data = commitment.report(
+        Transaction("1.9", "CT1", 0, PAIRS), {PAIRS[0]: None, PAIRS[1]: Reason(0x112)}
+    )
+    assert event == 2
+    assert data.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.1"
+    assert data.FailedSOPSequence[0].FailureReason == 0x0112
