@@ -56,3 +56,10 @@ witness_alerts = Table(
     Column("words", Text, nullable=False),  # what the witness says is wrong
     moment("at", nullable=False),
 )
+
+subject_salts = Table(
+    "subject_salts",  # erasable: without it a leaf cannot be led back to what it is about
+    metadata,
+    digest("subject", primary_key=True),
+    Column("salt", String(32), nullable=False),
+)
