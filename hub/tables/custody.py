@@ -47,16 +47,6 @@ cosignatures = Table(
     moment("at", nullable=False),
 )
 
-witness_alerts = Table(
-    "witness_alerts",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("site", String(32), nullable=False),
-    Column("edge", String(64), nullable=False),
-    Column("words", Text, nullable=False),  # what the witness says is wrong
-    moment("at", nullable=False),
-)
-
 subject_salts = Table(
     "subject_salts",  # erasable: without it a leaf cannot be led back to what it is about
     metadata,
