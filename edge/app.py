@@ -119,6 +119,7 @@ async def _run(
     inspector = _inspector(spool, clock)
     listener = _listener(settings, spool, clock, inspector, offered)
     desk = ImportDesk(spool, clock, settings.acquire, settings.data)
+    witness = Witness(settings.data, identity, client, clock)
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     console = console_app(
@@ -127,7 +128,7 @@ async def _run(
         clock,
         uplink.blocked,
         lambda: reload.fault,
-        sources=_sources(desk, messages, inspector, downlink, identity, _faults(watches, offered)),
+        sources=_sources(desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)),
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
     )
@@ -146,7 +147,7 @@ async def _run(
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
-                    **_standing(settings, identity, client, spool, clock),
+                    **_standing(settings, identity, client, spool, witness, clock),
                     "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
                     "imports": desk.run,
                     "messages": messages.run,
@@ -171,13 +172,18 @@ def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) 
 
 
 def _standing(
-    settings: EdgeConfig, identity: EdgeIdentity, client: HubClient, spool: Spool, clock: Clock
+    settings: EdgeConfig,
+    identity: EdgeIdentity,
+    client: HubClient,
+    spool: Spool,
+    witness: Witness,
+    clock: Clock,
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """What keeps this edge in good standing with its hub."""
     come_back = ComeBack(identity, clock, Proxy.configured(settings.uplink))
     return {
         "renewal": Renewal(client, clock, come_back=come_back).run,
-        "witness": Witness(settings.data, identity, client, clock).run,
+        "witness": witness.run,
         "purges": Purges(spool).run,
     }
 
@@ -191,11 +197,12 @@ def _listener(
     return DicomListener(settings.ingest, spool, clock, closed, offered.services)
 
 
-def _faults(watches: Mapping[str, Watch], offered: Offered) -> Callable[[], Sequence[str]]:
+def _faults(watches: Mapping[str, Watch], offered: Offered, witness: Witness) -> Callable[[], Sequence[str]]:
     """What is wrong with this edge, for the page."""
     return lambda: [
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
+        *([witness.alarm] if witness.alarm else []),
     ]
 
 

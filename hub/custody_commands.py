@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import delete, select
 
 from certs.authority import Authority
 from gateway import config, durable, keyfile
@@ -17,7 +18,7 @@ from gateway.clock import SystemClock
 from gateway.custody.bundle import write_bundle
 from gateway.custody.checkpoint import NoteSigner
 from gateway.custody.evidence import Evidence
-from gateway.database import open_database
+from gateway.database import Database, open_database
 from gateway.envelope.kem import KemKeys
 from gateway.errors import UsageError
 from hub.archive.store import BlobStore
@@ -25,8 +26,11 @@ from hub.config import HubConfig
 from hub.custody import CustodyLog, log_name
 from hub.evidence import EvidenceRoom
 from hub.identity import load_receipt_signer
+from hub.record import subject_of
 from hub.rows import compare
 from hub.tables import VERSION, metadata
+from hub.tables.custody import subject_salts
+from hub.tables.study import studies
 
 EXAMPLES = """examples:
   telerad hub custody audit -c hub.yaml
@@ -38,6 +42,7 @@ EXAMPLES = """examples:
 """
 
 Actions = Any  # argparse keeps the type of sub-parsers to itself
+Deeper = Callable[[argparse.Namespace, CustodyLog, Database], Awaitable[int]]
 Work = Callable[[argparse.Namespace, CustodyLog], Awaitable[int]]
 
 
@@ -58,6 +63,10 @@ def fill(actions: Actions) -> None:
     prove.add_argument("--subject", required=True, help="digest or identifier, as the log names it")
     prove.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a new file")
     prove.set_defaults(run=lambda parsed: asyncio.run(_with_log(parsed, _prove)))
+    erase = _command(group, "erase", "erase the salt by which a study's entries can be led back to it")
+    erase.add_argument("study", metavar="STUDY", help="its Study Instance UID")
+    erase.add_argument("--site", help="whose study, where two sites have one of this UID")
+    erase.set_defaults(run=lambda parsed: asyncio.run(_with_database(parsed, _erase)))
     study = _command(group, "study", "write the evidence of a study's way, for telerad verify custody")
     study.add_argument("study", metavar="STUDY", help="its Study Instance UID")
     study.add_argument("--site", help="whose study, where two sites have one of this UID")
@@ -87,13 +96,32 @@ def _key(parsed: argparse.Namespace) -> int:
 
 
 async def _with_log(parsed: argparse.Namespace, work: Work) -> int:
+    return await _with_database(parsed, lambda given, log, _: work(given, log))
+
+
+async def _with_database(parsed: argparse.Namespace, work: Deeper) -> int:
     settings = config.load(parsed.config, HubConfig)
     signer = _signer(settings)
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
-        return await work(parsed, CustodyLog(database, signer, SystemClock()))
+        return await work(parsed, CustodyLog(database, signer, SystemClock()), database)
     finally:
         await database.close()
+
+
+async def _erase(parsed: argparse.Namespace, log: CustodyLog, database: Database) -> int:
+    query = select(studies.c.id, studies.c.site).where(studies.c.study_uid == parsed.study)
+    async with database.writing() as connection:
+        rows = (await connection.execute(query)).all()
+        rows = [row for row in rows if parsed.site in (None, row.site)]
+        if len(rows) != 1:
+            print(f"{len(rows)} studies have this UID here" + ("; name the site" if rows else ""))
+            return 1
+        subject = subject_of("study", rows[0].id)
+        await connection.execute(delete(subject_salts).where(subject_salts.c.subject == subject))
+        await log.append(connection, "salt-erased", site=rows[0].site, subject=subject)
+    print("the study's salt is erased: nobody can lead its entries of the log back to it any more")
+    return 0
 
 
 async def _study(parsed: argparse.Namespace) -> int:

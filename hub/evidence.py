@@ -25,6 +25,7 @@ from gateway.envelope.unseal import BodyOpener
 from gateway.errors import NotFound, Refused
 from gateway.model import Sha256, SiteId
 from gateway.trust import Signer, Trust
+from hub.archive.commitment import salt_of
 from hub.archive.store import BlobStore
 from hub.custody import CustodyLog
 from hub.record import subject_of
@@ -148,6 +149,7 @@ async def _rows(connection: AsyncConnection, study_uid: str, site: str | None) -
             site=SiteId(site),
             study_uid=study_uid,
             subject=subject_of("study", key),
+            salt=await salt_of(connection, subject_of("study", key)) or "",
             cases=tuple(subject_of("case", case) for case in case_ids),
             instances=tuple(Instance(one.sop_instance_uid, Sha256(one.sha256), one.size) for one in images),
         ),

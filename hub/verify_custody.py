@@ -35,7 +35,9 @@ def facts(found: Judged) -> dict[str, object]:
         "instances": len(study.instances),
         "parcels": len(found.evidence.parcels),
         "reports": [one.report.report_id for one in found.reports],
+        "complete": found.complete,
         "witnesses": list(found.witnesses),
+        "unwitnessed": list(found.unwitnessed),
         "log": {"origin": found.state.origin, "size": found.state.size, "root": found.state.root.hex()},
         "timeline": [moment.record() for moment in found.moments],
     }
@@ -50,7 +52,10 @@ def _sentences(found: Judged) -> list[str]:
         f"{images} images: the edge signed the SHA-256 of each ({parcels} parcels), the hub its receipt.",
         f"{len(found.reports)} signed reports, unchanged since.",
         f"All of it stands in the custody log {state.origin}, {state.size} entries, root {state.root.hex()}.",
-        f"The log is witnessed by {seen}.",
+        "The log says that these are all images of the study."
+        if found.complete
+        else "Whether these are all images of the study is NOT proven: it may have more.",
+        f"The log is witnessed by {seen}; {len(found.unwitnessed)} of the entries below are younger.",
     ]
 
 

@@ -9,6 +9,7 @@ words against it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -32,12 +33,16 @@ from gateway.errors import Malformed, NotAllowed, NotFound
 from gateway.log import logger
 from gateway.trust import Identity, Signer, Trust
 from hub.custody import CustodyLog
+from hub.fleet import devices
 from hub.fleet.middleware import caller
 from hub.record import subject_of
-from hub.tables.custody import checkpoints, cosignatures, witness_alerts, witnesses
+from hub.tables.custody import checkpoints, cosignatures, witnesses
 
 BODY_LIMIT = 128 << 10
 WORDS_LIMIT = 1000
+ALERT = "log-contradicted"
+QUIET = timedelta(hours=1)
+"""Between two alerts of one edge."""
 _COSIGN_KEYS = frozenset({"key", "line", "size"})
 
 log = logger("hub.witnesses")
@@ -124,19 +129,16 @@ class Witnesses:
                 await connection.execute(insert(cosignatures).values(values))
 
     async def alarm(self, identity: Identity, words: str) -> None:
-        """A witness says that the log was rewritten: keep it where administrators look."""
+        """A witness says that the log was rewritten: an alert and an entry, at most one an hour an edge."""
         log.error("a witness contradicts the custody log", site=identity.site, edge=identity.edge, why=words)
+        site, edge, now = identity.site or "", identity.edge or "", self._clock.now()
         async with self._database.writing() as connection:
-            await connection.execute(
-                insert(witness_alerts).values(
-                    site=identity.site,
-                    edge=identity.edge,
-                    words=words[:WORDS_LIMIT],
-                    at=rfc3339(self._clock.now()),
-                )
+            if await devices.alerted_since(connection, site, edge, ALERT, now - QUIET):
+                return
+            await devices.alert(connection, site, edge, ALERT, words[:WORDS_LIMIT], now)
+            await self._custody.append(
+                connection, "witness-alarm", site=site, subject=subject_of("edge", identity.name)
             )
-            subject = subject_of("edge", identity.name)
-            await self._custody.append(connection, "witness-alarm", site=identity.site or "", subject=subject)
 
     async def _checkpoint(self, connection: AsyncConnection, size: int) -> Checkpoint:
         query = select(checkpoints.c.note).where(checkpoints.c.size == size)

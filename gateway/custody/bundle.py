@@ -91,5 +91,8 @@ def open_bundle(data: bytes, verifiers: Iterable[NoteVerifier]) -> tuple[Checkpo
         value = canonical.load(entry.leaf)
         if not isinstance(value, dict) or value.get("position") != entry.position:
             raise Unverified(f"entry {entry.position} of the log says it is another one")
+        texts = all(isinstance(value.get(name), str) for name in ("event", "at", "site", "subject"))
+        if not texts or not isinstance(value.get("detail"), dict):
+            raise Malformed(f"entry {entry.position} of the log is not in its form")
         said.append(value)
     return state, said

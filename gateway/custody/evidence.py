@@ -24,7 +24,7 @@ START = b'{"log":'
 MANY = 100_000
 PDF_LIMIT = 64 << 20
 _KEYS = frozenset({"version", "study", "log_key", "log", "witnesses", "parcels", "reports"})
-_STUDY_KEYS = frozenset({"site", "study_uid", "subject", "cases", "instances"})
+_STUDY_KEYS = frozenset({"site", "study_uid", "subject", "salt", "cases", "instances"})
 _INSTANCE_KEYS = frozenset({"sop_instance_uid", "sha256", "length"})
 _PARCEL_KEYS = frozenset({"header", "manifest", "receipt"})
 
@@ -44,12 +44,14 @@ class Study:
 
     Attributes:
         subject: of the study in the custody log.
+        salt: by which its leaves are bound to it; empty: it was never complete, or the salt was erased.
         cases: subjects of its cases there.
     """
 
     site: SiteId
     study_uid: str
     subject: str
+    salt: str
     cases: tuple[str, ...]
     instances: tuple[Instance, ...]
 
@@ -109,6 +111,7 @@ class Evidence:
                     "site": study.site,
                     "study_uid": study.study_uid,
                     "subject": study.subject,
+                    "salt": study.salt,
                     "cases": list(study.cases),
                     "instances": [
                         {"sop_instance_uid": one.sop_instance_uid, "sha256": one.sha256, "length": one.length}
@@ -162,6 +165,7 @@ def _study(value: Any) -> Study:
         site=record.checked("site", site_id),
         study_uid=record.text("study_uid"),
         subject=record.checked("subject", sha256_hex),
+        salt=record.text("salt", 32),
         cases=tuple(_texts(record.items("cases", 0, 1000))),
         instances=tuple(map(_instance, record.items("instances", 0, MANY))),
     )

@@ -12,6 +12,7 @@ from gateway.clock import parse_rfc3339, rfc3339
 from gateway.custody import merkle, timeline
 from gateway.custody.bundle import open_bundle
 from gateway.custody.checkpoint import Checkpoint, NoteVerifier, open_checkpoint
+from gateway.custody.commitment import images_digest, study_digest
 from gateway.custody.evidence import Evidence, Parcel, Witness
 from gateway.custody.timeline import Moment
 from gateway.custody.witness import LOG_KEY_KIND, WITNESS_KEY_KIND, open_cosignature, open_key
@@ -24,7 +25,7 @@ from gateway.errors import Unverified
 from gateway.report import pdf_signature
 from gateway.report.delivery import ACKNOWLEDGEMENT_KIND, Acknowledgement
 from gateway.report.pdf_signature import SignedReport
-from gateway.trust import Purpose, Trust
+from gateway.trust import SKEW, Purpose, Trust
 
 Entry = Mapping[str, Any]
 
@@ -38,6 +39,8 @@ class Judged:
         state: of the custody log, as signed.
         moments: the way of the study, oldest first.
         witnesses: names of the edges that witnessed the log.
+        unwitnessed: positions of entries that no witness has seen yet.
+        complete: whether the log says that these are all images the study had when it was complete.
         reports: the signed reports.
     """
 
@@ -45,6 +48,8 @@ class Judged:
     state: Checkpoint
     moments: tuple[Moment, ...]
     witnesses: tuple[str, ...]
+    unwitnessed: tuple[int, ...]
+    complete: bool
     reports: tuple[SignedReport, ...]
 
 
@@ -69,8 +74,11 @@ def judge(data: bytes, trust: Trust, at: datetime) -> Judged:
             raise Unverified(f"a receipt is of {receipt.identity.name}, the log of {hub.name}")
         _in_log(header, manifest, entries)
     wanted = _instances(evidence, [manifest for _, manifest, _ in parcels])
+    complete = _complete(evidence, entries, wanted)
     reports = _reports(evidence, entries, trust, at)
     witnessed = [_witness(one, log_key, state, trust) for one in evidence.witnesses]
+    _not_backdated(entries, witnessed)
+    seen = max((int(one.facts["entries"]) for one in witnessed), default=0)
     _about(evidence, entries, [header for header, _, _ in parcels], reports)
     moments = [*timeline.of_parcels(parcels, wanted), *timeline.of_log(entries), *witnessed]
     return Judged(
@@ -78,6 +86,8 @@ def judge(data: bytes, trust: Trust, at: datetime) -> Judged:
         state,
         tuple(sorted(moments, key=lambda moment: (moment.at, moment.entry or 0))),
         tuple(str(one.facts["edge"]) for one in witnessed),
+        tuple(entry["position"] for entry in entries if entry["position"] >= seen),
+        complete,
         tuple(reports),
     )
 
@@ -115,15 +125,34 @@ def _in_log(header: OpenedHeader, manifest: InnerManifest, entries: Sequence[Ent
 def _instances(evidence: Evidence, manifests: Sequence[InnerManifest]) -> frozenset[str]:
     """Rule 4. Returns the SHA-256 of all instances."""
     study = evidence.study
-    held = {
-        (entry.sop_instance_uid, entry.sha256, entry.length)
-        for manifest in manifests
-        for entry in manifest.instances
-    }
-    for one in study.instances:
-        if (one.sop_instance_uid, one.sha256, one.length) not in held:
-            raise Unverified(f"no edge vouches for instance {one.sop_instance_uid}")
+    held = set()
+    for manifest in manifests:
+        of_study = [entry for entry in manifest.instances if entry.study_uid == study.study_uid]
+        if not of_study:
+            raise Unverified("a parcel of this file holds nothing of the study")
+        held |= {(entry.sop_instance_uid, entry.sha256, entry.length) for entry in of_study}
+    listed = {(one.sop_instance_uid, one.sha256, one.length) for one in study.instances}
+    if not listed:
+        raise Unverified("this file lists no image")
+    for uid, _, _ in sorted(listed - held):
+        raise Unverified(f"no edge vouches for instance {uid} as one of study {study.study_uid}")
+    for uid, _, _ in sorted(held - listed):
+        raise Unverified(f"instance {uid} is in a parcel of this file and left out of its list")
     return frozenset(one.sha256 for one in study.instances)
+
+
+def _complete(evidence: Evidence, entries: Sequence[Entry], images: frozenset[str]) -> bool:
+    """Rule 9."""
+    study = evidence.study
+    said = [
+        entry["detail"]
+        for entry in entries
+        if entry["subject"] == study.subject and isinstance(entry["detail"].get("study"), str)
+    ]
+    expected = study_digest(study.salt, study.site, study.study_uid)
+    if any(detail["study"] != expected for detail in said):
+        raise Unverified("the log's entries about the study are about another one")
+    return bool(said) and said[-1].get("images") == images_digest(images)
 
 
 def _reports(evidence: Evidence, entries: Sequence[Entry], trust: Trust, at: datetime) -> list[SignedReport]:
@@ -167,6 +196,15 @@ def _witness(witness: Witness, log_key: NoteVerifier, state: Checkpoint, trust: 
     seen = open_cosignature(witness.line, then, key)
     merkle.verify_consistency(then.size, state.size, then.root, state.root, witness.proof)
     return Moment(rfc3339(seen.at), "witnessed", {"edge": identity.name, "entries": then.size})
+
+
+def _not_backdated(entries: Sequence[Entry], witnessed: Sequence[Moment]) -> None:
+    """Rule 8: what a witness saw had happened before, give or take what two clocks may differ."""
+    for moment in witnessed:
+        latest = rfc3339(parse_rfc3339(moment.at) + SKEW)
+        for entry in entries:
+            if entry["position"] < moment.facts["entries"] and entry["at"] > latest:
+                raise Unverified(f"entry {entry['position']} says it was made after a witness had seen it")
 
 
 def _about(

@@ -14,6 +14,7 @@ from gateway.database import Database
 from gateway.errors import NotFound, Refused
 from gateway.log import logger
 from hub.archive import procedures
+from hub.archive.commitment import committed
 from hub.archive.judgement import Evidence, Patience, Tags, judge
 from hub.archive.procedures import Procedures
 from hub.archive.states import StudyEvent, StudyState, step
@@ -136,7 +137,11 @@ class Settler:
                 "study-complete",
                 site=row["site"],
                 subject=subject_of("study", row["id"]),
-                detail={"instances": row["instance_count"], "evidence": words},
+                detail={
+                    "instances": row["instance_count"],
+                    "evidence": words,
+                    **await committed(connection, row["id"], row["site"], row["study_uid"]),
+                },
             )
         log.info("study complete", site=row["site"], study_uid=row["study_uid"], evidence=words)
         return 1
@@ -188,6 +193,7 @@ async def force(
             "expected": expected,
             "evidence": "by hand",
             "by": subject_of("user", by),
+            **await committed(connection, study, row["site"], row["study_uid"]),
         },
     )
     log.info("study taken as complete by hand", site=row["site"], study_uid=row["study_uid"])

@@ -71,6 +71,8 @@ KINDS: dict[str, Kind] = {
     "edge-returned": Kind(ALERT, "E", _NODE),
     "edge-used-twice": Kind(ALERT, "E", _NODE),
     "rows-edited": Kind(ALERT, "E", _NODE),
+    "witness-alarm": Kind(ALERT, "E", _NODE),
+    "salt-erased": Kind(ALERT, "E", _SECURITY),
     "edge-revoked": Kind(ALERT, "E", _NODE),
     "chain-gap": Kind(ALERT, "E"),
     "chain-fork": Kind(ALERT, "E"),

@@ -42,6 +42,8 @@ FOLLOWED = {
     "edge-returned": "edge-returned",
     "edge-used-twice": "edge-used-twice",
     "rows-edited": "rows-edited",
+    "witness-alarm": "witness-alarm",
+    "salt-erased": "salt-erased",
     "edge-revoked": "edge-revoked",
     "chain-gap": "chain-gap",
     "chain-fork": "chain-fork",

@@ -156,6 +156,15 @@ async def alert(
     await connection.execute(insert(edge_alerts).values(row))
 
 
+async def alerted_since(
+    connection: AsyncConnection, site: str, edge: str, kind: str, moment: datetime
+) -> bool:
+    """Whether there is an alert of this kind about an edge since then."""
+    same = (edge_alerts.c.site == site) & (edge_alerts.c.edge == edge) & (edge_alerts.c.kind == kind)
+    query = select(edge_alerts.c.id).where(same, edge_alerts.c.at >= rfc3339(moment)).limit(1)
+    return (await connection.execute(query)).first() is not None
+
+
 async def alerts(connection: AsyncConnection, limit: int = 50) -> list[dict[str, Any]]:
     """The newest alerts, JSON-ready."""
     query = select(edge_alerts).order_by(edge_alerts.c.id.desc()).limit(limit)

@@ -47,12 +47,9 @@ cosignatures = Table(
     moment("at", nullable=False),
 )
 
-witness_alerts = Table(
-    "witness_alerts",
+subject_salts = Table(
+    "subject_salts",  # erasable: without it a leaf cannot be led back to what it is about
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("site", String(32), nullable=False),
-    Column("edge", String(64), nullable=False),
-    Column("words", Text, nullable=False),  # what the witness says is wrong
-    moment("at", nullable=False),
+    digest("subject", primary_key=True),
+    Column("salt", String(32), nullable=False),
 )

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -98,7 +98,8 @@ def open_evidence(data, root):
         demand(included(leaf, entry["position"], size, list(map(b64, entry["proof"]))) == log_root, "root")
         entries.append(canonical(leaf, "position event at site subject detail"))
         demand(entries[-1]["position"] == entry["position"], "position")
-    held = set()
+    demand(told["version"] == log["version"] == 1, "version")
+    held, uid = set(), study["study_uid"]
     for parcel in told["parcels"]:
         signed, manifest = b64(parcel["header"]), b64(parcel["manifest"])
         header, digest = open_header(signed, root, claimed(signed, "created_at"))
@@ -111,9 +112,16 @@ def open_evidence(data, root):
         demand((receipt["header_digest"], receipt["instances"]) == (digest, instances), "receipt")
         stored = [e for e in entries if e["event"] == "parcel-stored" and e["subject"] == digest]
         demand([one["sha256"] for one in instances] in [e["detail"]["instances"] for e in stored], "stored")
-        held |= {(one["sop_instance_uid"], one["sha256"], one["length"]) for one in inner["instances"]}
-    for one in study["instances"]:
-        demand((one["sop_instance_uid"], one["sha256"], one["length"]) in held, "instance")
+        mine = [one for one in inner["instances"] if one["study_uid"] == uid]
+        demand(mine, "a parcel of another study")
+        held |= {(one["sop_instance_uid"], one["sha256"], one["length"]) for one in mine}
+    listed = {(one["sop_instance_uid"], one["sha256"], one["length"]) for one in study["instances"]}
+    demand(listed and listed == held, "list of instances")
+    said = [e["detail"] for e in entries if e["subject"] == study["subject"] and "study" in e["detail"]]
+    bound = sha(f"{study['salt']}\n{study['site']}\n{uid}\n".encode())
+    demand(all(detail["study"] == bound for detail in said), "study of the entries")
+    images = "".join(f"{one}\n" for one in sorted({one["sha256"] for one in study["instances"]}))
+    complete = bool(said) and said[-1]["images"] == sha(images.encode())
     signed_reports = {e["detail"]["pdf_sha256"] for e in entries if e["event"] == "report-signed"}
     demand(all(sha(b64(one["pdf"])) in signed_reports for one in told["reports"]), "report")
     seen = []
@@ -124,9 +132,12 @@ def open_evidence(data, root):
         demand(signature[:4] == hashlib.sha256(who.encode() + b"\n\4" + key).digest()[:4], "witness key")
         said = f"cosignature/v1\ntime {int.from_bytes(signature[4:12], 'big')}\n".encode() + text
         Ed25519PublicKey.from_public_bytes(key).verify(signature[12:], said)
+        latest = datetime.fromtimestamp(int.from_bytes(signature[4:12], "big") + 600, UTC)
+        times = [datetime.fromisoformat(e["at"]) for e in entries if e["position"] < old]
+        demand(all(time <= latest for time in times), "an entry younger than its witness")
         demand(grew(old, old_root, size, list(map(b64, witness["proof"]))) == (old_root, log_root), "growth")
         seen.append(uri)
-    return [one["sha256"] for one in study["instances"]], [e["event"] for e in entries], seen
+    return [one["sha256"] for one in study["instances"]], [e["event"] for e in entries], seen, complete
 
 
 if __name__ == "__main__":

@@ -36,8 +36,9 @@ def test_demo_check_proves_the_whole_loop(tmp_path: Path) -> None:
         assert claim in done.stdout
     root = x509.load_pem_x509_certificate((tmp_path / "d" / "pki" / "root.pem").read_bytes())
     evidence = (tmp_path / "d" / "H001-custody.json").read_bytes()
-    images, events, witnesses = evidence_reader.open_evidence(evidence, root)  # not our reader
+    images, events, witnesses, complete = evidence_reader.open_evidence(evidence, root)  # not our reader
     assert images
+    assert complete
     assert {"parcel-stored", "case-open", "report-signed", "report-acknowledged"} <= set(events)
     assert witnesses == ["spiffe://telerad/site/H001/edge/1"]
     assert not any("patient" in log.read_text().lower() for log in (tmp_path / "d" / "logs").iterdir())

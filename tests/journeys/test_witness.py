@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from base64 import b64decode
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,9 +21,12 @@ from gateway.custody import merkle
 from gateway.custody.checkpoint import NoteVerifier, open_checkpoint
 from gateway.custody.witness import WITNESS_KEY_KIND, cosign, open_cosignature, say_key
 from gateway.envelope.record import base64_text
-from gateway.errors import NotAllowed, Refused, Unverified
+from gateway.errors import Malformed, NotAllowed, Refused, StorageFull, Unavailable, Unverified
+from hub.audit.events import KINDS
+from hub.audit.follower import FOLLOWED
 from hub.custody import CustodyLog
-from hub.tables.custody import checkpoints, cosignatures, custody, witness_alerts, witnesses
+from hub.tables.custody import checkpoints, cosignatures, custody, witnesses
+from hub.tables.fleet import edge_alerts
 from hub.witnesses import Witnesses, witness_routes
 from tests.doubles.small_hub import SmallHub, small_hub
 
@@ -107,10 +112,87 @@ async def test_attack_27_a_rewritten_history_is_noticed_and_told(tmp_path: Path)
         assert await at.witness.look() == 0
         assert "does not continue" in at.witness.alarm
         assert not await at.rows(cosignatures)
-        (alert,) = await at.rows(witness_alerts)
-        assert (alert["site"], alert["edge"]) == ("H001", "1")
+        (alert,) = await at.rows(edge_alerts)
+        assert (alert["site"], alert["edge"], alert["kind"]) == ("H001", "1", "log-contradicted")
+        assert KINDS[FOLLOWED["witness-alarm"]]  # searchable and exported, too
         await at.witness.look()
-        assert len(await at.rows(witness_alerts)) == 1, "told once"
+        assert len(await at.rows(edge_alerts)) == 1, "told once an hour"
+        proof = json.loads((at.data / "witness" / "contradiction.json").read_bytes())
+        assert b64decode(proof["seen"]) != b64decode(proof["told"])
+        again = Witness(at.data, at.client.identity, at.client, CLOCK)
+        assert "before this start" in again.alarm, "a restart does not hush it up"
+
+
+class Refusing:
+    """A client that meets what a real one does on a bad day."""
+
+    def __init__(self, identity, error: Exception) -> None:
+        self.identity, self._error = identity, error
+
+    async def json(self, *_: object, **__: object) -> object:
+        raise self._error
+
+    async def read(self, *_: object, **__: object) -> bytes:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error", [Unverified("a proxy shows its own certificate"), Unavailable("away"), Malformed("no JSON")]
+)
+async def test_somebody_else_on_the_line_is_no_rewritten_log_and_stops_nothing(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.witness.SECONDS", 0.01)
+    async with scene(tmp_path) as at:
+        witness = Witness(at.data, at.client.identity, Refusing(at.client.identity, error), CLOCK)  # type: ignore[arg-type]
+        running = asyncio.create_task(witness.run())
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        running.cancel()
+        assert witness.alarm == ""
+        assert not await at.rows(edge_alerts)
+
+
+async def test_a_full_disk_and_a_damaged_record_are_this_edge_s_own_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.witness.SECONDS", 0.01)
+    async with scene(tmp_path) as at:
+        await at.add("one")
+        await at.witness.look()
+        (at.data / "witness" / "seen.json").write_bytes(b"{")
+        assert await at.witness.look() == 1
+        assert at.witness.alarm == ""
+        assert (at.data / "witness" / "seen.damaged").exists()
+        await at.add("two")
+
+        def full(*_: object, **__: object) -> None:
+            raise StorageFull("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("gateway.durable.replace", full)
+            running = asyncio.create_task(at.witness.run())
+            await asyncio.sleep(0.3)
+            assert not running.done()
+            running.cancel()
+        assert [row["size"] for row in await at.rows(cosignatures)] == [1], (
+            "what was not kept is not cosigned"
+        )
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {"note": "", "log_key": ""}, {"note": 1, "log_key": 2, "proof": [3]}]
+)
+async def test_an_answer_out_of_form_is_told_as_that(tmp_path: Path, answer: object) -> None:
+    class Odd(Refusing):
+        async def json(self, *_: object, **__: object) -> object:
+            return answer
+
+    async with scene(tmp_path) as at:
+        witness = Witness(at.data, at.client.identity, Odd(at.client.identity, Refused("")), CLOCK)  # type: ignore[arg-type]
+        with pytest.raises(Malformed):
+            await witness.look()
+        assert witness.alarm == ""
 
 
 async def test_a_log_that_lost_its_end_is_noticed(tmp_path: Path) -> None:
