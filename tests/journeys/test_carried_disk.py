@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,12 @@ async def edge(hub: LineHub, tmp_path: Path):
         for number, data in enumerate(DATA):
             priority = Priority.STAT if number == 2 else Priority.ROUTINE
             await asyncio.to_thread(running.receive, number, data, priority)
-
-        async def signed() -> bool:
-            return len(await running.spool.waiting()) == len(DATA)
-
-        await until(signed)
+            await until(partial(signed, running, number + 1))  # or small ones would travel together
         yield running
+
+
+async def signed(edge: Edge, count: int) -> bool:
+    return len(await edge.spool.waiting()) == count
 
 
 @pytest.fixture
