@@ -92,7 +92,7 @@ async def test_a_lost_answer_is_given_again(hub: SmallHub, expired: EdgeIdentity
     async with hub.database.writing() as connection:
         (one,) = await returns.waiting(connection)
         row = (one["site"], one["edge"], one["request"])
-        await returns.decide(connection, hub.events, row, CLOCK.now(), approve=True)
+        await returns.decide(connection, hub.events, row, CLOCK.now(), approve=True, by="b" * 64)
     first = await desk.ask(old, body["csr"], body["proof"], proof)
     assert first is not None  # and the power fails at the edge before it is written
     again = pending_keys(expired.folder / FILE).request()  # signed anew, so other bytes, with the same keys
