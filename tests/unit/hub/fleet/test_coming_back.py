@@ -23,7 +23,9 @@ from gateway.errors import NotAllowed, Refused
 from gateway.request import DeviceKeys, return_proof
 from gateway.trust import pem
 from hub.fleet import devices, returns
+from hub.record import operator
 from hub.tables import fleet
+from hub.tables.custody import custody
 from tests.doubles.requests import request as certificate_request
 from tests.doubles.small_hub import SmallHub, small_hub
 
@@ -78,7 +80,11 @@ async def test_it_asks_waits_and_is_let_in_by_the_administrator(
         assert await client.read("GET", "/v1/keys")
     async with hub.database.reading() as connection:
         rows = (await connection.execute(select(fleet.devices))).mappings().all()
+        query = select(custody.c.leaf).where(custody.c.event == "edge-return-approved")
+        approved = json.loads((await connection.execute(query)).scalar_one())
     assert {row["fingerprint"] for row in rows if not row["revoked"]} == {expired.fingerprint}
+    assert approved["subject"] == asked["request"]
+    assert approved["detail"] == {"edge": "1", "by": operator()}
     assert [event for event, _ in hub.events.seen][-2:] == ["edge-return-asked", "edge-returned"]
     assert await run("hub", "edge", "approve", *at_hub, "--site", "H001", "--edge", "1") == 1
 
