@@ -87,6 +87,7 @@ class Audit:
         Raises:
             Broken: the log itself was changed.
         """
+        await self._images.begin_anywhere()
         while True:
             await self.look()
             await asyncio.sleep(AUDIT_PERIOD)

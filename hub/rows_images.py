@@ -10,6 +10,7 @@ its modality.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -58,6 +59,12 @@ class Images:
     def __init__(self, database: Database, store: BlobStore, kem_keys: KemKeys) -> None:
         self._database, self._store, self._kem_keys = database, store, kem_keys
         self._position = -1
+
+    async def begin_anywhere(self) -> None:
+        """Begin at some image, so that a hub that is often started anew comes to all of them, too."""
+        async with self._database.reading() as connection:
+            last = (await connection.execute(select(func.max(instances.c.id)))).scalar() or 0
+        self._position = secrets.randbelow(last + 1) - 1
 
     async def look(self, limit: int | None = None, rest: float = 0.0) -> list[str]:
         """Compare the next images, each once.

@@ -204,6 +204,10 @@ async def test_images_are_compared_a_few_at_a_time_and_all_in_turn(
     some = images(hub)
     heard = [len(await some.look(1)) for _ in range(6)]
     assert heard == [0, 0, 1, 0, 0, 1]
+    for number in (0, 1, 2, 3):
+        monkeypatch.setattr("hub.rows_images.secrets.randbelow", lambda _, number=number: number)
+        await some.begin_anywhere()
+        assert len(await some.look()) == 1
 
 
 async def test_an_image_without_its_bytes_is_told(hub: LineHub, filled: Path) -> None:
