@@ -36,6 +36,7 @@ from gateway.envelope.signature import Statement
 from gateway.errors import DataError
 from gateway.log import logger
 from gateway.report.model import Report
+from gateway.report.text import one_line
 from gateway.trust import Trust, fingerprint
 from hub.custody import CustodyLog
 from hub.rows_images import Images
@@ -293,7 +294,7 @@ def _said(row: Any) -> Iterator[str]:
         return
     if row["study_uid"] is None:
         yield "its case is gone"
-    elif (row["site"], row["study_uid"], row["patient_id"]) != (
+    elif (row["site"], row["study_uid"], one_line(row["patient_id"])) != (
         report.site,
         report.study.study_uid,
         report.patient.patient_id,
