@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from gateway import durable, token
-from gateway.errors import Malformed, UsageError
+from gateway.errors import Malformed
+from gateway.private_file import read_private
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 """RFC 7468; the label in a group."""
@@ -55,11 +56,7 @@ def load(file: Path) -> PrivateKeyTypes:
         UsageError: others than its owner may read the file, or it cannot be read at all.
         Malformed: it holds no key.
     """
-    data = _guarded(file)
-    try:
-        return load_pem_private_key(data, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise Malformed(f"{file} holds no readable private key") from error
+    return _parsed(read_private(file), file)
 
 
 def load_p256(file: Path) -> ec.EllipticCurvePrivateKey:
@@ -67,10 +64,10 @@ def load_p256(file: Path) -> ec.EllipticCurvePrivateKey:
 
     Raises as `load`, and Malformed for a key of another kind.
     """
-    data = _guarded(file)
+    data = read_private(file)
     if token.is_uri(data):
         return token.TokenKey(token.TokenUri.parse(data.decode()))
-    key = load(file)
+    key = _parsed(data, file)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise Malformed(f"{file} holds no key on the curve P-256")
     return key
@@ -78,19 +75,15 @@ def load_p256(file: Path) -> ec.EllipticCurvePrivateKey:
 
 def load_second(file: Path) -> MLDSA65PrivateKey | None:
     """The ML-DSA-65 key in a file that may hold one beside others. Raises as `load`."""
-    data = _guarded(file)
     try:
-        keys = read_pem(data)
+        keys = read_pem(read_private(file))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Malformed(f"{file} holds no readable private key") from error
     return next((key for key in keys if isinstance(key, MLDSA65PrivateKey)), None)
 
 
-def _guarded(file: Path) -> bytes:
+def _parsed(data: bytes, file: Path) -> PrivateKeyTypes:
     try:
-        mode, data = file.stat().st_mode, file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the key {file} cannot be read: {error.strerror}") from error
-    if mode & 0o077:
-        raise UsageError(f"the key {file} can be read by others; set its mode to 0600 (chmod 600)")
-    return data
+        return load_pem_private_key(data, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Malformed(f"{file} holds no readable private key") from error

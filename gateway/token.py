@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from gateway.errors import ResourceError, UsageError
+from gateway.private_file import read_private
 
 SCHEME = "pkcs11:"
 _PATH = frozenset({"token", "object", "type"})
@@ -58,13 +59,7 @@ class TokenUri:
 
     def pin(self) -> str:
         """The PIN from its file. Raises UsageError."""
-        try:
-            mode, text = self.pin_file.stat().st_mode, self.pin_file.read_text().strip()
-        except OSError as error:
-            raise UsageError(f"the PIN file {self.pin_file} cannot be read: {error.strerror}") from error
-        if mode & 0o077:
-            raise UsageError(f"the PIN file {self.pin_file} can be read by others (chmod 600)")
-        return text
+        return read_private(self.pin_file, "PIN file").decode().strip()
 
 
 class TokenKey(ec.EllipticCurvePrivateKey):

@@ -6,6 +6,7 @@ Two ports: the line, for edges with certificates; the web, for people, DICOMweb 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import socket
 import ssl
@@ -57,6 +58,7 @@ from hub.fleet.middleware import Door, device_middleware
 from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.forwarded import Forwarding
+from hub.foundations import Foundations
 from hub.identity import HubKeys
 from hub.intake.intake import Intake
 from hub.local import Aside, Judge, serving
@@ -67,6 +69,7 @@ from hub.reports.press import Press
 from hub.reports.signature import TrustMaterial
 from hub.reports.timestamp import TimestampAuthority
 from hub.rows import Audit
+from hub.rows_images import Images
 from hub.rules.book import RuleBook
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
@@ -193,6 +196,8 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     line.add_routes(dialogue_routes(database, clock))
     line.add_routes(witness_routes(_witnesses(hub)))
     portal = web_application(hub, enrolment, rules)
+    told = {"rules-loaded": {"sha256": hashlib.sha256(rules.text.encode()).hexdigest()}}
+    images = Images(database, hub.archive.store, hub.keys.kem_keys)
     patience = SettlePatience(settings.settle.after_association, settings.settle.quiet)
     async with (
         _listening(line, settings.line.host, settings.line.port, hub.keys.line_context()),
@@ -214,10 +219,11 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "dispatch": Dispatcher(database, rules, custody, clock).run,
                 "fleet": door.run,
                 "keys": hub.keys.run,
+                "foundations": Foundations(database, custody, lambda: hub.keys.facts() | told).run,
                 "checkpoints": custody.run,
                 "audit": Follower(database).run,
                 **_export(hub),
-                "rows": Audit(database, custody, hub.keys.trust, clock).run,
+                "rows": Audit(database, custody, hub.keys.trust, clock, images).run,
             }
         )
         await intake.drain()

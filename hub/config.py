@@ -58,7 +58,7 @@ class Oidc:
 
     issuer: str
     client_id: str
-    client_secret: Path | None = None  # a file with one line; none: a public client
+    client_secret: Path | None = None  # one line, mode 0600; none: a public client
     link_claim: str | None = None  # email or preferred_username; none: provisioned identities only
     trust_factors: bool = False  # whether its `amr` counts as our second factor
     label: str = "Single sign-on"

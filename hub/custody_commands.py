@@ -19,7 +19,7 @@ from gateway.custody.bundle import write_bundle
 from gateway.custody.checkpoint import NoteSigner
 from gateway.custody.evidence import Evidence
 from gateway.database import Database, open_database
-from gateway.envelope.kem import KemKeys
+from gateway.envelope.kem import FILE_SUFFIX, KemKeys
 from gateway.errors import UsageError
 from hub.archive.store import BlobStore
 from hub.config import HubConfig
@@ -28,6 +28,7 @@ from hub.evidence import EvidenceRoom
 from hub.identity import load_receipt_signer
 from hub.record import subject_of
 from hub.rows import compare
+from hub.rows_images import Images
 from hub.tables import VERSION, metadata
 from hub.tables.custody import subject_salts
 from hub.tables.study import studies
@@ -167,6 +168,7 @@ async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
         faults = await compare(database, trust)
+        faults += await Images(database, BlobStore(settings.data / "archive"), _kem(settings)).look()
     finally:
         await database.close()
     if parsed.json:
@@ -179,6 +181,11 @@ async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
         f"{len(faults)} rows do not fit the log" if faults else "what was stored, signed and let in fits them"
     )
     return 1 if faults else 0
+
+
+def _kem(settings: HubConfig) -> KemKeys:
+    keys = settings.data / "keys"
+    return KemKeys.load(keys) if any(keys.glob(f"*{FILE_SUFFIX}")) else KemKeys({})
 
 
 async def _prove(parsed: argparse.Namespace, log: CustodyLog) -> int:

@@ -16,6 +16,7 @@ a renewed certificate, a new KEM key (``telerad hub keys rotate``), a new genera
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -38,7 +39,16 @@ from gateway.envelope.kem import FILE_SUFFIX, P256, KemKeys, KemPublic, wants_bo
 from gateway.errors import DataError, Malformed, UsageError
 from gateway.keyset import sign_key_set
 from gateway.log import logger
-from gateway.trust import TRUST_DOMAIN, FileSigner, Trust, hub_uri, pem, read_certificates, second_key
+from gateway.trust import (
+    TRUST_DOMAIN,
+    FileSigner,
+    Trust,
+    fingerprint,
+    hub_uri,
+    pem,
+    read_certificates,
+    second_key,
+)
 from hub.config import HubConfig
 
 KEM_LIFE = timedelta(days=365)
@@ -82,6 +92,7 @@ class HubKeys:
         self._contexts: list[ssl.SSLContext] = []
         self._line_contexts: list[ssl.SSLContext] = []
         self._revoked: frozenset[tuple[bytes, int]] = frozenset()
+        self._facts: dict[str, dict[str, Any]] = {}
         self.timestamp_key = self._key(
             "timestamp", lambda: rsa.generate_private_key(65537, 3072), rsa.RSAPrivateKey
         )
@@ -201,6 +212,7 @@ class HubKeys:
         self._certify_timestamp()
         for context in self._contexts:
             tls.load_certificate(context, self.folder / "server.pem", self.folder / "server.key")
+        self._facts = self._gather_facts()
 
     def on_list(self, certificate: x509.Certificate) -> bool:
         """Whether a device's certificate is on its authority's revocation list.
@@ -209,6 +221,25 @@ class HubKeys:
         does not change it.
         """
         return (certificate.issuer.public_bytes(), certificate.serial_number) in self._revoked
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What keys and authorities are in use, as digests (`hub.foundations`)."""
+        return self._facts
+
+    def _gather_facts(self) -> dict[str, dict[str, Any]]:
+        pki = self.authority.folder
+        revoked = sorted(str(one.relative_to(pki)) for one in pki.glob("revoked/*/*.json"))
+        issuers = [one for name in Issuer if name is not Issuer.ROOT for one in self.authority.every(name)]
+        return {
+            "authority-changed": {
+                "roots": [fingerprint(one) for one in self.authority.every(Issuer.ROOT)],
+                "issuers": [fingerprint(one) for one in issuers],
+                "revoked": hashlib.sha256("\n".join(revoked).encode()).hexdigest(),
+            },
+            "kem-changed": {
+                "public": [hashlib.sha256(one.public).hexdigest() for one in self.kem_keys.publics()]
+            },
+        }
 
     def _read_revoked(self) -> frozenset[tuple[bytes, int]]:
         lists = [x509.load_der_x509_crl(der) for der in self.authority.crls(Issuer.DEVICE)]

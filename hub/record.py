@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -28,6 +30,16 @@ class Record(Protocol):
 def subject_of(kind: str, identifier: str | int) -> str:
     """The subject of an event about something whose identifier must not stand in the log."""
     return hashlib.sha256(f"{kind}:{identifier}".encode()).hexdigest()
+
+
+def operator() -> str:
+    """The subject of whoever runs this command, as the operating system knows him (not as `USER` says)."""
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = str(number)
+    return subject_of("os-user", name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ back does not fit a leaf, and a leaf cannot be changed without a signed checkpoi
 leaf                    what it holds to
 ======================  ==========================================================================
 ``parcel-stored``       the parcel's header, receipt, site and number; its instances, and whose they are
-``report-signed``       the report's text, its digests and version
-``edge-enrolled`` …     a device's certificate, site and number; none without a leaf
+``report-signed``       the report's text, its digests and version; by the text: case, study, patient, author
+``edge-enrolled`` …     a device's certificate, what stands in it, site and number; none without a leaf
 ``edge-revoked``        a revoked device stays revoked
 ======================  ==========================================================================
+
+What the index says of an image is compared with the image itself (`hub.rows_images`).
 """
 
 from __future__ import annotations
@@ -22,24 +24,28 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from cryptography import x509
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import canonical
-from gateway.clock import Clock
+from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.envelope.judge import receipt_at_its_time
 from gateway.envelope.layout import Header
 from gateway.envelope.signature import Statement
 from gateway.errors import DataError
 from gateway.log import logger
+from gateway.report.model import Report
+from gateway.report.text import one_line
 from gateway.trust import Trust, fingerprint
 from hub.custody import CustodyLog
+from hub.rows_images import Images
 from hub.tables.arrival import arrivals
+from hub.tables.case import cases
 from hub.tables.custody import custody
 from hub.tables.fleet import devices
 from hub.tables.report import reports
-from hub.tables.study import instances, series, studies
+from hub.tables.study import instances, patients, series, studies
 
 BATCH = 400
 """Leaves compared with one query."""
@@ -49,6 +55,12 @@ LET_IN = ("edge-enrolled", "edge-renewed", "edge-returned")
 
 AUDIT_PERIOD = 24 * 3600.0
 """Seconds between audits of a running hub; the first is at its start."""
+
+IMAGES = 200_000
+"""Images whose header is compared at one audit of a running hub; the next goes on where it stopped."""
+
+REST = 0.2
+"""Seconds between two steps of that: an audit is in no hurry, what arrives is."""
 
 log = logger("hub.rows")
 
@@ -61,10 +73,14 @@ class Audit:
         custody: the log; hears of rows that do not fit.
         trust: the roots.
         clock: the hub's.
+        images: compares the index with the images; some of them at every audit.
     """
 
-    def __init__(self, database: Database, custody: CustodyLog, trust: Trust, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, custody: CustodyLog, trust: Trust, clock: Clock, images: Images
+    ) -> None:
         self._database, self._custody, self._trust, self._clock = database, custody, trust, clock
+        self._images = images
 
     async def run(self) -> None:
         """For ever. Edited rows are told and the hub goes on; a broken log stops it.
@@ -72,6 +88,7 @@ class Audit:
         Raises:
             Broken: the log itself was changed.
         """
+        await self._images.begin_anywhere()
         while True:
             await self.look()
             await asyncio.sleep(AUDIT_PERIOD)
@@ -80,13 +97,18 @@ class Audit:
         """Once. Returns what does not fit. Raises Broken as `CustodyLog.audit`."""
         await self._custody.audit()
         faults = await compare(self._database, self._trust)
+        await self._tell(faults)
+        images = await self._images.look(IMAGES, REST)
+        await self._tell(images)
+        return faults + images
+
+    async def _tell(self, faults: list[str]) -> None:
         for fault in faults:
             log.error("the database was edited behind the program's back", what=fault)
         if faults:
             async with self._database.writing() as connection:
                 detail = {"faults": len(faults)}
                 await self._custody.append(connection, "rows-edited", detail=detail)
-        return faults
 
 
 async def compare(database: Database, trust: Trust | None) -> list[str]:
@@ -224,12 +246,24 @@ async def _without_leaf(connection: AsyncConnection) -> list[str]:
         .limit(BATCH)
     )
     rows = await connection.execute(lone)
-    return found + [f"instance {sha[:16]}…: it names a parcel that was never stored" for (sha,) in rows]
+    found += [f"instance {sha[:16]}…: it names a parcel that was never stored" for (sha,) in rows]
+    made = select(reports.c.sr_uid).union(select(reports.c.pdf_uid))
+    of_hub = (instances.c.origin == "hub") & (instances.c.parcel_id == "")
+    own = of_hub & instances.c.sop_instance_uid.in_(made)
+    ours = (instances.c.origin == "edge") & (instances.c.parcel_id != "")
+    rows = await connection.execute(select(instances.c.sha256).where(not_(ours), not_(own)).limit(BATCH))
+    return found + [f"instance {sha[:16]}…: no parcel brought it, and it is of no report" for (sha,) in rows]
 
 
 async def _reports(connection: AsyncConnection, leaves: list[Mapping[str, Any]]) -> list[str]:
     names = [leaf["subject"] for leaf in leaves]
-    query = select(reports).where(reports.c.id.in_(names))
+    query = (
+        select(reports, studies.c.site, studies.c.study_uid, patients.c.patient_id)
+        .join(cases, reports.c.case == cases.c.id, isouter=True)
+        .join(studies, cases.c.study == studies.c.id, isouter=True)
+        .join(patients, studies.c.patient == patients.c.id, isouter=True)
+        .where(reports.c.id.in_(names))
+    )
     rows = {row["id"]: row for row in (await connection.execute(query)).mappings()}
     found = []
     for leaf in leaves:
@@ -246,7 +280,34 @@ async def _reports(connection: AsyncConnection, leaves: list[Mapping[str, Any]])
             found.append(f"{name} (entry {leaf['position']}): its digests or version were changed")
         if text != detail["canonical_sha256"]:
             found.append(f"{name} (entry {leaf['position']}): its text was changed after it was signed")
+        else:
+            found += [f"{name} (entry {leaf['position']}): {fault}" for fault in _said(row)]
     return found
+
+
+def _said(row: Any) -> Iterator[str]:
+    """A report's row beside its own text, which is what was signed."""
+    try:
+        report = Report.from_bytes(row["canonical"].encode())
+    except DataError as error:
+        yield f"its text is no report: {error}"
+        return
+    if row["study_uid"] is None:
+        yield "its case is gone"
+    elif (row["site"], row["study_uid"], one_line(row["patient_id"])) != (
+        report.site,
+        report.study.study_uid,
+        report.patient.patient_id,
+    ):
+        yield "it stands under another site, study or patient than its text names"
+    if (row["signed_by"], row["signed_at"]) != (report.author.name, report.signed_at):
+        yield "its text names another author or time"
+    if (row["id"], row["kind"], row["supersedes"]) != (
+        report.report_id,
+        report.kind.value,
+        report.supersedes,
+    ):
+        yield "its text has another identifier, kind or predecessor"
 
 
 async def _devices(connection: AsyncConnection) -> list[str]:
@@ -267,11 +328,26 @@ async def _devices(connection: AsyncConnection) -> list[str]:
             found.append(f"{name}: certificate {mark[:16]}… is in the fleet, and nobody let it in")
         elif let_in[mark] != (row["site"], row["edge"]):
             found.append(f"{name}: certificate {mark[:16]}… was let in as {'/'.join(let_in[mark])}")
-        if fingerprint(x509.load_der_x509_certificate(row["certificate"])) != mark:
-            found.append(f"{name}: its certificate was exchanged")
+        found += [f"{name}: {fault}" for fault in _certified(row)]
         if mark in revoked and not row["revoked"]:
             found.append(f"{name}: certificate {mark[:16]}… was revoked, and is in again")
     return found + [f"edge {'/'.join(let_in[mark])}: its row is gone" for mark in let_in if mark not in seen]
+
+
+def _certified(row: Any) -> Iterator[str]:
+    """A device's row beside its certificate."""
+    try:
+        certificate = x509.load_der_x509_certificate(row["certificate"])
+    except ValueError:
+        yield "its certificate cannot be read"
+        return
+    if fingerprint(certificate) != row["fingerprint"]:
+        yield "its certificate was exchanged"
+    elif (row["serial"], row["not_after"]) != (
+        f"{certificate.serial_number:x}",
+        rfc3339(certificate.not_valid_after_utc),
+    ):
+        yield "its certificate has another serial number or end"
 
 
 async def _too_many(connection: AsyncConnection, table: Table, event: str) -> list[str]:

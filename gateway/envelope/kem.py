@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from gateway import durable, keyfile
 from gateway.envelope.layout import KeyWrap
 from gateway.errors import Malformed, Unverified
+from gateway.private_file import read_private
 
 P256 = "P256"
 HYBRID = "MLKEM768-X25519"
@@ -173,7 +174,12 @@ class KemKeys:
 
     @classmethod
     def load(cls, folder: Path) -> KemKeys:
-        """Every ``<kid>.kem.pem`` in `folder`. Raises Malformed if one is unreadable or there is none."""
+        """Every ``<kid>.kem.pem`` in `folder`.
+
+        Raises:
+            Malformed: one holds no key, or there is none.
+            UsageError: others than its owner may read one.
+        """
         keys = {
             file.name.removesuffix(FILE_SUFFIX): _read(file)
             for file in sorted(folder.glob(f"*{FILE_SUFFIX}"))
@@ -239,7 +245,7 @@ def _pem(key: PrivateKem) -> bytes:
 
 def _read(file: Path) -> PrivateKem:
     try:
-        keys = keyfile.read_pem(file.read_bytes())
+        keys = keyfile.read_pem(read_private(file))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Malformed(f"{file} holds no readable private key") from error
     match keys:

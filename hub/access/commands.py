@@ -32,7 +32,7 @@ from hub.access.signing import SigningKeys
 from hub.config import HubConfig
 from hub.custody import CustodyLog
 from hub.people import Role
-from hub.record import Deed, subject_of
+from hub.record import Deed, operator, subject_of
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
 
@@ -156,7 +156,9 @@ async def _note(database: Database, change: str, name: str) -> None:
     async with database.writing() as connection:
         subject = subject_of("user", name)
         log = CustodyLog(database, None, clock)
-        await log.append(connection, "account-changed", subject=subject, detail={"change": change})
+        await log.append(
+            connection, "account-changed", subject=subject, detail={"change": change, "by": operator()}
+        )
         await AuditTrail(database, clock).append(connection, Deed("account-changed", detail=detail))
 
 

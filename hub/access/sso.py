@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from gateway.clock import Clock
 from gateway.database import Database
 from gateway.errors import UsageError
+from gateway.private_file import read_private
 from hub.access.flows import Flows
 from hub.access.oidc import Provider, SingleSignOn, check_provider
 from hub.access.outbound import Outbound
@@ -24,7 +25,9 @@ def single_sign_on(
     if told is None:
         return None
     try:
-        secret = told.client_secret.read_text().strip() if told.client_secret else ""
+        secret = (
+            read_private(told.client_secret, "client secret").decode().strip() if told.client_secret else ""
+        )
         context = ssl.create_default_context(cafile=told.ca)
         hosts = (urlsplit(told.issuer).netloc, *told.hosts)
         outbound = Outbound(hosts, told.networks, context)

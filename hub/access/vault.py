@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway import durable
 from gateway.errors import Malformed, Unverified
+from gateway.private_file import read_private
 
 MAGIC = b"TSS1"
 NONCE_BYTES = 12
@@ -33,11 +34,16 @@ class Vault:
 
     @classmethod
     def load(cls, file: Path) -> Vault:
-        """The key of a file, made on first use (0600). Raises Malformed if it is none."""
+        """The key of a file, made on first use (0600).
+
+        Raises:
+            Malformed: it is none.
+            UsageError: others than its owner may read it.
+        """
         if not file.exists():
             durable.make_folder(file.parent)
             durable.create(file, AESGCM.generate_key(KEY_BYTES * 8), mode=0o600)
-        key = file.read_bytes()
+        key = read_private(file)
         if len(key) != KEY_BYTES:
             raise Malformed(f"{file} is no key of {KEY_BYTES} bytes; restore it from the backup")
         return cls(key)

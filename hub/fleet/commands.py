@@ -26,6 +26,7 @@ from hub.config import HubConfig
 from hub.custody import CustodyLog
 from hub.fleet import devices, returns, tokens
 from hub.identity import new_kem
+from hub.record import operator
 from hub.tables import VERSION, metadata
 
 JOIN_EXAMPLES = """examples:
@@ -117,6 +118,10 @@ async def _create(desk: Desk) -> int:
     site, random = site_id(parsed.site), secrets.token_bytes(tokens.TOKEN_BYTES)
     async with desk.database.writing() as connection:
         token = await tokens.create(connection, site, parsed.edge, SystemClock().now(), life, random)
+        detail = {"edge": parsed.edge or "", "seconds": int(life.total_seconds()), "by": operator()}
+        await CustodyLog(desk.database, None, SystemClock()).append(
+            connection, "token-created", site=site, subject=tokens.digest_of(token), detail=detail
+        )
     pin, hub = spki_pin(desk.authority.root), desk.settings.web.url
     invitation = Invitation(hub, token, pin)
     code = invitation.code()
@@ -187,7 +192,7 @@ async def _decide(desk: Desk, *, approve: bool) -> int:
             print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
             return 1
         row = (parsed.site, parsed.edge, found[0])
-        await returns.decide(connection, custody, row, SystemClock().now(), approve=approve)
+        await returns.decide(connection, custody, row, SystemClock().now(), approve=approve, by=operator())
     said = "is let back in when it asks next" if approve else "was turned down"
     facts = {"site": parsed.site, "edge": parsed.edge, "request": found[0], "approved": approve}
     print(json.dumps(facts) if parsed.json else f"{parsed.site}/{parsed.edge} {said}")
@@ -199,6 +204,12 @@ async def _rotate(desk: Desk) -> int:
     if not folder.exists():
         raise UsageError(f"{folder} is not there: this hub has not run yet, and makes its keys when it does")
     made = [new_kem(folder, suite, SystemClock()) for suite in desk.settings.suites]
+    async with desk.database.writing() as connection:
+        await CustodyLog(desk.database, None, SystemClock()).append(
+            connection,
+            "kem-rotated",
+            detail={"made": made, "by": operator()},
+        )
     print(
         json.dumps({"made": made}) if desk.parsed.json else f"made {', '.join(made)}; edges seal to it soon"
     )
@@ -211,7 +222,7 @@ async def _revoke(desk: Desk) -> int:
     async with desk.database.writing() as connection:
         out = await devices.revoke(connection, parsed.site, parsed.edge, now, parsed.why)
         for mark in out.fingerprints:
-            detail = {"why": parsed.why}
+            detail = {"why": parsed.why, "by": operator()}
             await custody.append(connection, "edge-revoked", site=parsed.site, subject=mark, detail=detail)
     for certificate in out.certificates:
         desk.authority.revoke(certificate, parsed.why)

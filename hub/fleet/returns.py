@@ -165,6 +165,7 @@ async def decide(
     now: datetime,
     *,
     approve: bool,
+    by: str,
 ) -> None:
     """Write an administrator's decision.
 
@@ -174,6 +175,7 @@ async def decide(
         row: site, edge and request.
         now: the time of day.
         approve: or turn down.
+        by: the subject of whoever decides.
 
     Raises:
         NotFound: no such request waits.
@@ -192,9 +194,8 @@ async def decide(
     )
     if done.rowcount != 1:
         raise NotFound(f"no request {request[:16]}… of {site}/{edge} waits for a decision")
-    await custody.append(
-        connection, f"edge-return-{decision}", site=site, subject=request, detail={"edge": edge}
-    )
+    detail = {"edge": edge, "by": by}
+    await custody.append(connection, f"edge-return-{decision}", site=site, subject=request, detail=detail)
 
 
 async def _find(connection: AsyncConnection, mark: str, old: str) -> Any:

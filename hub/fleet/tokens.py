@@ -49,7 +49,7 @@ async def create(
     """
     token = base64.b32encode(random).decode().lower()
     row = {
-        "token_sha256": _digest(token),
+        "token_sha256": digest_of(token),
         "site": site,
         "edge": edge,
         "created_at": rfc3339(now),
@@ -65,7 +65,7 @@ async def look(connection: AsyncConnection, token: str, now: datetime) -> Grant:
     Raises:
         NotAllowed: there is no such token, or its time is over.
     """
-    found = await connection.execute(select(tokens).where(tokens.c.token_sha256 == _digest(token)))
+    found = await connection.execute(select(tokens).where(tokens.c.token_sha256 == digest_of(token)))
     row = found.mappings().first()
     if row is None:
         raise NotAllowed("this enrolment token is not known; was it typed whole?")
@@ -80,10 +80,10 @@ async def spend(connection: AsyncConnection, token: str, device: str, now: datet
     """Mark a token used, for the certificate with the fingerprint `device`; once and for all."""
     await connection.execute(
         update(tokens)
-        .where(tokens.c.token_sha256 == _digest(token), tokens.c.used_at.is_(None))
+        .where(tokens.c.token_sha256 == digest_of(token), tokens.c.used_at.is_(None))
         .values(used_at=rfc3339(now), device=device)
     )
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
     return hashlib.sha256(token.strip().lower().encode()).hexdigest()

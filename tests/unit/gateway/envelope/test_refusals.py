@@ -111,6 +111,7 @@ def test_keys_on_other_curves_are_refused(tmp_path):
         KemKeys({"k": key})
     file = tmp_path / "k.kem.pem"
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    file.chmod(0o600)
     with pytest.raises(Malformed, match="P-256"):
         KemKeys.load(tmp_path)
     file.write_text("nothing")

@@ -25,6 +25,7 @@ from hub.access.signing import SigningKey
 from hub.access.vault import Vault
 from hub.tables import VERSION, metadata
 from hub.tables.audit import audit_events
+from hub.tables.custody import custody
 from hub.trail import AuditTrail
 from tests.doubles.clock import SetClock
 from tests.doubles.people import CHEAP
@@ -263,7 +264,9 @@ def test_factors_sessions_and_sign_on_from_the_command_line(telerad: Telerad) ->
     async def acts(access: Access) -> list[str]:
         async with access.accounts._database.reading() as connection:
             rows = (await connection.execute(select(audit_events.c.event, audit_events.c.detail))).all()
+            leaves = (await connection.execute(select(custody.c.leaf))).scalars().all()
         assert {row.event for row in rows} == {"account-changed"}
+        assert all(len(json.loads(leaf)["detail"]["by"]) == 64 for leaf in leaves)
         return [json.loads(row.detail)["change"] for row in rows]
 
     assert on_hub(telerad.folder, acts) == ["create", "recovery", "log-out", "link", "unlink"]

@@ -16,12 +16,14 @@ import pytest
 from sqlalchemy import insert
 
 from gateway.clock import rfc3339
-from gateway.errors import Malformed, NotAllowed
+from gateway.errors import Malformed, NotAllowed, UsageError
 from hub.access import totp
 from hub.access.oidc import Provider as Ours
 from hub.access.oidc import SingleSignOn
 from hub.access.outbound import Outbound, permitted
 from hub.access.sessions import COOKIE
+from hub.access.sso import single_sign_on
+from hub.config import Access, HubConfig, Oidc, Web
 from hub.people import Role
 from hub.portal.routes_oidc import STATE_COOKIE
 from hub.tables.account import identities
@@ -315,3 +317,24 @@ async def test_attack_17_ssrf_redirects_are_not_followed_and_answers_are_small(d
 def test_attack_17_ssrf_networks_that_are_not_asked(address: str) -> None:
     assert not permitted(ipaddress.ip_address(address), [])
     assert permitted(ipaddress.ip_address("203.0.114.1"), [])
+
+
+def test_a_client_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "oidc.secret"
+    secret.write_text("s3cret\n")
+    told = Oidc("https://login.example.org", CLIENT, client_secret=secret, networks=LOOPBACK)
+    settings = HubConfig(
+        tmp_path / "hub",
+        tmp_path / "pki",
+        tmp_path / "rules.yaml",
+        web=Web(url="https://hub.example.org"),
+        access=Access(oidc=told),
+    )
+    secret.chmod(0o600)
+    unused: Any = None
+    found = single_sign_on(settings, unused, unused, unused)
+    assert found is not None
+    assert found.provider.client_secret == "s3cret"
+    secret.chmod(0o644)
+    with pytest.raises(UsageError, match=r"the client secret .* can be read by others"):
+        single_sign_on(settings, unused, unused, unused)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from gateway.errors import Unverified
+from gateway.errors import Unverified, UsageError
 from hub.access import totp
 from hub.access.vault import Vault
 from hub.people import Role
@@ -183,6 +183,9 @@ def test_the_vaults_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None
     sealed = Vault.load(tmp_path / "keys" / "access.key").seal(b"secret", "x")
     assert Vault.load(tmp_path / "keys" / "access.key").open(sealed, "x") == b"secret"
     assert (tmp_path / "keys" / "access.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "keys" / "access.key").chmod(0o640)
+    with pytest.raises(UsageError, match="can be read by others"):
+        Vault.load(tmp_path / "keys" / "access.key")
 
 
 async def test_wrong_step_ups_wait_like_wrong_log_ins(portal: PortalHub) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import os
+import pwd
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from gateway.cli import main
+from hub.record import subject_of
+from hub.tables.custody import custody
 from tests.doubles.small_hub import SmallHub, small_hub
 
 
@@ -88,3 +94,30 @@ async def test_an_edge_that_is_nobody_yet(hub: SmallHub, tmp_path: Path, capsys)
     assert "not enrolled" in capsys.readouterr().err
     assert await run("hub", "edge", "list", "-c", tmp_path / "hub.yaml") == 0
     assert "no edges" in capsys.readouterr().out
+
+
+async def test_the_log_says_who_did_what(
+    hub: SmallHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USER", "somebody-else")  # anybody can say that
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    at_hub = ("-c", tmp_path / "hub.yaml", "--json")
+    at_edge = ("-c", tmp_path / "edge.yaml", "--json")
+    assert await run("hub", "token", "create", *at_hub, "--site", "H003", "--hours", "2") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert await run("edge", "enroll", *at_edge, made["code"]) == 0
+    joined = json.loads(capsys.readouterr().out)
+    assert await run("hub", "keys", "rotate", *at_hub) == 0
+    rotated = json.loads(capsys.readouterr().out)
+    assert await run("hub", "edge", "revoke", *at_hub, "--site", "H003") == 0
+    async with hub.database.reading() as connection:
+        leaves = (await connection.execute(select(custody.c.leaf).order_by(custody.c.position))).scalars()
+        found = {leaf["event"]: leaf for leaf in map(json.loads, leaves)}
+    by = subject_of("os-user", pwd.getpwuid(os.getuid()).pw_name)
+    token = hashlib.sha256(made["token"].encode()).hexdigest()
+    assert (found["token-created"]["site"], found["token-created"]["subject"]) == ("H003", token)
+    assert found["token-created"]["detail"] == {"edge": "", "seconds": 7200, "by": by}
+    assert found["kem-rotated"]["detail"] == {"made": rotated["made"], "by": by}
+    assert found["edge-revoked"]["subject"] == joined["fingerprint"]
+    assert found["edge-revoked"]["detail"]["by"] == by
+    assert made["token"] not in json.dumps(found)

@@ -12,9 +12,13 @@ import pytest
 from sqlalchemy import func, select, update
 
 from gateway.clock import rfc3339
+from gateway.envelope.kem import KemKeys
 from gateway.errors import Malformed, NotAllowed, NotFound, Refused, Stale
 from gateway.report.pdf_signature import read
+from hub.custody import CustodyLog
 from hub.reports.verify import verify_pdf
+from hub.rows import compare
+from hub.rows_images import Images
 from hub.tables.case import cases
 from hub.tables.report import deliveries, drafts, reports
 from hub.tables.study import instances, studies
@@ -194,3 +198,19 @@ async def test_a_body_that_is_none_is_refused(room: Office) -> None:
     for body in ({"findings": 5}, {"unknown": "x"}, {"language": "xx"}):
         with pytest.raises(Malformed):
             await room.desk.save(WEI, room.case, 0, body)
+
+
+async def test_the_audit_finds_every_row_of_a_signed_report_and_its_addendum_right(room: Office) -> None:
+    await signed(room)
+    await room.desk.addendum(ANNA, room.case, BODY | {"impression": "one more thing"}, PASSPHRASE)
+    log = CustodyLog(room.database, None, CLOCK)
+    async with room.database.writing() as connection:
+        for event, site, subject, detail in room.custody.events:
+            await log.append(connection, event, site=site, subject=subject, detail=detail)
+    faults = await compare(room.database, None)
+    assert all("names a parcel that was never stored" in fault for fault in faults)  # the double's own
+    assert len(faults) == 3
+    assert await Images(room.database, room.archive.store, KemKeys({})).look() == []
+    async with room.database.writing() as connection:
+        await connection.execute(update(reports).where(reports.c.version == 2).values(signed_by="wei"))
+    assert any("another author" in fault for fault in await compare(room.database, None))
