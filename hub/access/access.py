@@ -286,8 +286,9 @@ class Access:
         now = self._clock.now()
         reach = await reach_of(connection, account, rfc3339(now))
         recent = cases.c.reported_at.is_(None) | (cases.c.reported_at >= rfc3339(now - RECENT))
-        own = select(studies.c.patient).join_from(cases, studies).where(reach.clause(), recent)
-        # the patient's other studies are the priors; a patient belongs to one site, so the licence holds
+        own = select(studies.c.patient).join_from(cases, studies).where(reach.standing().clause(), recent)
+        # the patient's other studies are the priors; a patient belongs to one site, so the licence holds.
+        # What was opened in an emergency is that study alone.
         query = select(studies.c.id).where(studies.c.patient.in_(own) | studies.c.id.in_(reach.granted))
         if study_uid is not None:
             query = query.where(studies.c.study_uid == study_uid)
