@@ -15,6 +15,7 @@ from aiohttp import web
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.brake import Buckets, TooMany, asker
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.errors import GatewayError, NotAllowed
@@ -26,7 +27,6 @@ from hub.access.passwords import Passwords
 from hub.access.roles import PIXELS, SECOND_FACTOR
 from hub.access.sessions import COOKIE, Session, Sessions
 from hub.access.signing import SigningKeys
-from hub.access.throttle import Buckets, TooMany
 from hub.access.vault import Vault
 from hub.archive.scope import NOTHING, Scope
 from hub.people import Account, Role
@@ -163,7 +163,7 @@ class Access:
 
     def brake(self, address: str) -> None:
         """Raises TooMany if this address tries too often."""
-        wait = self._addresses.take(address, self._clock.monotonic())
+        wait = self._addresses.take(asker(address), self._clock.monotonic())
         if wait > 0:
             raise TooMany("too many logins from this address", retry_after=wait)
 

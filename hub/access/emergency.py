@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import RowMapping, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.brake import Buckets, TooMany
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.errors import NotAllowed, NotFound, Refused
 from hub.access.roles import EMERGENCY
-from hub.access.throttle import Buckets, TooMany
 from hub.people import Account, Role
 from hub.reach import reach_of
 from hub.record import Deed, Record, Trail, subject_of

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gateway import errors
+from gateway.brake import TooMany
 from gateway.log import logger
 from hub.access.access import Access, NotLoggedIn, SecondFactorRequired, StepUpRequired
 from hub.access.accounts import BadCredentials, CodeRequired, PasskeyRequired
 from hub.access.roles import Policy
 from hub.access.sessions import Session
-from hub.access.throttle import TooMany
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
