@@ -119,9 +119,16 @@ class Access:
         self._addresses = Buckets()
 
     async def login(
-        self, name: str, password: str, code: str | None, *, address: str, agent: str = ""
+        self,
+        name: str,
+        password: str,
+        code: str | None,
+        *,
+        address: str,
+        agent: str = "",
+        older: str = "",
     ) -> Login:
-        """Open a session.
+        """Open a session; that of the token `older`, which this browser had, ends.
 
         Raises:
             BadCredentials: something is wrong (not told what).
@@ -135,22 +142,30 @@ class Access:
         except GatewayError as error:
             await self.note(name, "login-refused", address=address, refused=True, why=type(error).__name__)
             raise
-        return await self.enter(account.name, factors=account.factors, address=address, agent=agent)
+        factors = account.factors
+        return await self.enter(account.name, factors=factors, address=address, agent=agent, older=older)
 
     async def login_with_passkey(
-        self, credential: Mapping[str, Any], *, address: str, agent: str = ""
+        self, credential: Mapping[str, Any], *, address: str, agent: str = "", older: str = ""
     ) -> Login:
-        """Open a session by a passkey alone; it is two factors. Raises BadCredentials or TooMany."""
+        """As `login`, by a passkey alone; it is two factors. Raises BadCredentials or TooMany."""
         self.brake(address)
         try:
             name = await self.passkeys.prove(credential, None)
         except BadCredentials as error:
             await self.note("", "login-refused", address=address, refused=True, why=type(error).__name__)
             raise
-        return await self.enter(name, factors=2, address=address, agent=agent, how="passkey")
+        return await self.enter(name, factors=2, address=address, agent=agent, how="passkey", older=older)
 
     async def enter(
-        self, name: str, *, factors: int, address: str, agent: str = "", how: str = "password"
+        self,
+        name: str,
+        *,
+        factors: int,
+        address: str,
+        agent: str = "",
+        how: str = "password",
+        older: str = "",
     ) -> Login:
         """A session for somebody who has proved who they are. Raises BadCredentials if they are barred."""
         token, _ = await self.sessions.open(name, factors=factors, address=address, agent=agent)
@@ -159,6 +174,9 @@ class Access:
             await self.note(name, "login-refused", address=address, refused=True, why="disabled")
             raise BadCredentials("wrong name, password or code")
         await self.note(name, "login", address=address, role=session.account.role, factors=factors, how=how)
+        before = await self.sessions.find(older, kind="browser", touch=False) if older else None
+        if before is not None:
+            await self.logout(before)
         return Login(token, session)
 
     def brake(self, address: str) -> None:

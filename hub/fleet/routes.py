@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway import jsontext
 from gateway.brake import Brake, asker
 from gateway.clock import Clock
 from gateway.database import Database
@@ -145,10 +146,7 @@ async def _json(request: web.Request, *texts: str, limit: int = MAX_BODY) -> dic
         data += await request.content.read(limit + 1 - len(data))
     if len(data) > limit:
         raise Malformed(f"the body is larger than {limit} bytes")
-    try:
-        body = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("the body is not JSON") from error
+    body = jsontext.load(data)
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in texts):
         raise Malformed(f"the body must be a JSON object with the texts {', '.join(texts) or '(none)'}")
     return body

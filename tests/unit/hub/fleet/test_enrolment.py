@@ -293,3 +293,13 @@ async def test_an_address_that_asks_too_often_is_told_to_wait(hub: SmallHub, way
                     break
     assert answers[-1] == 429
     assert len(answers) > routes.BURST
+
+
+async def test_a_token_that_is_no_text_is_refused_in_plain_words(hub: SmallHub) -> None:
+    body = b'{"token": "\\ud800", "csr": "x"}'
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session,
+        session.post(hub.config.web.url + "/enroll", data=body) as answer,
+    ):
+        assert answer.status == 400
+        assert "no text" in (await answer.json())["error"]["message"]
