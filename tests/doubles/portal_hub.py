@@ -138,12 +138,12 @@ class PortalHub:
         self.browsers.append(Browser(self.url))
         return self.browsers[-1]
 
-    async def raw(self, head: bytes) -> bytes:
+    async def raw(self, head: bytes, body: bytes = b"") -> bytes:
         """The head of the answer to a request of any bytes; `head` without its last empty line."""
         host, _, port = self.url.removeprefix("http://").rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         try:
-            writer.write(head + b"Host: " + f"{host}:{port}".encode() + b"\r\nContent-Length: 0\r\n\r\n")
+            writer.write(head + f"Host: {host}:{port}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
             return await reader.readuntil(b"\r\n\r\n")
         finally:
             writer.close()
