@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -97,6 +98,7 @@ def run(file: Path) -> int:
         UsageError: the configuration, rules or certificates are wrong, or a hub runs here already.
     """
     settings = config.load(file, HubConfig)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and images in memory never reach a core file
     with folder_held(settings.data):
         asyncio.run(_serve(settings))
     return 0
@@ -295,21 +297,25 @@ async def _healthy(_: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-def _desk(hub: Hub) -> Desk:
-    authority, keys = hub.keys.authority, hub.keys
-    timestamps = TimestampAuthority(keys.timestamp_key, keys.timestamp_chain, hub.clock)
+def trust_material(keys: HubKeys, clock: Clock) -> TrustMaterial:
+    """What signed reports carry; follows every roll-over that `keys` takes up."""
+
+    def timestamps() -> TimestampAuthority:
+        return TimestampAuthority(keys.timestamp_key, keys.timestamp_chain, clock)
 
     def revocation_lists() -> Sequence[bytes]:
         wanted = (Issuer.ROOT, Issuer.PEOPLE, Issuer.TIMESTAMP)
-        return [one for issuer in wanted for one in authority.crls(issuer)]
+        return [one for issuer in wanted for one in keys.authority.crls(issuer)]
 
-    material = TrustMaterial(authority.roots, timestamps, revocation_lists)
+    return TrustMaterial(lambda: keys.roots, timestamps, revocation_lists)
 
+
+def _desk(hub: Hub) -> Desk:
     async def unlock(user: str, passphrase: str) -> Signer:
         key = await hub.access.signing_keys.unlock(user, passphrase)
         return FileSigner(key.private_key, key.chain)
 
-    press = Press(material, hub.settings.name, hub.clock)
+    press = Press(trust_material(hub.keys, hub.clock), hub.settings.name, hub.clock)
     return Desk(hub.database, hub.archive, hub.worklist, hub.custody, press, unlock, hub.clock)
 
 

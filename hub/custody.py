@@ -27,6 +27,8 @@ from hub.tables.custody import checkpoints, custody
 BATCH = 10_000
 """Leaves read at a time when the tree is built up."""
 
+HASH_BYTES = 32
+
 SUBJECTS = 500
 """Subjects asked for in one query."""
 
@@ -52,6 +54,7 @@ class CustodyLog:
     def __init__(self, database: Database, signer: NoteSigner | None, clock: Clock) -> None:
         self._database, self._signer, self._clock = database, signer, clock
         self._frontier = merkle.Frontier()
+        self._hashes = bytearray()  # of every leaf in the frontier: 32 bytes each; a log only grows
         self._lock = asyncio.Lock()
 
     async def append(
@@ -180,7 +183,7 @@ class CustodyLog:
         leaves = await self._leaves(new)
         if not 0 <= old <= new:
             raise Refused(f"a log of {new} entries never had {old}")
-        return merkle.consistency_proof(old, leaves)
+        return await asyncio.to_thread(lambda: merkle.consistency_proof(old, _split(leaves)))
 
     async def prove(self, subject: str, size: int) -> list[ProvenEntry]:
         """Every entry about `subject` among the first `size`, each with its inclusion proof.
@@ -206,7 +209,8 @@ class CustodyLog:
                 )
                 rows += (await connection.execute(query)).all()
         rows.sort(key=lambda row: row.position)
-        proofs = await asyncio.to_thread(merkle.inclusion_proofs, [row.position for row in rows], leaves)
+        positions = [row.position for row in rows]
+        proofs = await asyncio.to_thread(lambda: merkle.inclusion_proofs(positions, _split(leaves)))
         return [
             ProvenEntry(row.position, row.leaf.encode(), tuple(proof))
             for row, proof in zip(rows, proofs, strict=True)
@@ -220,15 +224,15 @@ class CustodyLog:
         entries = await self.prove(subject, open_checkpoint(note, [self._signer.verifier]).size)
         return (note, entries) if entries else None
 
-    async def _leaves(self, size: int) -> list[bytes]:
-        async with self._database.reading() as connection:
-            rows = await connection.execute(
-                select(custody.c.leaf_hash).where(custody.c.position < size).order_by(custody.c.position)
-            )
-            leaves = [bytes.fromhex(row.leaf_hash) for row in rows]
-        if len(leaves) != size:
-            raise Refused(f"the log has {len(leaves)} entries, not {size}")
-        return leaves
+    async def _leaves(self, size: int) -> bytes:
+        """The leaf hashes of the first `size` entries, one behind the other; only new ones are read."""
+        async with self._lock:
+            if self._frontier.size < size:
+                async with self._database.reading() as connection:
+                    await self._grow(connection)
+            if self._frontier.size < size:
+                raise Refused(f"the log has {self._frontier.size} entries, not {size}")
+            return bytes(self._hashes[: size * HASH_BYTES])
 
     async def _grow(self, connection: AsyncConnection) -> None:
         """Bring the kept tree up to the table, reading only what is new."""
@@ -242,6 +246,12 @@ class CustodyLog:
             for row in rows:
                 if row.position != self._frontier.size:
                     raise Broken(f"the custody log has a gap at entry {self._frontier.size}")
-                self._frontier.append(bytes.fromhex(row.leaf_hash))
+                leaf_hash = bytes.fromhex(row.leaf_hash)
+                self._frontier.append(leaf_hash)
+                self._hashes += leaf_hash
             if self._frontier.size < start + BATCH:
                 return
+
+
+def _split(hashes: bytes) -> list[bytes]:
+    return [hashes[start : start + HASH_BYTES] for start in range(0, len(hashes), HASH_BYTES)]

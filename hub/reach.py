@@ -12,7 +12,7 @@ not ended. A licence holds through its last day.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -52,6 +52,10 @@ class Reach:
             return at_site if self.sites is not None else false()
         own = and_(at_site, or_(cases.c.assignee == self.user, cases.c.group.in_(sorted(self.groups))))
         return or_(own, cases.c.study.in_(sorted(self.granted))) if self.granted else own
+
+    def standing(self) -> Reach:
+        """The same without what was opened in an emergency."""
+        return replace(self, granted=frozenset())
 
 
 async def licensed_sites(connection: AsyncConnection, user: str, today: str) -> frozenset[str] | None:

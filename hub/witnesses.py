@@ -17,6 +17,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import canonical
+from gateway.brake import Brake
 from gateway.clock import Clock, rfc3339
 from gateway.custody.checkpoint import NOTE_LIMIT, Checkpoint, NoteSigner, open_checkpoint
 from gateway.custody.witness import (
@@ -71,6 +72,7 @@ class Witnesses:
     ) -> None:
         self._database, self._custody, self._log_key = database, custody, log_key
         self._signer, self._trust, self._clock = signer, trust, clock
+        self.brake = Brake(clock, "proofs of the custody log")
 
     def log_key_statement(self) -> bytes:
         """The hub's word that its log is signed by this key."""
@@ -157,6 +159,7 @@ def witness_routes(station: Witnesses) -> list[web.RouteDef]:
     """For the line application, behind the door."""
 
     async def newest(request: web.Request) -> web.Response:
+        station.brake.check(caller(request).name)
         old = request.query.get("old", "0")
         if not old.isdecimal() or len(old) > 15:
             raise Malformed("old must be a number of entries")

@@ -15,6 +15,7 @@ from aiohttp import web
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.brake import Buckets, TooMany, asker
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.errors import GatewayError, NotAllowed
@@ -26,7 +27,6 @@ from hub.access.passwords import Passwords
 from hub.access.roles import PIXELS, SECOND_FACTOR
 from hub.access.sessions import COOKIE, Session, Sessions
 from hub.access.signing import SigningKeys
-from hub.access.throttle import Buckets, TooMany
 from hub.access.vault import Vault
 from hub.archive.scope import NOTHING, Scope
 from hub.people import Account, Role
@@ -119,9 +119,16 @@ class Access:
         self._addresses = Buckets()
 
     async def login(
-        self, name: str, password: str, code: str | None, *, address: str, agent: str = ""
+        self,
+        name: str,
+        password: str,
+        code: str | None,
+        *,
+        address: str,
+        agent: str = "",
+        older: str = "",
     ) -> Login:
-        """Open a session.
+        """Open a session; that of the token `older`, which this browser had, ends.
 
         Raises:
             BadCredentials: something is wrong (not told what).
@@ -135,22 +142,30 @@ class Access:
         except GatewayError as error:
             await self.note(name, "login-refused", address=address, refused=True, why=type(error).__name__)
             raise
-        return await self.enter(account.name, factors=account.factors, address=address, agent=agent)
+        factors = account.factors
+        return await self.enter(account.name, factors=factors, address=address, agent=agent, older=older)
 
     async def login_with_passkey(
-        self, credential: Mapping[str, Any], *, address: str, agent: str = ""
+        self, credential: Mapping[str, Any], *, address: str, agent: str = "", older: str = ""
     ) -> Login:
-        """Open a session by a passkey alone; it is two factors. Raises BadCredentials or TooMany."""
+        """As `login`, by a passkey alone; it is two factors. Raises BadCredentials or TooMany."""
         self.brake(address)
         try:
             name = await self.passkeys.prove(credential, None)
         except BadCredentials as error:
             await self.note("", "login-refused", address=address, refused=True, why=type(error).__name__)
             raise
-        return await self.enter(name, factors=2, address=address, agent=agent, how="passkey")
+        return await self.enter(name, factors=2, address=address, agent=agent, how="passkey", older=older)
 
     async def enter(
-        self, name: str, *, factors: int, address: str, agent: str = "", how: str = "password"
+        self,
+        name: str,
+        *,
+        factors: int,
+        address: str,
+        agent: str = "",
+        how: str = "password",
+        older: str = "",
     ) -> Login:
         """A session for somebody who has proved who they are. Raises BadCredentials if they are barred."""
         token, _ = await self.sessions.open(name, factors=factors, address=address, agent=agent)
@@ -159,11 +174,14 @@ class Access:
             await self.note(name, "login-refused", address=address, refused=True, why="disabled")
             raise BadCredentials("wrong name, password or code")
         await self.note(name, "login", address=address, role=session.account.role, factors=factors, how=how)
+        before = await self.sessions.find(older, kind="browser", touch=False) if older else None
+        if before is not None:
+            await self.logout(before)
         return Login(token, session)
 
     def brake(self, address: str) -> None:
         """Raises TooMany if this address tries too often."""
-        wait = self._addresses.take(address, self._clock.monotonic())
+        wait = self._addresses.take(asker(address), self._clock.monotonic())
         if wait > 0:
             raise TooMany("too many logins from this address", retry_after=wait)
 
@@ -286,8 +304,9 @@ class Access:
         now = self._clock.now()
         reach = await reach_of(connection, account, rfc3339(now))
         recent = cases.c.reported_at.is_(None) | (cases.c.reported_at >= rfc3339(now - RECENT))
-        own = select(studies.c.patient).join_from(cases, studies).where(reach.clause(), recent)
-        # the patient's other studies are the priors; a patient belongs to one site, so the licence holds
+        own = select(studies.c.patient).join_from(cases, studies).where(reach.standing().clause(), recent)
+        # the patient's other studies are the priors; a patient belongs to one site, so the licence holds.
+        # What was opened in an emergency is that study alone.
         query = select(studies.c.id).where(studies.c.patient.in_(own) | studies.c.id.in_(reach.granted))
         if study_uid is not None:
             query = query.where(studies.c.study_uid == study_uid)

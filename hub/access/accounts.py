@@ -15,13 +15,14 @@ from typing import Any
 
 from sqlalchemy import RowMapping, delete, select, update
 
+from gateway.brake import TooMany
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.errors import Broken, NotAllowed, NotFound, Refused
 from hub.access import recovery, totp
 from hub.access.passwords import Passwords, check_new
 from hub.access.roles import SECOND_FACTOR, SIGNERS
-from hub.access.throttle import Failures, TooMany, wait_after
+from hub.access.throttle import Failures, wait_after
 from hub.access.vault import Vault
 from hub.people import Account, Role
 from hub.tables.account import passkeys, sessions, users

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import RowMapping, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.brake import Buckets, TooMany
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.errors import NotAllowed, NotFound, Refused
@@ -27,6 +28,11 @@ SHORTEST_REASON = 10
 LONGEST_REASON = 1_000
 LONGEST_LIST = 500
 
+TRIES = 10
+"""Ways in asked for at once by one person, hit or miss; one more comes back every `TRY_SECONDS`."""
+
+TRY_SECONDS = 60.0
+
 
 class Emergency:
     """The table of ways in.
@@ -40,6 +46,7 @@ class Emergency:
     ) -> None:
         self._database, self._custody, self._trail = database, custody, trail
         self._clock, self._lasts = clock, lasts
+        self._tries = Buckets(rate=1.0 / TRY_SECONDS, burst=TRIES)
 
     async def open(
         self, account: Account, identifier: str, reason: str, *, address: str = ""
@@ -59,6 +66,7 @@ class Emergency:
             NotAllowed: this role may not.
             Refused: the reason says too little, or several studies have that number.
             NotFound: there is no such study.
+            TooMany: this person has asked too often; ``retry_after`` in seconds.
         """
         if not EMERGENCY.allows(account.role):
             raise NotAllowed("only readers open studies in an emergency")
@@ -67,10 +75,11 @@ class Emergency:
             raise Refused(f"say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters")
         deed = {"person": account.name, "role": account.role, "address": address}
         try:
+            self._brake(account.name)
             async with self._database.writing() as connection:
                 row = await self._found(connection, identifier.strip())
                 return await self._grant(connection, account, row, said, deed)
-        except Refused as error:
+        except (Refused, TooMany) as error:
             detail = {"identifier": identifier[:64], "reason": said, "why": str(error)}
             await self._trail.note(Deed("break-glass", **deed, refused=True, detail=detail))
             raise
@@ -107,6 +116,11 @@ class Emergency:
             }
             for row in rows
         ]
+
+    def _brake(self, user: str) -> None:
+        wait = self._tries.take(user, self._clock.monotonic())
+        if wait > 0:
+            raise TooMany("too many emergencies in a short time; wait before the next", retry_after=wait)
 
     async def _grant(
         self, connection: AsyncConnection, account: Account, row: RowMapping, reason: str, deed: Any

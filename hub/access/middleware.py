@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gateway import errors
+from gateway.brake import TooMany
 from gateway.log import logger
 from hub.access.access import Access, NotLoggedIn, SecondFactorRequired, StepUpRequired
 from hub.access.accounts import BadCredentials, CodeRequired, PasskeyRequired
 from hub.access.roles import Policy
 from hub.access.sessions import Session
-from hub.access.throttle import TooMany
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -92,7 +92,8 @@ def check_csrf(request: web.Request, session: Session) -> None:
     if request.method in SAFE_METHODS or session.kind == "bearer":
         return
     given = request.headers.get(CSRF_HEADER, "")
-    if not hmac.compare_digest(given.encode(), session.csrf.encode()):
+    # "surrogatepass": a header may hold any byte
+    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), session.csrf.encode()):
         raise CrossSite(f"the {CSRF_HEADER} header is missing or wrong")
 
 
@@ -104,9 +105,16 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
         origin = request.headers.get("Origin")
         if fetched is not None and fetched != "same-origin":
             return problem_response(CrossSite(f"a {fetched} request may not change anything"))
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if origin is not None and _host_of(origin) != request.host:
             return problem_response(CrossSite("a request from another origin may not change anything"))
     return await handler(request)
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as "https://["
+        return None
 
 
 @web.middleware

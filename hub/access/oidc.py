@@ -132,7 +132,7 @@ class SingleSignOn:
         Raises:
             BadCredentials: the flow or the token does not hold, or nobody here is meant.
         """
-        if not state or not hmac.compare_digest(state.encode(), cookie.encode()):
+        if not state or not hmac.compare_digest(_bytes(state), _bytes(cookie)):
             raise BadCredentials("this sign-on was not begun in this browser")
         flow = await self._flows.take("oidc", state)
         if flow is None:
@@ -140,6 +140,10 @@ class SingleSignOn:
         if issuer is not None and issuer != self.provider.issuer:
             raise BadCredentials("another issuer answered")
         document, _ = await self._discovered()
+        if issuer is None and document.get("authorization_response_iss_parameter_supported") is True:
+            raise BadCredentials("the issuer always names itself, and has not (RFC 9207 §2.4)")
+        if not code.isascii():  # RFC 6749 §A.11
+            raise BadCredentials("the code is none")
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -203,7 +207,7 @@ class SingleSignOn:
             user = (await connection.execute(select(identities.c.user).where(mine))).scalar()
             if user is not None:
                 return Known(user, factors, linked=False)
-            query = select(users.c.name).where(users.c.role != Role.SERVICE.value, self._claimed(claims))
+            query = select(users.c.name).where(users.c.role.not_in(self._unlinked()), self._claimed(claims))
             found = (await connection.execute(query.limit(2))).scalars().all()
             if len(found) != 1:
                 raise BadCredentials("nobody here is linked to this sign-on; ask the administrator")
@@ -215,6 +219,11 @@ class SingleSignOn:
                 insert(identities).values(issuer=issuer, subject=subject, user=found[0], linked_at=now)
             )
             return Known(found[0], factors, linked=True)
+
+    def _unlinked(self) -> list[str]:
+        """Roles that no claim finds: programs, and administrators by a name that anybody may have chosen."""
+        by_name = self.provider.link_claim == "preferred_username"  # OpenID Connect Core §5.7
+        return [Role.SERVICE.value, *([Role.ADMIN.value] if by_name else [])]
 
     def _claimed(self, claims: dict[str, Any]) -> Any:
         name = self.provider.link_claim
@@ -246,6 +255,10 @@ class SingleSignOn:
             raise Malformed("the issuer's keys cannot be read") from error
         self._found = now, document, keys
         return document, keys
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # a header may hold any byte
 
 
 def check_provider(provider: Provider) -> None:

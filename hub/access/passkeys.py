@@ -157,8 +157,13 @@ class Passkeys:
         except (WebAuthnException, ValueError) as error:
             raise BadCredentials("the passkey's answer does not hold") from error
         used = {"sign_count": found.new_sign_count, "used_at": rfc3339(self._clock.now())}
+        # asked again where it is written: two copies may answer at the same moment (WebAuthn §6.1.1)
+        counted, count = passkeys.c.sign_count, found.new_sign_count
+        later = counted < count if count else counted == 0
         async with self._database.writing() as connection:
-            await connection.execute(update(passkeys).where(passkeys.c.id == row["id"]).values(used))
+            mine = update(passkeys).where(passkeys.c.id == row["id"], later)
+            if (await connection.execute(mine.values(used))).rowcount != 1:
+                raise BadCredentials("the passkey's counter has fallen back")
         return str(row["user"])
 
     async def of(self, user: str) -> Sequence[RowMapping]:

@@ -26,11 +26,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from sqlalchemy import select
 
+from gateway.brake import TooMany
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.errors import Broken, Malformed, NotAllowed
 from hub.access.passwords import SALT_BYTES, Cost, Passwords
-from hub.access.throttle import Failures, TooMany
+from hub.access.throttle import Failures
 from hub.tables.account import signing_keys
 
 MAGIC = b"TSK1"

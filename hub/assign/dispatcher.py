@@ -286,9 +286,8 @@ class Dispatcher:
     async def _lapse(self, connection: AsyncConnection, row: RowMapping) -> int:
         said = f"nothing heard of {row['lease_by']} since the lease ended; the draft is kept"
         values = {"lease_by": None, "lease_until": None}
-        await change(
-            connection, self._custody, row, CaseEvent.LAPSE, by=HUB, at=self._now(), detail=said, **values
-        )
+        event = CaseEvent.LAPSE if row["assignee"] else CaseEvent.WITHDRAW  # opened in an emergency: nobody's
+        await change(connection, self._custody, row, event, by=HUB, at=self._now(), detail=said, **values)
         return 1
 
     async def _escalate(self, connection: AsyncConnection, row: RowMapping) -> int:

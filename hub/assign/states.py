@@ -9,7 +9,9 @@
                     ESCALATED ◀──ESCALATE── (waiting ones)──────────┘
 
 Reading is under a lease, not a lock: it LAPSEs if nothing is heard of the reader, and the draft,
-which belongs to the study, survives. ESCALATED stays so, whoever it is offered to, until opened.
+which belongs to the study, survives. A case that is nobody's and was opened in an emergency is
+WITHDRAWN from reading instead, and seeks a reader (REASSIGNED). ESCALATED stays so, whoever it is
+offered to, until opened.
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ TRANSITIONS: dict[tuple[CaseState, CaseEvent], CaseState] = {
     (S.READING, E.LAPSE): S.ACCEPTED,
     (S.OFFERED, E.WITHDRAW): S.REASSIGNED,
     (S.ACCEPTED, E.WITHDRAW): S.REASSIGNED,
+    (S.READING, E.WITHDRAW): S.REASSIGNED,
     (S.ESCALATED, E.WITHDRAW): S.ESCALATED,
     (S.UNASSIGNED, E.RETURN): S.RETURNED,
     (S.OFFERED, E.RETURN): S.RETURNED,

@@ -114,6 +114,9 @@ class Worklist:
     async def open(self, viewer: Account, case_id: int) -> dict[str, Any]:
         """Open a case to read it, under a lease; it becomes the viewer's. A reported one is only shown.
 
+        Who has reached it in an emergency alone has the lease and nothing more: it stays whose it was, and
+        goes back when they release it or the lease ends.
+
         Raises:
             NotFound: not in reach.
             NotAllowed: the viewer is no reader.
@@ -135,7 +138,7 @@ class Worklist:
             await connection.execute(update(cases).where(mine, reading).values(lease_until=until))
 
     async def release(self, viewer: Account, case_id: int) -> None:
-        """Close a case without a report; it stays the viewer's.
+        """Close a case without a report; it stays its reader's.
 
         Raises:
             NotFound: not in reach.
@@ -146,7 +149,8 @@ class Worklist:
             row = await self._own_row(connection, viewer, case_id)
             if row["state"] != CaseState.READING or row["lease_by"] != viewer.name:
                 raise Refused("you do not have this case open")
-            await self._change(connection, viewer, row, CaseEvent.RELEASE, lease_by=None, lease_until=None)
+            event = CaseEvent.RELEASE if row["assignee"] else CaseEvent.WITHDRAW  # nobody's: seeks a reader
+            await self._change(connection, viewer, row, event, lease_by=None, lease_until=None)
 
     async def return_(
         self, viewer: Account, case_id: int, reason: str, *, need: Need = Need.OTHER, ident: str = ""
@@ -173,6 +177,7 @@ class Worklist:
         async with self._database.writing() as connection:
             row = await self._own_row(connection, viewer, case_id)
             await self._check_lease(connection, viewer, row)
+            emergency = await self._emergency(connection, viewer, row)
             await self._change(
                 connection,
                 viewer,
@@ -180,7 +185,7 @@ class Worklist:
                 CaseEvent.RETURN,
                 said,
                 return_reason=said,
-                assignee=row["assignee"] or viewer.name,
+                assignee=row["assignee"] or (None if emergency else viewer.name),
                 lease_by=None,
                 lease_until=None,
             )
@@ -250,23 +255,27 @@ class Worklist:
             until = rfc3339(now + self._lease)
             await connection.execute(update(cases).where(cases.c.id == row["id"]).values(lease_until=until))
             return  # open already: a sign of life is no event
+        values = {
+            "opened_at": row["opened_at"] or rfc3339(now),
+            "lease_by": viewer.name,
+            "lease_until": rfc3339(now + self._lease),
+        }
+        if await self._emergency(connection, viewer, row):
+            await self._change(connection, viewer, row, CaseEvent.OPEN, "opened in an emergency", **values)
+            return
         before = row["assignee"]
         taken = f"taken over from {before}" if before not in (None, viewer.name) else ""
-        await self._change(
-            connection,
-            viewer,
-            row,
-            CaseEvent.OPEN,
-            taken,
-            assignee=viewer.name,
-            assigned_at=row["assigned_at"] if before == viewer.name else rfc3339(now),
-            opened_at=row["opened_at"] or rfc3339(now),
-            lease_by=viewer.name,
-            lease_until=rfc3339(now + self._lease),
-            hold=None,
-        )
+        at = row["assigned_at"] if before == viewer.name else rfc3339(now)
+        values |= {"assignee": viewer.name, "assigned_at": at, "hold": None}
+        await self._change(connection, viewer, row, CaseEvent.OPEN, taken, **values)
         if taken:
             await note(connection, row["id"], "takeover", by=viewer.name, at=rfc3339(now), detail=taken)
+
+    async def _emergency(self, connection: AsyncConnection, viewer: Account, row: RowMapping) -> bool:
+        """Whether the viewer reaches this case by breaking the glass alone."""
+        reach = await reach_of(connection, viewer, rfc3339(self._clock.now()))
+        query = select(cases.c.id).join_from(cases, studies).where(cases.c.id == row["id"])
+        return (await connection.execute(query.where(reach.standing().clause()))).first() is None
 
     async def _change(
         self,

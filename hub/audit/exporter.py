@@ -85,17 +85,15 @@ class Exporter:
 
     async def _connected(self) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(
-                self._repository.host,
-                self._repository.port,
-                ssl=self._repository.context,
-                server_hostname=self._repository.host,
-            )
+            reader, writer = await asyncio.open_connection(self._repository.host, self._repository.port)
+        tcp = writer.transport
         try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await writer.start_tls(self._repository.context, server_hostname=self._repository.host)
             closed = asyncio.ensure_future(reader.read(1))  # it never speaks; its end is all there is to hear
             try:
                 while True:
-                    sent = await self._batch(writer, closed)
+                    sent = await self._batch(writer, tcp, closed)
                     if sent:
                         self._failures = 0
                     else:
@@ -106,8 +104,11 @@ class Exporter:
                 closed.cancel()
         finally:
             writer.transport.abort()
+            tcp.abort()
 
-    async def _batch(self, writer: asyncio.StreamWriter, closed: asyncio.Future[bytes]) -> int:
+    async def _batch(
+        self, writer: asyncio.StreamWriter, tcp: asyncio.WriteTransport, closed: asyncio.Future[bytes]
+    ) -> int:
         position, rows = await self._waiting()
         if not rows:
             return 0
@@ -115,7 +116,7 @@ class Exporter:
             writer.write(framed(self._message(row)))
         async with asyncio.timeout(TAKEN_SECONDS):
             await writer.drain()
-            while _unacknowledged(writer):
+            while unacknowledged(writer, tcp):
                 if closed.done():
                     raise Unavailable("the repository closed the connection")
                 await asyncio.sleep(0.01)
@@ -145,9 +146,14 @@ class Exporter:
             await connection.execute(mine.values(position=position))
 
 
-def _unacknowledged(writer: asyncio.StreamWriter) -> int:
-    """Bytes the other machine has not acknowledged (tcp(7), SIOCOUTQ); those not handed to TCP count too."""
-    waiting: int = writer.transport.get_write_buffer_size()
+def unacknowledged(writer: asyncio.StreamWriter, tcp: asyncio.WriteTransport) -> int:
+    """Bytes the other machine has not acknowledged (tcp(7), SIOCOUTQ); those not handed to TCP count too.
+
+    Args:
+        writer: into TLS.
+        tcp: the transport below it, with a buffer of its own that `writer` does not count.
+    """
+    waiting: int = writer.transport.get_write_buffer_size() + tcp.get_write_buffer_size()
     known = writer.get_extra_info("socket")
     if known is None:
         raise Unavailable("the connection is gone")

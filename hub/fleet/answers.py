@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.brake import TooMany
 from gateway.errors import GatewayError, NotAllowed, NotFound, Refused, ResourceError, Stale, Unavailable
 
 _STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
@@ -11,6 +12,7 @@ _STATUS: tuple[tuple[type[GatewayError], int, str], ...] = (
     (NotFound, 404, "not_found"),
     (Stale, 409, "stale"),
     (Refused, 422, "refused"),
+    (TooMany, 429, "too_many"),
     (Unavailable, 503, "unavailable"),
     (ResourceError, 503, "no_resource"),
     (GatewayError, 400, "bad_data"),

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway import jsontext
+from gateway.brake import Brake, asker
 from gateway.clock import Clock
 from gateway.database import Database
 from gateway.errors import DataError, Malformed, PeerError, ResourceError
@@ -31,6 +33,10 @@ MAX_STATUS = 1 << 20
 MAX_PINS = 1024
 """Characters of the pins an edge says it trusts."""
 
+BURST, RATE = 60.0, 2.0
+"""Requests of one address to the web routes at once, and how many a second come back; one address may be
+a whole network of hospitals."""
+
 log = logger("hub.fleet")
 
 
@@ -46,6 +52,7 @@ def fleet_web_routes(
 
     ``GET /enroll/ca``, ``POST /enroll``, ``POST /enroll/return``, ``GET /whoami?fingerprint=…``.
     """
+    brake = Brake(clock, "requests of this address", rate=RATE, burst=BURST)
 
     async def authority(_: web.Request) -> web.Response:
         return web.json_response({"root": pem([keys.root]).decode(), "pin": spki_pin(keys.root)})
@@ -68,9 +75,9 @@ def fleet_web_routes(
 
     return [
         web.get("/enroll/ca", authority),
-        web.post("/enroll", _told(enrol)),
-        web.post("/enroll/return", _told(come_back)),
-        web.get("/whoami", _told(whoami)),
+        web.post("/enroll", _told(enrol, brake)),
+        web.post("/enroll/return", _told(come_back, brake)),
+        web.get("/whoami", _told(whoami, brake)),
     ]
 
 
@@ -139,20 +146,18 @@ async def _json(request: web.Request, *texts: str, limit: int = MAX_BODY) -> dic
         data += await request.content.read(limit + 1 - len(data))
     if len(data) > limit:
         raise Malformed(f"the body is larger than {limit} bytes")
-    try:
-        body = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("the body is not JSON") from error
+    body = jsontext.load(data)
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in texts):
         raise Malformed(f"the body must be a JSON object with the texts {', '.join(texts) or '(none)'}")
     return body
 
 
-def _told(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
-    """On the web port, which has no door of ours: errors of the tree as JSON answers."""
+def _told(handler: Callable[[web.Request], Awaitable[web.Response]], brake: Brake) -> Handler:
+    """On the web port, which has no door of ours: not too often, and errors of the tree as JSON answers."""
 
     async def told(request: web.Request) -> web.StreamResponse:
         try:
+            brake.check(asker(request.remote))
             return await handler(request)
         except (PeerError, DataError, ResourceError) as error:
             log.warning("refused", why=str(error), path=request.path, remote=request.remote)

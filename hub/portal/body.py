@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 from aiohttp import web
 
+from gateway import jsontext
 from gateway.errors import Malformed
 
 MAX_BYTES = 1 << 20
@@ -32,10 +32,7 @@ async def json_object(request: web.Request) -> dict[str, Any]:
                     raise Malformed(f"the body is larger than {MAX_BYTES} bytes")
     except TimeoutError:
         raise Malformed("the body did not come in time") from None
-    try:
-        value = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        raise Malformed("the body is not JSON") from None
+    value = jsontext.load(bytes(data) or b"{}")
     if not isinstance(value, dict):
         raise Malformed("the body is not a JSON object")
     return value

@@ -44,11 +44,12 @@ class AccountRoutes:
         )
 
     async def add_passkey(self, request: web.Request) -> web.Response:
-        """Keep it; it counts as a factor shown, so the session goes on under a new token."""
+        """Keep it and end every other session; it counts as a factor shown, so this one has a new token."""
         session = await self._access.session(request)
         given = await body.json_object(request)
         credential, label = body.mapping(given, "credential"), body.text(given, "label", longest=64)
         await self._access.passkeys.register(session.account.name, credential, label)
+        await self._access.accounts.end_sessions(session.account.name)
         await self._noted(session, "passkey-added", request, label=label)
         return await self._rotated(session, request)
 

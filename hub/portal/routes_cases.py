@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.brake import Brake
 from gateway.clock import Clock, rfc3339
 from gateway.errors import Malformed
 from gateway.message import Need
@@ -37,6 +38,7 @@ class CaseRoutes:
     ) -> None:
         self._access, self._worklist, self._desk = access, worklist, desk
         self._deeds, self._clock, self._evidence = deeds, clock, evidence
+        self._proofs = Brake(clock, "proofs of custody")
 
     async def worklist(self, request: web.Request) -> web.Response:
         """The cases in the viewer's reach."""
@@ -60,8 +62,9 @@ class CaseRoutes:
         return web.json_response(await self._with_reports(account, case))
 
     async def custody(self, request: web.Request) -> web.Response:
-        """The way of its study, judged as anybody could offline."""
+        """The way of its study, judged as anybody could offline; not too often, for each is much work."""
         account = await self._access.account(request)
+        self._proofs.check(account.name)
         case = await self._worklist.case(account, body.case_id(request))
         await self._deeds.of_case(account, request, case)
         return web.json_response(await self._evidence.told(case["study_uid"], case["site"]))

@@ -8,6 +8,7 @@ from gateway.errors import DataError, GatewayError, NotFound, PeerError
 from gateway.log import logger
 from hub.access.access import Access
 from hub.access.oidc import FLOW_SECONDS, SingleSignOn
+from hub.access.sessions import COOKIE
 from hub.portal.routes_session import agent_of, set_cookie
 
 STATE_COOKIE = "__Host-telerad-sso"
@@ -62,7 +63,12 @@ class OidcRoutes:
             if known.linked:
                 await self._access.note(known.user, "sso-linked", address=address)
             login = await self._access.enter(
-                known.user, factors=known.factors, address=address, agent=agent_of(request), how="sso"
+                known.user,
+                factors=known.factors,
+                address=address,
+                agent=agent_of(request),
+                how="sso",
+                older=request.cookies.get(COOKIE, ""),
             )
         except (PeerError, DataError) as error:
             await self._access.note(

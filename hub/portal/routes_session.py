@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 
 from gateway.errors import Malformed
@@ -24,13 +27,17 @@ class SessionRoutes:
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Open a session; an older one of this browser ends."""
-        given = await body.json_object(request)
+        async with self._noted(request):
+            given = await body.json_object(request)
+            name, password = body.text(given, "username"), body.text(given, "password")
+            code = body.optional_text(given, "code")
         login = await self._access.login(
-            body.text(given, "username"),
-            body.text(given, "password"),
-            body.optional_text(given, "code"),
+            name,
+            password,
+            code,
             address=request.remote or "",
             agent=agent_of(request),
+            older=request.cookies.get(COOKIE, ""),
         )
         return self._opened(login)
 
@@ -40,10 +47,14 @@ class SessionRoutes:
         return web.json_response(await self._access.passkeys.begin(None))
 
     async def log_in_with_passkey(self, request: web.Request) -> web.Response:
-        """Open a session by a passkey."""
-        credential = body.mapping(await body.json_object(request), "credential")
+        """Open a session by a passkey; an older one of this browser ends."""
+        async with self._noted(request):
+            credential = body.mapping(await body.json_object(request), "credential")
         login = await self._access.login_with_passkey(
-            credential, address=request.remote or "", agent=agent_of(request)
+            credential,
+            address=request.remote or "",
+            agent=agent_of(request),
+            older=request.cookies.get(COOKIE, ""),
         )
         return self._opened(login)
 
@@ -76,6 +87,18 @@ class SessionRoutes:
         await self._access.accounts.set_language(session.account.name, language)
         return web.Response(status=204)
 
+    @asynccontextmanager
+    async def _noted(self, request: web.Request) -> AsyncIterator[None]:
+        """A log-in whose body cannot be read is one that was refused: braked and noted like any other."""
+        try:
+            yield
+        except Malformed as error:
+            address = request.remote or ""
+            self._access.brake(address)
+            why = type(error).__name__
+            await self._access.note("", "login-refused", address=address, refused=True, why=why)
+            raise
+
     def _opened(self, login: Login) -> web.Response:
         response = self._told(login.session)
         set_cookie(response, login.token)
@@ -91,5 +114,5 @@ def set_cookie(response: web.StreamResponse, token: str) -> None:
 
 
 def agent_of(request: web.Request) -> str:
-    """The browser, as it calls itself."""
-    return request.headers.get("User-Agent", "")[:128]
+    """The browser, as it calls itself; what is no text in it becomes a question mark."""
+    return request.headers.get("User-Agent", "")[:128].encode("utf-8", "replace").decode()

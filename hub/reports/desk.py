@@ -154,7 +154,7 @@ class Desk:
 
         Raises:
             NotAllowed, Unverified: as `sign`.
-            Refused: nothing is signed yet, or the addendum says nothing.
+            Refused: the case is another reader's, nothing is signed yet, or the addendum says nothing.
         """
         text = Body.from_input(body)
         await self._worklist.case(account, case_id)
@@ -167,6 +167,7 @@ class Desk:
                 if done is not None:
                     return await shown.as_json(connection, done)
                 subject = await subject_of(connection, case_id)
+                self._check_writer(account, subject, rfc3339(self._clock.now()))
             return await self._publish(account, subject, text, passphrase, before[-1], None)
 
     async def report(self, account: Account, report_id: str) -> dict[str, Any]:
@@ -204,7 +205,7 @@ class Desk:
         if held is not None and held != account.name:
             raise Refused(f"{held} has this case open until {subject.lease_until}")
         if account.name not in (held, subject.assignee):
-            raise Refused("this case is not yours; open it first")
+            raise Refused("this case is not yours; open it first, or leave its addendum to who signed it")
 
     async def _check_newest(self, connection: AsyncConnection, case_id: int, revision: int) -> None:
         row = await drafts.latest(connection, case_id)

@@ -50,7 +50,7 @@ class Press:
         """
         drawn = draw(report, Letterhead(self._service, report.site))
         pdf = asyncio.run(sign(drawn, report, signer, self._material))
-        found = read(pdf, Trust(self._material.roots), self._clock.now())
+        found = read(pdf, Trust(self._material.roots()), self._clock.now())
         if found.report != report or found.signer.certificate != signer.chain[0]:
             raise Broken("the signed PDF does not hold the report it was made from")
         return Printed(

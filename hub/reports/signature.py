@@ -44,23 +44,23 @@ RESERVED = 32_768
 
 @dataclass(frozen=True, slots=True)
 class TrustMaterial:
-    """What a signature must carry to be judged offline.
+    """What a signature must carry to be judged offline; asked for anew each time, since authorities change.
 
     Args:
-        roots: the trusted roots.
-        timestamps: the time-stamping authority.
+        roots: gives the trusted roots.
+        timestamps: gives the time-stamping authority.
         crls: gives every current revocation list (DER): of the root, the people CA, the TSA's CA.
     """
 
-    roots: tuple[x509.Certificate, ...]
-    timestamps: TimestampAuthority
+    roots: Callable[[], tuple[x509.Certificate, ...]]
+    timestamps: Callable[[], TimestampAuthority]
     crls: Callable[[], Sequence[bytes]]
 
     def context(self, chain: Sequence[x509.Certificate]) -> ValidationContext:
         """PyHanko's view of it: these roots, these lists, no network."""
         return ValidationContext(
-            trust_roots=[_asn1(root) for root in self.roots],
-            other_certs=[_asn1(c) for c in (*chain[1:], *self.timestamps.chain)],
+            trust_roots=[_asn1(root) for root in self.roots()],
+            other_certs=[_asn1(c) for c in (*chain[1:], *self.timestamps().chain)],
             crls=list(self.crls()),
             allow_fetching=False,
             revocation_mode="require",
@@ -96,9 +96,9 @@ async def prepare(
     """
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
     _attach(writer, report)
-    store = SimpleCertificateStore.from_certs([_asn1(c) for c in (*chain, *trust.roots)])
+    store = SimpleCertificateStore.from_certs([_asn1(c) for c in (*chain, *trust.roots())])
     signer = ExternalSigner(_asn1(chain[0]), store, signature_value=72, embed_roots=False)
-    context, stamper = trust.context(chain), LocalTimeStamper(trust.timestamps)
+    context, stamper = trust.context(chain), LocalTimeStamper(trust.timestamps())
     whole = PdfSigner(_metadata(report, context), signer, timestamper=stamper)
     try:
         digest, document, output = await whole.async_digest_doc_for_signing(writer, bytes_reserved=RESERVED)
@@ -127,7 +127,7 @@ async def finish(prepared: Prepared, signature: bytes, trust: TrustMaterial) -> 
         first.signing_cert, first.cert_registry, signature_value=signature, embed_roots=False
     )
     signed = await with_value.async_sign_prescribed_attributes(
-        "sha256", signed_attrs=prepared.attributes, timestamper=LocalTimeStamper(trust.timestamps)
+        "sha256", signed_attrs=prepared.attributes, timestamper=LocalTimeStamper(trust.timestamps())
     )
     await PdfTBSDocument.async_finish_signing(
         prepared.output,

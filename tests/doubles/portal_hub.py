@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -136,6 +137,16 @@ class PortalHub:
     def browser(self) -> Browser:
         self.browsers.append(Browser(self.url))
         return self.browsers[-1]
+
+    async def raw(self, head: bytes, body: bytes = b"") -> bytes:
+        """The head of the answer to a request of any bytes; `head` without its last empty line."""
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            writer.write(head + f"Host: {host}:{port}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            return await reader.readuntil(b"\r\n\r\n")
+        finally:
+            writer.close()
 
     async def logged_in(self, name: str) -> Browser:
         browser = self.browser()

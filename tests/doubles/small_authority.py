@@ -79,7 +79,8 @@ class SmallAuthority:
         return [issuer.crl() for issuer in (self.root, self.people, self.stamps)]
 
     def material(self) -> TrustMaterial:
-        return TrustMaterial((self.root.certificate,), self.timestamps(), self.crls)
+        roots, stamps = (self.root.certificate,), self.timestamps()
+        return TrustMaterial(lambda: roots, lambda: stamps, self.crls)
 
     def person(
         self, name: str = "Dr. Wei Lin", email: str = "wei@example.org", **options: bool

@@ -230,3 +230,12 @@ async def test_nobody_witnesses_for_another_edge_or_with_another_key(tmp_path: P
         with pytest.raises(Refused):
             await at.client.read("POST", "/v1/custody/cosign", data=b'{"line":"x"}')
         assert len(await at.rows(cosignatures)) == 1
+
+
+async def test_an_edge_that_asks_for_proofs_without_end_is_told_to_wait(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        await at.add("one")
+        with pytest.raises(Unavailable, match="wait") as caught:
+            for _ in range(40):
+                await at.client.json("GET", "/v1/custody", params={"old": "0"})
+        assert caught.value.retry_after is not None

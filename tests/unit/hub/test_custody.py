@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from gateway.custody import merkle
 from gateway.custody.bundle import open_bundle, write_bundle
@@ -183,3 +184,33 @@ async def test_a_gap_is_never_signed(database):
         await connection.execute(custody.delete().where(custody.c.position == 1))
     with pytest.raises(Broken, match="gap"):
         await log.checkpoint()
+
+
+async def test_proofs_read_only_what_is_new_and_are_made_off_the_loop(database, monkeypatch):
+    log = CustodyLog(database, SIGNER, SetClock())
+    await add(log, database, 5)
+    first = open_checkpoint(await log.checkpoint(), [SIGNER.verifier])
+    await add(log, database, 4)
+    second = open_checkpoint(await log.checkpoint(), [SIGNER.verifier])
+    seen, threads = [], []
+
+    def counted(connection, cursor, statement, *rest):
+        seen.append(statement)
+
+    proof_of = merkle.consistency_proof
+
+    def watched(old, leaves):
+        threads.append(threading.current_thread())
+        return proof_of(old, leaves)
+
+    monkeypatch.setattr(merkle, "consistency_proof", watched)
+    event.listen(database.engine.sync_engine, "before_cursor_execute", counted)
+    proof = await log.consistency(5, 9)
+    merkle.verify_consistency(5, 9, first.root, second.root, proof)
+    assert not any("leaf_hash" in statement for statement in seen)
+    assert threads
+    assert threading.main_thread() not in threads
+    with pytest.raises(Refused):
+        await log.consistency(5, 10)
+    await add(log, database, 1)
+    assert await log.consistency(9, 10)

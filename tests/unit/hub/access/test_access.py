@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from gateway.brake import TooMany
 from gateway.errors import NotAllowed, Refused
 from hub.access import totp
 from hub.access.accounts import BadCredentials, CodeRequired, NewAccount
 from hub.access.sessions import token_digest
-from hub.access.throttle import TooMany
 from hub.access.vault import Vault
 from hub.people import Role
 from hub.tables.account import sessions, users

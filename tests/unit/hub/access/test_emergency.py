@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from hub.people import Account, Role
 from hub.tables.audit import audit_events
+from hub.tables.case import cases
 from hub.tables.study import studies
 from tests.doubles.portal_hub import Browser, PortalHub, portal_hub
 
@@ -32,7 +33,7 @@ async def portal(tmp_path: Path) -> AsyncIterator[PortalHub]:
 
 async def uid(portal: PortalHub) -> str:
     async with portal.hub.database.reading() as connection:
-        return str((await connection.execute(select(studies.c.study_uid))).scalar_one())
+        return str((await connection.execute(select(studies.c.study_uid).limit(1))).scalar_one())
 
 
 async def scope(portal: PortalHub, name: str, role: Role = Role.READER) -> int:
@@ -96,3 +97,66 @@ async def test_lead_and_auditor_see_it_and_the_logs_tell_it(portal: PortalHub) -
         "GET", f"/api/audit?study={study}&event=break-glass"
     )
     assert [(one["person"], one["detail"]["reason"]) for one in told["events"]] == [("chen", REASON)]
+
+
+async def test_the_patients_other_studies_stay_closed(portal: PortalHub) -> None:
+    chen, study = await portal.logged_in("chen"), await uid(portal)
+    await portal.studies.add()  # of the same patient
+    await ask(chen, study)
+    assert await scope(portal, "chen") == 1
+    assert (await chen.call("POST", "/api/cases/1/open"))[0] == 200
+    assert await scope(portal, "chen") == 1, "nor does opening it open them"
+    assert await scope(portal, "ann") == 2
+
+
+async def holder(portal: PortalHub) -> tuple[str, str | None, str | None]:
+    async with portal.hub.database.reading() as connection:
+        query = select(cases.c.state, cases.c.assignee, cases.c.lease_by).where(cases.c.id == 1)
+        return tuple((await connection.execute(query)).one())
+
+
+async def test_a_case_opened_in_an_emergency_stays_its_readers(portal: PortalHub) -> None:
+    chen = await portal.logged_in("chen")
+    assert await holder(portal) == ("offered", "ann", None)
+    await ask(chen, await uid(portal))
+    assert (await chen.call("POST", "/api/cases/1/open"))[0] == 200
+    assert await holder(portal) == ("reading", "ann", "chen")
+    assert (await chen.call("POST", "/api/cases/1/release"))[0] == 204
+    assert await holder(portal) == ("accepted", "ann", None)
+    assert (await chen.call("POST", "/api/cases/1/open"))[0] == 200
+    portal.hub.clock.advance(4 * 3600 + 1)
+    await portal.dispatcher.turn()
+    assert (await holder(portal))[1:] == ("ann", None)
+    chen = await portal.logged_in("chen")
+    assert (await chen.call("GET", "/api/cases/1"))[0] == 404
+
+
+@pytest.mark.parametrize("ends", ["release", "lapse"])
+async def test_nobodys_case_opened_in_an_emergency_seeks_a_reader_again(portal: PortalHub, ends: str) -> None:
+    chen = await portal.logged_in("chen")
+    async with portal.hub.database.writing() as connection:
+        await connection.execute(update(cases).values(state="unassigned", assignee=None))
+    await ask(chen, await uid(portal))
+    assert (await chen.call("POST", "/api/cases/1/open"))[0] == 200
+    assert await holder(portal) == ("reading", None, "chen")
+    if ends == "release":
+        assert (await chen.call("POST", "/api/cases/1/release"))[0] == 204
+        assert await holder(portal) == ("reassigned", None, None)
+    else:
+        portal.hub.clock.advance(16 * 60)
+    await portal.dispatcher.turn()
+    await portal.dispatcher.turn()
+    assert await holder(portal) == ("offered", "ann", None)
+
+
+async def test_who_tries_too_often_waits_and_every_try_is_noted(portal: PortalHub) -> None:
+    chen = await portal.logged_in("chen")
+    for _ in range(10):
+        assert (await ask(chen, "9.9.9"))[0] == 404
+    status, told = await ask(chen, await uid(portal))
+    assert (status, told["error"]["code"]) == (429, "too_many")
+    async with portal.hub.database.reading() as connection:
+        query = select(audit_events.c.id).where(audit_events.c.event == "break-glass")
+        assert len((await connection.execute(query)).all()) == 11
+    portal.hub.clock.advance(61)
+    assert (await ask(chen, await uid(portal)))[0] == 200

@@ -270,6 +270,37 @@ async def test_an_account_of_a_program_is_never_linked(desk: Desk) -> None:
     assert not (await desk.sign_on())[1]
 
 
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.LEAD])
+async def test_a_name_that_anybody_may_choose_makes_nobody_administrator(desk: Desk, role: Role) -> None:
+    await desk.portal.hub.account("root", role)
+    desk.sso.provider = replace(desk.sso.provider, link_claim="preferred_username")
+    desk.provider.claims = {"preferred_username": "root"}
+    assert (await desk.sign_on())[1] == (role is not Role.ADMIN)
+
+
+async def test_an_issuer_that_says_it_names_itself_must(desk: Desk) -> None:
+    browser = desk.portal.browser()
+    url, state = await desk.begin(browser)
+    back = desk.provider.log_in(url)
+    del back["iss"]
+    assert (await desk.finish(browser, back, state))[1], "it says nothing of the kind"
+    desk.sso._found = None
+    desk.provider.document = {"authorization_response_iss_parameter_supported": True}
+    url, state = await desk.begin(browser)
+    back = desk.provider.log_in(url)
+    assert not (await desk.finish(browser, {k: v for k, v in back.items() if k != "iss"}, state))[1]
+    url, state = await desk.begin(browser)
+    assert (await desk.finish(browser, desk.provider.log_in(url), state))[1]
+
+
+async def test_a_cookie_of_any_bytes_is_refused_in_plain_words(desk: Desk) -> None:
+    head = await desk.portal.raw(
+        b"GET /api/oidc/callback?code=x&state=y HTTP/1.1\r\nCookie: __Host-telerad-sso=\xff\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 303 ")
+    assert b"Location: /#/sso-refused" in head
+
+
 @pytest.mark.parametrize(
     "document",
     [

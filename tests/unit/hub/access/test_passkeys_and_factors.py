@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from gateway.errors import Unverified, UsageError
+from hub.access import passkeys as module
 from hub.access import totp
 from hub.access.vault import Vault
 from hub.people import Role
@@ -107,6 +110,32 @@ async def test_a_copied_authenticator_whose_counter_falls_back_is_noticed(portal
     assert (await log_in_with(portal.browser(), key))[0] == 401
 
 
+async def test_a_counter_that_a_copy_raised_at_the_same_moment_is_noticed(
+    portal: PortalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, key = await portal.logged_in("chen"), SoftPasskey(portal.origin)
+    await add_passkey(browser, key)
+    verify = module.verify_authentication_response
+
+    def meanwhile(**given: Any) -> Any:
+        """Between the question and the answer's row, the copy logs in with the same count."""
+        found = verify(**given)
+        with contextlib.closing(sqlite3.connect(tmp_path / "hub.db")) as other, other:
+            other.execute("UPDATE passkeys SET sign_count = ?", (found.new_sign_count,))
+        return found
+
+    monkeypatch.setattr(module, "verify_authentication_response", meanwhile)
+    key.counter = 10
+    assert (await log_in_with(portal.browser(), key))[0] == 401
+
+
+async def test_a_new_passkey_ends_every_other_session(portal: PortalHub) -> None:
+    other, browser = await portal.logged_in("chen"), await portal.logged_in("chen")
+    await add_passkey(browser, SoftPasskey(portal.origin))
+    assert (await other.call("GET", "/api/session"))[0] == 401
+    assert (await browser.call("GET", "/api/session"))[0] == 200
+
+
 async def test_nobody_steps_up_with_another_persons_passkey(portal: PortalHub) -> None:
     await portal.hub.account("ann", groups=["neuro"])
     chens, anns = SoftPasskey(portal.origin), SoftPasskey(portal.origin)
@@ -199,7 +228,7 @@ async def test_wrong_step_ups_wait_like_wrong_log_ins(portal: PortalHub) -> None
 async def test_attack_15_stolen_reader_session(portal: PortalHub) -> None:
     """The cookie is strict, goes idle, dies at log-out, step-up and by the owner's hand, and cannot sign."""
     browser, key = await portal.logged_in("chen"), SoftPasskey(portal.origin)
-    async with browser.raw(
+    async with portal.browser().raw(
         "POST", "/api/session", {"username": "chen", "password": "correct horse battery"}
     ) as first:
         assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(

@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.brake import TooMany
 from gateway.errors import Malformed, NotAllowed
 from hub.access.passwords import Passwords
 from hub.access.signing import SigningKeys, unwrap, wrap
-from hub.access.throttle import FREE_TRIES, TooMany
+from hub.access.throttle import FREE_TRIES
 from tests.doubles.people import CHEAP, open_hub
 
 

@@ -23,7 +23,7 @@ from gateway.backoff import Backoff
 from gateway.clock import rfc3339
 from hub.audit import sheet
 from hub.audit.events import KINDS
-from hub.audit.exporter import Exporter
+from hub.audit.exporter import Exporter, unacknowledged
 from hub.audit.exporter import Repository as Where
 from hub.audit.message import Source, audit_message
 from hub.audit.search import PAGE, AuditSearch, Question
@@ -196,6 +196,26 @@ async def test_a_repository_that_hangs_up_loses_nothing(hub: Hub, tmp_path: Path
         await until_marked(hub, 6)
     await repository.stop()
     assert repository.connections > 1
+
+
+async def test_what_waits_below_tls_is_not_acknowledged(tmp_path: Path) -> None:
+    server, client, _ = tls_pair(tmp_path)
+    size, done = 16 << 20, asyncio.Event()
+
+    async def deaf(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.transport.abort()
+
+    listening = await asyncio.start_server(deaf, "127.0.0.1", 0, ssl=server)
+    _, writer = await asyncio.open_connection("127.0.0.1", listening.sockets[0].getsockname()[1])
+    tcp = writer.transport
+    await writer.start_tls(client, server_hostname="localhost")
+    writer.write(bytes(size))
+    await asyncio.sleep(0.2)
+    assert unacknowledged(writer, tcp) > size // 2, "most of it is in this process still"
+    done.set()
+    writer.transport.abort()
+    listening.close()
 
 
 async def test_a_repository_of_another_authority_is_told_nothing(hub: Hub, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from gateway.errors import Malformed, NotAllowed, Refused, Unavailable, Unverifi
 from gateway.keyset import read_key_set
 from gateway.request import DeviceKeys
 from gateway.trust import Purpose, fingerprint, pem
-from hub.fleet import devices, tokens
+from hub.fleet import devices, routes, tokens
 from hub.tables import fleet
 from tests.doubles.requests import request
 from tests.doubles.small_hub import SmallHub, small_hub
@@ -276,3 +276,30 @@ async def test_a_certificate_for_another_key_is_not_kept(hub: SmallHub, tmp_path
             tmp_path / "identity", DeviceKeys.new(), hub.authority.root, "https://h", {"root": root}, CLOCK
         )
     assert not (tmp_path / "identity").exists()
+
+
+@pytest.mark.parametrize("way", [("POST", "/enroll"), ("POST", "/enroll/return"), ("GET", "/whoami")])
+async def test_an_address_that_asks_too_often_is_told_to_wait(hub: SmallHub, way: tuple[str, str]) -> None:
+    method, path = way
+    answers = []
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session:
+        for _ in range(int(routes.BURST) + 20):
+            async with session.request(method, hub.config.web.url + path, data=b"{}") as answer:
+                answers.append(answer.status)
+                if answer.status == 429:
+                    told = await answer.json()
+                    assert int(answer.headers["Retry-After"]) >= 1
+                    assert (told["error"]["code"], "wait" in told["error"]["message"]) == ("too_many", True)
+                    break
+    assert answers[-1] == 429
+    assert len(answers) > routes.BURST
+
+
+async def test_a_token_that_is_no_text_is_refused_in_plain_words(hub: SmallHub) -> None:
+    body = b'{"token": "\\ud800", "csr": "x"}'
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session,
+        session.post(hub.config.web.url + "/enroll", data=body) as answer,
+    ):
+        assert answer.status == 400
+        assert "no text" in (await answer.json())["error"]["message"]

@@ -412,3 +412,24 @@ async def test_what_an_administrator_is_shown(portal: PortalHub) -> None:
     assert told["text"].startswith("rules: []")
     assert told["faults"] == []
     assert "Muster" not in str(told)
+
+
+async def test_an_older_session_of_the_same_browser_ends_at_log_in(portal: PortalHub) -> None:
+    browser = await portal.logged_in("ann")
+    older, other = browser.token, await portal.logged_in("ann")
+    await browser.log_in("ann")
+    assert browser.token != older
+    assert await portal.hub.access.sessions.find(older, kind="browser") is None
+    assert (await browser.call("GET", "/api/session"))[0] == 200
+    assert (await other.call("GET", "/api/session"))[0] == 200, "another browser's goes on"
+
+
+async def test_proofs_of_custody_are_not_asked_for_without_end(portal: PortalHub) -> None:
+    ann = await portal.logged_in("ann")
+    for _ in range(20):
+        assert (await ann.call("GET", "/api/cases/1/custody"))[0] != 429
+    async with ann.raw("GET", "/api/cases/1/custody") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "2")
+        assert "wait 2 s" in (await answer.json())["error"]["message"]
+    portal.hub.clock.advance(2)
+    assert (await ann.call("GET", "/api/cases/1/custody"))[0] != 429

@@ -165,9 +165,9 @@ async def test_after_signing_only_an_addendum_can_follow(room: Office) -> None:
     first = await signed(room)
     with pytest.raises(Refused, match="addendum"):
         await room.desk.save(WEI, room.case, 1, {"findings": "other"})
-    second = await room.desk.addendum(ANNA, room.case, {"impression": "also a cyst"}, PASSPHRASE)
+    second = await room.desk.addendum(WEI, room.case, {"impression": "also a cyst"}, PASSPHRASE)
     assert (second["kind"], second["version"], second["supersedes"]) == ("addendum", 2, first["id"])
-    again = await room.desk.addendum(ANNA, room.case, {"impression": "also a cyst"}, PASSPHRASE)
+    again = await room.desk.addendum(WEI, room.case, {"impression": "also a cyst"}, PASSPHRASE)
     assert again["id"] == second["id"]
     third = await room.desk.addendum(WEI, room.case, {"impression": "no cyst"}, PASSPHRASE)
     assert third["supersedes"] == second["id"]
@@ -178,6 +178,13 @@ async def test_after_signing_only_an_addendum_can_follow(room: Office) -> None:
     pdf = await room.desk.pdf(ANNA, third["id"])
     found = await asyncio.to_thread(read, pdf, authority().trust, CLOCK.now())
     assert found.report.supersedes == second["id"]
+
+
+async def test_nobody_writes_an_addendum_to_a_case_of_another_reader(room: Office) -> None:
+    await signed(room)
+    with pytest.raises(Refused, match="not yours"):
+        await room.desk.addendum(ANNA, room.case, {"impression": "also a cyst"}, PASSPHRASE)
+    assert await count(room, reports) == 1
 
 
 async def test_no_addendum_without_a_report(room: Office) -> None:
