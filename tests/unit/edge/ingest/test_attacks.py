@@ -4,6 +4,8 @@ import resource
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -38,20 +40,32 @@ def _hurry(monkeypatch):
     monkeypatch.setattr(association, "ACSE_SECONDS", 1.0)
 
 
+STOCK = """
+import ssl, sys
+from pynetdicom import AE
+entity = AE(ae_title="STOCK")
+entity.maximum_associations = int(sys.argv[1])
+entity.add_supported_context(sys.argv[2])
+entity.acse_timeout = 5
+context = None
+if len(sys.argv) > 3:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3] + "/c.pem", sys.argv[3] + "/k.pem")
+server = entity.start_server(("127.0.0.1", 0), block=False, ssl_context=context)
+print(server.server_address[1], flush=True)
+sys.stdin.read()
+"""
+
+
 @contextmanager
-def stock(ssl_context=None, most=10):
-    """pynetdicom's own server, as it comes."""
-    entity = AE(ae_title="STOCK")
-    entity.maximum_associations = most
-    entity.add_supported_context(CT)
-    entity.acse_timeout = 5
-    server = entity.start_server(("127.0.0.1", 0), block=False, ssl_context=ssl_context)
-    try:
-        yield server.server_address[1]
-    finally:
-        server.server_close()
-        for one in entity.active_associations:
-            one.kill()
+def stock(certificate=None, most=10):
+    """pynetdicom's own server, as it comes; in a process of its own, since once hung it goes on spinning."""
+    words = [sys.executable, "-c", STOCK, str(most), CT, *([str(certificate)] if certificate else [])]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
 
 
 def connect(port):
@@ -292,9 +306,7 @@ def test_attack_03_tls_takes_known_senders_and_silent_ones_block_nobody(tmp_path
 
 
 def test_attack_03_one_silent_client_blocks_the_stock_server(certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "c.pem", certificate / "k.pem")
-    with stock(context) as port, connect(port) as silent:
+    with stock(certificate) as port, connect(port) as silent:
         time.sleep(0.2)
         with (
             socket.create_connection(("127.0.0.1", port), timeout=1) as plain,
