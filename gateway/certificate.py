@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 
 from gateway.errors import Malformed
 from gateway.model import Sha256
@@ -25,6 +26,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,  # where warnings are errors: such as a serial number that is not positive
 )
 """What the library raises for bytes that are no certificate it knows; some only when a field is looked at."""
 

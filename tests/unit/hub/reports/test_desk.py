@@ -209,7 +209,7 @@ async def test_a_body_that_is_none_is_refused(room: Office) -> None:
 
 async def test_the_audit_finds_every_row_of_a_signed_report_and_its_addendum_right(room: Office) -> None:
     await signed(room)
-    await room.desk.addendum(ANNA, room.case, BODY | {"impression": "one more thing"}, PASSPHRASE)
+    await room.desk.addendum(WEI, room.case, BODY | {"impression": "one more thing"}, PASSPHRASE)
     log = CustodyLog(room.database, None, CLOCK)
     async with room.database.writing() as connection:
         for event, site, subject, detail in room.custody.events:
@@ -219,5 +219,5 @@ async def test_the_audit_finds_every_row_of_a_signed_report_and_its_addendum_rig
     assert len(faults) == 3
     assert await Images(room.database, room.archive.store, KemKeys({})).look() == []
     async with room.database.writing() as connection:
-        await connection.execute(update(reports).where(reports.c.version == 2).values(signed_by="wei"))
+        await connection.execute(update(reports).where(reports.c.version == 2).values(signed_by="anna"))
     assert any("another author" in fault for fault in await compare(room.database, None))
