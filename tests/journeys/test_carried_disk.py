@@ -49,6 +49,7 @@ async def edge(hub: LineHub, tmp_path: Path):
     """An edge without a line, with something waiting."""
     async with edge_of(hub, tmp_path / "edge") as running:
         cut(running)
+        await running.client.close()  # connections that were kept ready would still carry
         for number, data in enumerate(DATA):
             priority = Priority.STAT if number == 2 else Priority.ROUTINE
             await asyncio.to_thread(running.receive, number, data, priority)
