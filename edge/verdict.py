@@ -25,8 +25,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from gateway.dicom import tags
 from gateway.errors import DataError, GatewayError, ResourceError
 from gateway.model import Priority
+
+READ = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SpecificCharacterSet",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "InstanceNumber",
+    "Modality",
+    "PatientName",
+    "PatientID",
+    "AccessionNumber",
+    "StudyDescription",
+    "RequestedProcedurePriority",
+)
+"""Attributes that are read of each instance as it comes."""
+
+WANTED = frozenset(tags.BY_KEYWORD[word].tag for word in READ)
 
 
 class Status(IntEnum):

@@ -10,9 +10,8 @@ from hashlib import sha256
 
 from edge.spool.spool import Spool
 from edge.spool.view import StudyFacts
-from edge.verdict import Status, Verdict, judge, status_of, urgency
+from edge.verdict import WANTED, Status, Verdict, judge, status_of, urgency
 from gateway.clock import Clock, rfc3339
-from gateway.dicom import tags
 from gateway.dicom.header import read_attributes
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.errors import GatewayError, StorageFull
@@ -23,24 +22,6 @@ MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 """Media Storage Directory Storage: the table of contents of a medium (PS3.10 §8.6), no instance."""
 
 log = logger("edge.acquire")
-
-_WANTED = frozenset(
-    tags.BY_KEYWORD[word].tag
-    for word in (
-        "SOPClassUID",
-        "SOPInstanceUID",
-        "SpecificCharacterSet",
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-        "InstanceNumber",
-        "Modality",
-        "PatientName",
-        "PatientID",
-        "AccessionNumber",
-        "StudyDescription",
-        "RequestedProcedurePriority",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +120,7 @@ class Visit:
         opening: bytes,
     ) -> Taken:
         self._spool.check_room(len(data))
-        found, flaw = read_attributes(data, syntax, default_charset=self._source.charset, wanted=_WANTED)
+        found, flaw = read_attributes(data, syntax, default_charset=self._source.charset, wanted=WANTED)
         own = (found.get("SOPClassUID", ""), found.get("SOPInstanceUID", ""))
         study, series = found.get("StudyInstanceUID", ""), found.get("SeriesInstanceUID", "")
         known = (own[0] or told[0], own[1] or told[1])
@@ -199,7 +180,9 @@ class Visit:
             remarks["flaw"] = verdict.flaw[:1000]
         if opening:
             remarks["preamble"] = opening.hex()
-        item = self._spool.receive(facts, data, priority=priority, remarks=remarks, study=_shown(found))
+        item = self._spool.receive(
+            facts, data, priority=priority, remarks=remarks, study=StudyFacts.of(found)
+        )
         self._priority = max(self._priority, priority)
         if study:
             self._studies[study].add(known[1])
@@ -238,16 +221,3 @@ class Visit:
             log.warning("no notice", visit=self.ident, reason=str(error))
         self._studies.clear()
         self._sources.clear()
-
-
-def _shown(found: Mapping[str, str]) -> StudyFacts:
-    return StudyFacts(
-        study_uid=found.get("StudyInstanceUID", ""),
-        patient_name=found.get("PatientName", "")[:64],
-        patient_id=found.get("PatientID", "")[:64],
-        accession=found.get("AccessionNumber", "")[:16],
-        description=found.get("StudyDescription", "")[:64],
-        modality=found.get("Modality", "")[:16],
-        series_uid=found.get("SeriesInstanceUID", ""),
-        instance_number=found.get("InstanceNumber", "")[:12],
-    )

@@ -12,8 +12,8 @@ from edge.ingest.admission import Admitted, Doorkeeper, Rejection, Status, Verdi
 from edge.spool.intake import Receiving
 from edge.spool.spool import Spool
 from edge.spool.view import StudyFacts
+from edge.verdict import WANTED
 from gateway.clock import Clock, rfc3339
-from gateway.dicom import tags
 from gateway.dicom.header import read_attributes
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.errors import GatewayError, ResourceError
@@ -21,24 +21,6 @@ from gateway.log import logger
 from gateway.model import Priority
 
 log = logger("edge.ingest")
-
-READ = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SpecificCharacterSet",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "InstanceNumber",
-    "Modality",
-    "PatientName",
-    "PatientID",
-    "AccessionNumber",
-    "StudyDescription",
-    "RequestedProcedurePriority",
-)
-"""Attributes that are read of each instance as it comes."""
-
-WANTED = frozenset(tags.BY_KEYWORD[word].tag for word in READ)
 
 
 @dataclass(slots=True)
@@ -124,7 +106,7 @@ class Reception:
         )
         priority = urgency(visit.sender.priority, found.get("RequestedProcedurePriority", ""))
         item = receiving.keep(
-            facts, priority=priority, remarks=_remarks(verdict, visit), study=_for_the_page(found)
+            facts, priority=priority, remarks=_remarks(verdict, visit), study=StudyFacts.of(found)
         )
         visit.priority = max(visit.priority, priority)
         if study:
@@ -222,19 +204,6 @@ class Incoming:
 
 def _remarks(verdict: Verdict, visit: Visit) -> dict[str, str]:
     return {**visit.sender.remarks, **({"flaw": verdict.flaw[:1000]} if verdict.flaw else {})}
-
-
-def _for_the_page(found: dict[str, str]) -> StudyFacts:
-    return StudyFacts(
-        study_uid=found.get("StudyInstanceUID", ""),
-        patient_name=found.get("PatientName", "")[:64],
-        patient_id=found.get("PatientID", "")[:64],
-        accession=found.get("AccessionNumber", "")[:16],
-        description=found.get("StudyDescription", "")[:64],
-        modality=found.get("Modality", "")[:16],
-        series_uid=found.get("SeriesInstanceUID", ""),
-        instance_number=found.get("InstanceNumber", "")[:12],
-    )
 
 
 def _seen(visit: Visit, digest: str) -> bool:

@@ -6,7 +6,9 @@ After a restart the page shows modality, time and counts from the index until ne
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from gateway.model import ParcelId, Priority
 
@@ -26,6 +28,20 @@ class StudyFacts:
     modality: str = ""
     series_uid: str = ""
     instance_number: str = ""
+
+    @classmethod
+    def of(cls, found: Mapping[str, str]) -> Self:
+        """From attributes by keyword, each cut to what its VR allows."""
+        return cls(
+            study_uid=found.get("StudyInstanceUID", ""),
+            patient_name=found.get("PatientName", "")[:64],
+            patient_id=found.get("PatientID", "")[:64],
+            accession=found.get("AccessionNumber", "")[:16],
+            description=found.get("StudyDescription", "")[:64],
+            modality=found.get("Modality", "")[:16],
+            series_uid=found.get("SeriesInstanceUID", ""),
+            instance_number=found.get("InstanceNumber", "")[:12],
+        )
 
 
 @dataclass(slots=True)
