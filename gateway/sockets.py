@@ -19,6 +19,8 @@ CONGESTION = b"bbr"
 
 UNPACED = (1 << 64) - 1
 """What the kernel tells as the pacing rate of a connection without one."""
+UNKNOWN = (1 << 32) - 1
+"""What it tells as the shortest round trip before the first."""
 
 _NET = Path("/proc/sys/net")
 _TCP_INFO_BYTES = 256
@@ -37,6 +39,7 @@ class TcpInfo:
         flying: segments sent and not acknowledged.
         pacing: bytes a second at which it sends now; 0 if it does not pace.
         window: bytes it may have on its way.
+        least_trip: seconds, the shortest round trip of late; 0 if unknown.
     """
 
     round_trip: float
@@ -47,6 +50,7 @@ class TcpInfo:
     flying: int
     pacing: int = 0
     window: int = 0
+    least_trip: float = 0.0
 
 
 class HasOptions(Protocol):
@@ -109,6 +113,7 @@ def info_of(made: HasOptions) -> TcpInfo | None:
     (pacing,) = struct.unpack_from("=Q", data, 104)
     (acknowledged,) = struct.unpack_from("=Q", data, 120)
     (unsent,) = struct.unpack_from("=I", data, 144)
+    (least_trip,) = struct.unpack_from("=I", data, 148)
     (sent,) = struct.unpack_from("=I", data, 156)
     return TcpInfo(
         round_trip / 1e6,
@@ -119,6 +124,7 @@ def info_of(made: HasOptions) -> TcpInfo | None:
         flying,
         pacing=0 if pacing == UNPACED else pacing,
         window=segment * segments,
+        least_trip=0.0 if least_trip == UNKNOWN else least_trip / 1e6,
     )
 
 

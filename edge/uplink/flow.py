@@ -13,22 +13,23 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from weakref import WeakSet
 
-from edge.uplink.pacing import Meter, piece_bytes, streams_wanted, unsent_bytes
+from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
+from edge.uplink.relay import Relay, share
 from gateway import sockets
 from gateway.clock import Clock
 
 SAMPLE_SECONDS = 0.25
 HOLD_SECONDS = 2.0
 """A more urgent stream on which nothing moves for so long holds the others back no more."""
-TRICKLE_SECONDS = 10.0
+TRICKLE_SECONDS = 20.0
 """A stream that is held back writes a piece so often all the same, or the hub would take it for dead."""
 LOOK_SECONDS = 0.02
 OVERDUE_SECONDS, OVERDUE_TRIPS = 1.0, 3.0
 """Something must be acknowledged within so many seconds or round trips, whichever is longer."""
 SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
-SETTLED = 0.98
-"""Of the loss measured before, what stays of it with each sample."""
+LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
+"""Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
 
 
 Rank: TypeAlias = tuple[int, int]
@@ -84,7 +85,6 @@ class Flow:
     Attributes:
         round_trip: seconds; None before the first answer.
         congestion: the congestion control in force, such as ``bbr``; empty if it is not known.
-        loss: share of the segments that were sent again.
         progress_at: monotonic seconds; when anything last moved.
         connections: made since the start.
         carried: bytes acknowledged since the start.
@@ -96,16 +96,18 @@ class Flow:
     direct: bool = True
     round_trip: float | None = None
     congestion: str = ""
-    loss: float = 0.0
     progress_at: float = 0.0
     connections: int = 0
     carried: int = 0
     streams: dict[int, Stream] = field(default_factory=dict)
+    relay: Relay = field(default_factory=Relay)
     _transports: WeakSet[asyncio.Transport] = field(default_factory=WeakSet)
     _meter: Meter = field(default_factory=Meter)
     _sampled_at: float | None = None
-    _sent: float = 0.0
-    _repeated: float = 0.0
+    _loss: Loss = field(default_factory=Loss)
+    _turn: float | None = None  # the turn that is looked at
+    _left_at: float = 0.0  # when what was sent before it had left this machine
+    _queue: float = 0.0  # seconds it then waited on the line
 
     @property
     def rate(self) -> float:
@@ -115,7 +117,28 @@ class Flow:
     @property
     def wanted(self) -> int:
         """How many streams fill the line."""
-        return streams_wanted(self.congestion, self.loss, self.rate, self.round_trip or 0.0, self.most)
+        return streams_wanted(self.congestion, self._loss.share, self.rate, self.round_trip or 0.0, self.most)
+
+    @property
+    def relayed(self) -> bool:
+        """Whether streams take turns."""
+        return takes_turns(self.congestion, self.wanted, self.rate, self.round_trip or 0.0)
+
+    def has_place(self, bodies: int) -> bool:
+        """Whether another stream is wanted beside so many that carry something."""
+        if not self.connections:
+            return bodies < 1  # the first connection tells what TCP does here
+        if not self.relayed:
+            return bodies < self.wanted
+        return self.relay.has_place(self.wanted, self.clock.monotonic())
+
+    def may_send(self, number: int) -> bool:
+        """Whether a stream that has something to send may do so now, or rests."""
+        if not self.relayed:
+            return True
+        now = self.clock.monotonic()
+        self.relay.wants(number, now)
+        return self.relay.may_send(number, now)
 
     def open(self, number: int) -> Stream:
         """An exchange begins."""
@@ -165,6 +188,8 @@ class Flow:
         limit = max(OVERDUE_SECONDS, OVERDUE_TRIPS * (self.round_trip or 0.0))
         info = stream.info()
         waits = info is not None and (info.flying > 0 or info.unsent > 0)
+        if not waits and self.relayed and number in self.relay.resting:
+            return False
         return quiet > (limit if waits else SLOW_HUB * limit)
 
     def piece(self, stream: Stream) -> int:
@@ -173,17 +198,44 @@ class Flow:
 
     def _may_wait(self, stream: Stream) -> int:
         info = stream.info()
-        return unsent_bytes(self.rate, self.wanted, 0 if info is None else info.pacing)
+        sharing = share(self.wanted) if self.relayed else self.wanted
+        return unsent_bytes(self.rate, sharing, 0 if info is None else info.pacing)
 
     async def room(self, stream: Stream, rank: Rank, size: int) -> None:
         """Until `size` bytes of `rank` may be written on a stream."""
         stream.rank = rank
         began = self.clock.monotonic()
-        while self._goes_first(stream, rank) and self.clock.monotonic() - began < TRICKLE_SECONDS:  # noqa: ASYNC110  # the kernel rings no bell
+        while self._held(stream, rank) and self.clock.monotonic() - began < TRICKLE_SECONDS:  # noqa: ASYNC110  # the kernel rings no bell
             await asyncio.sleep(LOOK_SECONDS)
-        while stream.unsent() > self._may_wait(stream):  # noqa: ASYNC110  # the kernel rings no bell
+        while stream.unsent() > self._may_wait(stream):
+            self.may_send(stream.number)  # it is at work: its team is not quiet
             await asyncio.sleep(LOOK_SECONDS)
         stream.written += size
+
+    def _held(self, stream: Stream, rank: Rank) -> bool:
+        if self._goes_first(stream, rank):
+            return True
+        if self.may_send(stream.number):
+            return self._drains(stream.number)
+        others = [one.rank for one in self.streams.values() if one is not stream and one.rank is not None]
+        return not others or rank >= min(others)  # what is urgent waits for no turn
+
+    def _drains(self, number: int) -> bool:
+        """Whether what the team before has sent still fills a queue on the line.
+
+        The first round trip of a turn is what BBR takes for the shortest: with that queue in it, queues would
+        grow from turn to turn. So it begins when what went before leaves the queue, and the line never idles.
+        """
+        turn, now = self.relay.since, self.clock.monotonic()
+        if not self.relayed or turn is None or number in (resting := self.relay.resting):
+            return False
+        before = [info for one in resting if one in self.streams and (info := self.streams[one].info())]
+        if self._turn != turn:
+            queues = (info.round_trip - info.least_trip for info in before if info.flying and info.least_trip)
+            self._turn, self._left_at, self._queue = turn, now, max(queues, default=0.0)
+        if sum(info.unsent for info in before) > LEFT_OVER:
+            self._left_at = now
+        return now < min(self._left_at + self._queue, turn + OVERLAP_SECONDS)
 
     def _goes_first(self, stream: Stream, rank: Rank) -> bool:
         limit = self.clock.monotonic() - HOLD_SECONDS
@@ -198,30 +250,30 @@ class Flow:
         now = self.clock.monotonic()
         came = 0
         trips: list[float] = []
+        counts = [0, 0]
         for stream in self.streams.values():
-            moved = self._moved(stream, trips)
+            moved = self._moved(stream, trips, counts)
             if moved:
                 stream.moved_at = self.progress_at = now
             came += moved
         self.carried += came
-        if self._sent:
-            self.loss = self._repeated / self._sent
         if trips and self.direct:
             self.round_trip = min(trips)
         busy = any(stream.rank is not None for stream in self.streams.values())
         if self._sampled_at is not None and busy:
             self._meter.add(now - self._sampled_at, came)
+            self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
 
-    def _moved(self, stream: Stream, trips: list[float]) -> int:
+    def _moved(self, stream: Stream, trips: list[float], counts: list[int]) -> int:
         """Bytes acknowledged on a stream since the last look."""
         info = stream.info()
         if info is None:
             seen, stream.acknowledged = stream.acknowledged or 0, stream.written - stream.unsent()
             return max(0, stream.acknowledged - seen)
         moved = info.acknowledged - (stream.acknowledged or 0)
-        self._sent = SETTLED * self._sent + info.sent - stream.sent
-        self._repeated = SETTLED * self._repeated + info.repeated - stream.repeated
+        counts[0] += info.sent - stream.sent
+        counts[1] += info.repeated - stream.repeated
         stream.acknowledged, stream.sent, stream.repeated = info.acknowledged, info.sent, info.repeated
         if info.round_trip:
             trips.append(info.round_trip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from edge.uplink.relay import TEAMS
 from gateway.backoff import Backoff
 
 EXCHANGE_SECONDS, PROXIED_SECONDS = 600.0, 30.0
@@ -14,6 +15,9 @@ MIN_EXCHANGE = 8 << 20
 MAX_EXCHANGE = 1 << 30
 """Bytes of one exchange."""
 WINDOW_SECONDS = 10.0
+
+WINDOWS, LOSS_SECONDS, LOSS_SEGMENTS = 3, 4.0, 400
+"""How loss is measured: windows of at least so many seconds and segments."""
 
 UNSENT_SECONDS = 0.25
 """What may wait unsent in the machine's buffers; what is urgent can no longer overtake it."""
@@ -26,10 +30,12 @@ UNSENT_AT_FIRST = 64 << 10
 LEAST_PIECE, MOST_PIECE = 4 << 10, 256 << 10
 """Bytes written at once; between two pieces something urgent may go first."""
 
+BBR = "bbr"
 WINDOW_BYTES = 2 << 20
 """What one connection has on its way at most at hosts that nobody has tuned: Linux' `tcp_rmem` of 6 MB."""
-FILLED_BY_BBR = 2
-"""One stream fills the line, the other what it leaves while it probes."""
+FILLED_BY_BBR, LOSSY_BY_BBR = TEAMS, 2 * TEAMS
+"""In teams that take turns (`relay`), one stream each fills the line; with loss, several find its rate
+sooner, and one that repairs what was lost does not hold up the others."""
 FEW, MANY, MOST = 4, 8, 16
 """Streams that share the line where loss makes each of them shy: without loss, with some, with much."""
 SOME_LOSS, MUCH_LOSS = 0.001, 0.005
@@ -77,12 +83,17 @@ def streams_wanted(congestion: str, loss: float, rate: float, round_trip: float,
         round_trip: seconds; 0 if unknown.
         most: as configured.
     """
-    if congestion.startswith("bbr"):
-        wanted = FILLED_BY_BBR
+    windows = int(-(-rate * round_trip // WINDOW_BYTES))
+    if congestion.startswith(BBR):
+        wanted = max(LOSSY_BY_BBR if loss >= MUCH_LOSS else FILLED_BY_BBR, TEAMS * windows)
     else:
-        wanted = FEW if loss < SOME_LOSS else MANY if loss < MUCH_LOSS else MOST
-    windows = -(-rate * round_trip // WINDOW_BYTES)
-    return max(1, min(most, max(wanted, int(windows))))
+        wanted = max(FEW if loss < SOME_LOSS else MANY if loss < MUCH_LOSS else MOST, windows)
+    return max(1, min(most, wanted))
+
+
+def takes_turns(congestion: str, streams: int, rate: float, round_trip: float) -> bool:
+    """Whether one team's streams fill the line by themselves, and it is BBR that sends. As above."""
+    return congestion.startswith(BBR) and streams // TEAMS * WINDOW_BYTES >= max(rate * round_trip, 1.0)
 
 
 @dataclass(slots=True)
@@ -98,6 +109,36 @@ class Allowance:
     def again(self, size: int) -> None:
         """`size` bytes were sent again."""
         self.left -= size
+
+
+@dataclass(slots=True)
+class Loss:
+    """Share of the segments that had to be sent again, apart from what we ourselves cause.
+
+    A connection that finds the line's rate overflows the queue before it for a moment. So the share is
+    taken over windows, and follows them only where the last `WINDOWS` agree that it is more, or less.
+
+    Attributes:
+        share: 0 to 1; 0 before anything is known.
+    """
+
+    share: float = 0.0
+    _windows: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOWS))
+    _seconds: float = 0.0
+    _sent: int = 0
+    _repeated: int = 0
+
+    def add(self, seconds: float, sent: int, repeated: int) -> None:
+        """In the last `seconds`, so many segments were sent, so many of them again."""
+        self._seconds += seconds
+        self._sent += sent
+        self._repeated += repeated
+        if self._seconds < LOSS_SECONDS or self._sent < LOSS_SEGMENTS:
+            return
+        self._windows.append(self._repeated / self._sent)
+        self._seconds, self._sent, self._repeated = 0.0, 0, 0
+        if len(self._windows) == WINDOWS:
+            self.share = max(min(self._windows), min(self.share, max(self._windows)))
 
 
 @dataclass(slots=True)

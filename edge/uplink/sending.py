@@ -22,6 +22,7 @@ from edge.uplink.exchange import Exchanges
 from edge.uplink.flow import Flow, Stream
 from edge.uplink.pacing import EXCHANGE_SECONDS, PROXIED_SECONDS, Allowance, Gate, exchange_bytes
 from edge.uplink.parcel import Parcel
+from edge.uplink.relay import SOON
 from gateway import cpu
 from gateway.clock import Clock
 from gateway.errors import DataError
@@ -36,6 +37,8 @@ LINGER_MS = 5000
 """How long the hub may hold an answer open for receipts; the next exchange does not wait for it."""
 KEEP_OPEN = 3.0
 """Seconds a body waits for more to send before it ends."""
+REST = 20.0
+"""Seconds a body is kept open for its next turn: less than the hub waits for the next byte."""
 HEDGE_LOOK = 0.25
 """Seconds between looks at what is overdue, when there is nothing else to send."""
 OPEN = 40
@@ -109,6 +112,7 @@ class Sending:
                 number = self._exchanges.begin()
                 body = _Body(number, self._flow.streams[number])
                 self._bodies.add(body)
+                self._flow.relay.join(number, self._flow.wanted)
                 group.create_task(self._carry(body))
                 await body.chosen.wait()  # or the next would be opened for the same parcel
 
@@ -128,7 +132,7 @@ class Sending:
         best = self._peek()
         if best is None:
             return not self._bodies and self._overdue() is not None
-        if len(self._bodies) < self._flow.wanted:
+        if self._flow.has_place(len(self._bodies)):
             return True
         now_sent = [body.priority for body in self._bodies if body.priority is not None]
         return len(now_sent) == len(self._bodies) and best.priority < min(now_sent)
@@ -153,8 +157,13 @@ class Sending:
                 self._exchanges.end(body.number, clean=True)
         finally:
             body.chosen.set()
-            self._bodies.discard(body)
+            self._ended(body)
             self._open.release()
+
+    def _ended(self, body: _Body) -> None:
+        body.parcel = None
+        self._bodies.discard(body)
+        self._flow.relay.leave(body.number)
 
     async def _written(self, body: _Body, first: list[bytes]) -> AsyncIterator[bytes]:
         """The body of a request.
@@ -182,8 +191,7 @@ class Sending:
                 budget -= len(frame)
             body.stream.rank = None
             frames = await self._next_frames(body) if budget > 0 and not self._surplus(body) else []
-        body.parcel = None
-        self._bodies.discard(body)
+        self._ended(body)
         self._bell.ring()  # the next exchange may begin
         yield encode(End(LINGER_MS))
 
@@ -200,14 +208,24 @@ class Sending:
     async def _next_frames(self, body: _Body) -> list[bytes]:
         """What goes next; waits a little for it. Empty: the body may end."""
         until = self._clock.monotonic() + KEEP_OPEN
+        latest = until - KEEP_OPEN + REST
         while True:
             heard = self._bell.rings
-            frames = await self._frames(body) or await self._hedged(body)
-            left = until - self._clock.monotonic()
+            rests = self._rests(body)
+            frames = [] if rests else await self._frames(body) or await self._hedged(body)
+            left = (latest if rests else until) - self._clock.monotonic()
             if frames or left <= 0 or body.number not in self._exchanges.own:
                 return frames
             body.parcel = None
-            await self._bell.wait(heard, min(left, HEDGE_LOOK))
+            await self._bell.wait(heard, min(left, SOON if rests else HEDGE_LOOK))
+
+    def _rests(self, body: _Body) -> bool:
+        """Whether there is something to send, though not on this stream now: it is the others' turn."""
+        best = self._peek()
+        if best is None or self._flow.may_send(body.number):
+            return False
+        others = [other.priority for other in self._bodies - {body} if other.priority is not None]
+        return not others or best.priority >= min(others)
 
     # -- one frame --------------------------------------------------------------------------------------
 

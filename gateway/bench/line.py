@@ -22,8 +22,8 @@ from gateway.bench.studies import Study
 from gateway.demo.layout import free_base
 from gateway.errors import Unavailable
 
-WARM_SECONDS = 4.0
-"""Of the line, filled before a warm scenario begins."""
+WARM_SECONDS = 45.0
+"""Of the line, filled before a warm scenario begins: every connection has had its turn by then."""
 STAT_AFTER = 6.0
 """Seconds after which the STAT study comes."""
 STAT_SLICES = 4

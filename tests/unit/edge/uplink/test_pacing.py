@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.uplink import pacing
-from edge.uplink.pacing import Allowance, Meter, exchange_bytes, piece_bytes, streams_wanted, unsent_bytes
+from edge.uplink.pacing import (
+    Allowance,
+    Meter,
+    exchange_bytes,
+    piece_bytes,
+    streams_wanted,
+    takes_turns,
+    unsent_bytes,
+)
 from edge.uplink.stall import STALL_SECONDS, Stall
 
 MBIT = 1e6 / 8
@@ -16,13 +24,13 @@ MBIT = 1e6 / 8
 @pytest.mark.parametrize(
     ("congestion", "loss", "rate", "round_trip", "most", "wanted"),
     [
-        ("bbr", 0.0, 20 * MBIT, 0.1, 16, 2),
-        ("bbr", 0.02, 20 * MBIT, 0.6, 16, 2),
+        ("bbr", 0.0, 20 * MBIT, 0.1, 16, 3),
+        ("bbr", 0.02, 20 * MBIT, 0.6, 16, 6),
         ("cubic", 0.0, 20 * MBIT, 0.1, 16, 4),
         ("cubic", 0.002, 20 * MBIT, 0.1, 16, 8),
         ("cubic", 0.02, 20 * MBIT, 0.1, 16, 16),
         ("cubic", 0.02, 20 * MBIT, 0.1, 3, 3),
-        ("bbr", 0.0, 1000 * MBIT, 0.1, 16, 6),  # one connection's window holds 2 MiB
+        ("bbr", 0.0, 500 * MBIT, 0.1, 16, 9),  # one connection's window holds 2 MiB, and two teams rest
         ("", 0.0, 0.0, 0.0, 0, 1),
     ],
 )
@@ -30,6 +38,19 @@ def test_streams(
     congestion: str, loss: float, rate: float, round_trip: float, most: int, wanted: int
 ) -> None:
     assert streams_wanted(congestion, loss, rate, round_trip, most) == wanted
+
+
+@pytest.mark.parametrize(
+    ("congestion", "streams", "rate", "round_trip", "turns"),
+    [
+        ("bbr", 3, 10 * MBIT, 0.6, True),
+        ("bbr", 1, 10 * MBIT, 0.6, False),
+        ("bbr", 4, 1000 * MBIT, 0.1, False),  # a third of them cannot hold what is on its way
+        ("cubic", 8, 10 * MBIT, 0.6, False),
+    ],
+)
+def test_turns(congestion: str, streams: int, rate: float, round_trip: float, turns: bool) -> None:
+    assert takes_turns(congestion, streams, rate, round_trip) is turns
 
 
 @given(st.floats(0, 2e8), st.integers(1, 16))
@@ -46,6 +67,28 @@ def test_tcp_always_finds_something_to_send() -> None:
     assert unsent_bytes(0, 1, startup) > startup * 0.09
     assert unsent_bytes(10 * MBIT, 2, startup) > startup * 0.09
     assert unsent_bytes(0.384 * MBIT, 2, 0.384 * MBIT) == pacing.LEAST_UNSENT
+
+
+def test_loss_that_we_cause_ourselves_for_a_moment_is_none() -> None:
+    loss = pacing.Loss()
+    for repeated in (200, 0, 0, 180, 0, 0):
+        loss.add(pacing.LOSS_SECONDS, 1000, repeated)
+    assert loss.share == 0
+    for _ in range(pacing.WINDOWS):
+        loss.add(pacing.LOSS_SECONDS, 1000, 20)
+    assert loss.share == pytest.approx(0.02)
+    loss.add(pacing.LOSS_SECONDS, 1000, 150)
+    assert loss.share == pytest.approx(0.02)
+    for _ in range(pacing.WINDOWS):
+        loss.add(pacing.LOSS_SECONDS, 1000, 1)
+    assert loss.share == pytest.approx(0.001)
+
+
+def test_loss_is_not_told_of_a_few_segments() -> None:
+    loss = pacing.Loss()
+    for _ in range(20):
+        loss.add(0.25, 10, 5)
+    assert loss.share == 0
 
 
 def test_the_rate_is_of_busy_seconds_alone() -> None:

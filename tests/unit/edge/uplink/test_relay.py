@@ -1,0 +1,124 @@
+"""Teams take turns: who waits is let on when a turn is over, a silent team gives way, no turn is too long for BBR."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.uplink.relay import COLD, QUIET, TURN, Relay
+
+BBR_SECONDS = 10.0
+STREAMS = 3
+
+
+def three() -> Relay:
+    """A team sends; the others are opened as their time comes."""
+    relay = Relay()
+    relay.join(1, STREAMS)
+    return relay
+
+
+def pour(relay: Relay, seconds: float) -> list[tuple[float, int]]:
+    """Everybody has something to write all the time: when each begins to."""
+    begun: list[tuple[float, int]] = []
+    there = [1]
+    for step in range(int(seconds * 20)):
+        now = step / 20
+        if relay.has_place(STREAMS, now):
+            there.append(len(there) + 1)
+            relay.join(there[-1], STREAMS)
+        for number in there:
+            relay.wants(number, now)
+        sending = [number for number in there if relay.may_send(number, now)]
+        assert len(sending) <= 1
+        if sending and (not begun or sending[0] != begun[-1][1]):
+            begun.append((now, sending[0]))
+    return begun
+
+
+def test_each_team_is_warmed_once_and_then_they_take_turns() -> None:
+    begun = pour(three(), 90.0)
+    assert [number for _, number in begun] == [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]
+    lengths = [after - before for (before, _), (after, _) in pairwise(begun)]
+    assert lengths[:2] == [COLD, COLD]
+    assert all(TURN <= length < BBR_SECONDS for length in lengths[2:]), lengths
+
+
+def test_a_pause_is_longer_than_what_bbr_remembers() -> None:
+    begun = pour(three(), 120.0)
+    for number in (1, 2, 3):
+        turns = [(at, begun[place + 1][0]) for place, (at, one) in enumerate(begun[:-1]) if one == number]
+        assert len(turns) > 2
+        for (_, ended), (began, _) in pairwise(turns):
+            assert began - ended > BBR_SECONDS
+
+
+def test_who_is_alone_never_rests() -> None:
+    relay = three()
+    for step in range(1000):
+        relay.wants(1, step / 10)
+        assert relay.may_send(1, step / 10)
+
+
+def test_a_silent_team_gives_way_at_once() -> None:
+    relay = three()
+    relay.wants(1, 0.0)
+    assert relay.may_send(1, 0.0)
+    relay.join(2, STREAMS)
+    relay.wants(2, 0.1)
+    assert not relay.may_send(2, 0.1)
+    relay.wants(2, 0.1 + QUIET)
+    assert relay.may_send(2, 0.1 + QUIET)
+    assert not relay.may_send(1, 0.1 + QUIET)
+
+
+def test_places_are_filled_where_it_is_sent_and_elsewhere_only_when_it_is_time() -> None:
+    relay = Relay()
+    relay.may_send(0, 0.0)
+    for number in range(3):
+        assert relay.has_place(9, 0.0)
+        relay.join(number, 9)
+    assert not relay.has_place(9, COLD - 1)
+    assert relay.has_place(9, COLD)
+    relay.join(9, 9)
+    assert relay.resting == {9}
+
+
+def test_one_that_left_is_not_waited_for() -> None:
+    relay = three()
+    pour(relay, COLD + 1)
+    assert relay.resting == {1}
+    relay.leave(2)
+    relay.leave(1)
+    relay.join(3, STREAMS)
+    assert relay.may_send(3, COLD + 2)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["join", "leave", "wants", "look"]), st.integers(1, 6), st.floats(0, 4))
+    )
+)
+def test_somebody_who_waits_may_send_soon(steps: list[tuple[str, int, float]]) -> None:
+    relay, now, there = Relay(), 0.0, set[int]()
+    for what, number, pause in steps:
+        now += pause
+        if what == "join" and number not in there:
+            relay.join(number, 4)
+            there.add(number)
+        elif what == "leave":
+            relay.leave(number)
+            there.discard(number)
+        elif what == "wants":
+            relay.wants(number, now)
+        else:
+            relay.may_send(number, now)
+    for number in there:
+        allowed = False
+        for step in range(int((3 * COLD + 1) * 10)):
+            relay.wants(number, now + step / 10)
+            allowed = allowed or relay.may_send(number, now + step / 10)
+        now += 3 * COLD + 1
+        assert allowed, number
