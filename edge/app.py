@@ -240,6 +240,7 @@ def _sources(
         reports=downlink.reports,
         certificate_until=lambda: identity.certificate.not_valid_after_utc,
         troubles=troubles,
+        taken=inspector.taken,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from edge.conversing import Talks
 from edge.importing import Importer
-from edge.shown import ReportShown, StudyWarning
+from edge.shown import ReportShown, StudyTaken, StudyWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Sources:
         certificate_until: when this edge's certificate ends.
         troubles: what is wrong with this edge, in plain words, such as a folder that is away.
         talks: with the reader; None: the page offers no messages.
+        taken: how a study was taken, by its UID.
     """
 
     importer: Importer | None = None
@@ -30,6 +31,7 @@ class Sources:
     certificate_until: Callable[[], datetime | None] = lambda: None
     troubles: Callable[[], Sequence[str]] = tuple
     talks: Talks | None = None
+    taken: Callable[[str], StudyTaken] = lambda _: StudyTaken()
 
     @property
     def nav(self) -> tuple[str, ...]:

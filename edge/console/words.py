@@ -188,6 +188,15 @@ seen_by_reader | seen by the reader | 医生已读
 answered | answered | 已回复
 new | new | 新
 look_again | Look for new messages | 查看新消息
+taken | How it was taken | 采集参数
+taken_nothing | Its images were not looked at yet: load this page again soon. | 图像尚未检查，请稍后刷新本页。
+taken_silent | These images do not say how they were taken. | 图像未包含采集参数。
+hints | {count} to note | {count} 条提示
+hints_title | What was noticed | 提示
+look_again_at | Look again: | 请复查：
+note | Note: | 提示：
+images | {count} images | {count} 幅影像
+back | Back to what waits | 返回待传状态
 count | {items} parcels, {instances} images, {size} | {items} 个包，{instances} 幅影像，{size}
 """
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edge.quality.glimpse import ACQUISITION, Glimpse
-from edge.quality.warning import Study
+from edge.quality.warning import QualityWarning, Severity, Study
+from edge.quality.words import TAKEN, sentence
+from edge.shown import Hint, SeriesTaken, StudyTaken
 
 MOST = 50
 """Series told of one study."""
+
+BRIEF = {
+    "KVP": "{} kVp",
+    "Exposure": "{} mAs",
+    "CTDIvol": "CTDIvol {} mGy",
+    "EntranceDoseInmGy": "{} mGy",
+    "OrganDose": "{} dGy",
+    "ImageAndFluoroscopyAreaDoseProduct": "{} dGy·cm²",
+    "MagneticFieldStrength": "{} T",
+    "SequenceName": "{}",
+    "RepetitionTime": "TR {} ms",
+    "EchoTime": "TE {} ms",
+}
+"""What tells the most, in as few letters as can be, alike in every language."""
+MOST_BRIEF = 4
 
 
 def acquisition(study: Study) -> list[dict[str, Any]]:
@@ -19,6 +37,37 @@ def acquisition(study: Study) -> list[dict[str, Any]]:
         if (parameters := _of(images))
     ]
     return shown[:MOST]
+
+
+def to_show(study: Study, noticed: Sequence[QualityWarning]) -> StudyTaken:
+    """All series of a study as the technologist's page shows them, with what was noticed.
+
+    Args:
+        study: as seen.
+        noticed: what the checks say of it.
+    """
+    return StudyTaken(
+        tuple(_series(uid, images) for uid, images in list(study.series.items())[:MOST]),
+        tuple(
+            Hint(
+                {language: sentence(one, language) for language in ("en", "zh")},
+                one.severity is Severity.WARNING,
+                one.series_uid,
+            )
+            for one in noticed
+        ),
+    )
+
+
+def _series(uid: str, images: list[Glimpse]) -> SeriesTaken:
+    first, found = images[0], _of(images)
+    return SeriesTaken(
+        uid,
+        " · ".join(filter(None, (first.modality, first.title))),
+        len(images),
+        tuple((dict(zip(("en", "zh"), TAKEN[name], strict=True)), value) for name, value in found.items()),
+        tuple(words.format(found[name]) for name, words in BRIEF.items() if name in found)[:MOST_BRIEF],
+    )
 
 
 def _of(images: list[Glimpse]) -> dict[str, str]:

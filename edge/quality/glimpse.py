@@ -46,6 +46,7 @@ TriggerTime 00181060 DS
 ExposureTime 00181150 IS
 XRayTubeCurrent 00181151 IS
 Exposure 00181152 IS
+ImageAndFluoroscopyAreaDoseProduct 0018115E DS
 ImagerPixelSpacing 00181164 DS
 ConvolutionKernel 00181210 SH
 FlipAngle 00181314 DS
@@ -77,6 +78,7 @@ BitsAllocated 00280100 US
 BitsStored 00280101 US
 PixelRepresentation 00280103 US
 BurnedInAnnotation 00280301 CS
+OrganDose 00400316 DS
 EntranceDoseInmGy 00408302 DS
 """
 _KEYWORDS: dict[int, tuple[str, str]] = {
@@ -93,6 +95,8 @@ ACQUISITION = (
     "Exposure",
     "CTDIvol",
     "EntranceDoseInmGy",
+    "OrganDose",
+    "ImageAndFluoroscopyAreaDoseProduct",
     "ExposureIndex",
     "TargetExposureIndex",
     "DeviationIndex",
@@ -135,6 +139,7 @@ class Glimpse:
     image_type: tuple[str, ...] = ()
     body_part: str = ""
     description: str = ""  # of study, series and protocol
+    title: str = ""  # number and description of the series
     laterality: str = ""
     number: int | None = None  # instance number
     stack: tuple[Any, ...] = ()  # what tells images at one place apart: acquisition, echo, time, b-value
@@ -220,6 +225,9 @@ def _described(values: _Values, pixels: Statistic | None) -> Glimpse:
         ),
         body_part=values.text("BodyPartExamined").upper(),
         description=sys.intern(" ".join(filter(None, map(values.text, texts)))),
+        title=sys.intern(
+            " ".join(filter(None, (values.text("SeriesNumber"), values.text("SeriesDescription"))))
+        ),
         laterality=(values.text("ImageLaterality") or values.text("Laterality")).upper(),
         number=values.whole("InstanceNumber"),
         stack=tuple(

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edge.quality.acquisition import acquisition
+from edge.quality.acquisition import acquisition, to_show
 from edge.quality.checks import judge
 from edge.quality.glimpse import Glimpse, glimpse
 from edge.quality.warning import QualityWarning, Severity, Study
 from edge.quality.words import sentence
+from edge.shown import StudyTaken
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import Notice
 from gateway.errors import StorageFull
@@ -62,6 +63,7 @@ class _Seen:
     rests: bool = False  # an association that carried it has closed
     found: list[QualityWarning] = field(default_factory=list)
     shown: list[dict[str, Any]] = field(default_factory=list)
+    taken: StudyTaken = StudyTaken()
     told: tuple[Any, ...] = ()
     at: str = ""  # when it was judged
 
@@ -225,7 +227,8 @@ class Inspector:
         }
         with self._lock:
             before = one.told
-            one.found, one.shown, one.at = found, shown, rfc3339(self._clock.now())
+            one.found, one.shown, one.taken = found, shown, to_show(study, found)
+            one.at = rfc3339(self._clock.now())
             one.told = (body["warnings"], body["acquisition"])
         if one.told == before or (not before and not found and not shown):
             return
@@ -260,3 +263,9 @@ class Inspector:
         with self._lock:
             one = self._studies.get(study_uid)
             return list(one.shown) if one is not None else []
+
+    def taken(self, study_uid: str) -> StudyTaken:
+        """How a study was taken and what was noticed, for the page; empty until it was judged."""
+        with self._lock:
+            one = self._studies.get(study_uid)
+            return one.taken if one is not None else StudyTaken()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,8 @@ from edge.acquire.desk import ImportDesk
 from edge.config import Acquire
 from edge.console.app import console_app
 from edge.console.sources import Sources
-from edge.shown import ReportShown
+from edge.quality.words import TAKEN
+from edge.shown import Hint, ReportShown, SeriesTaken, StudyTaken
 from edge.spool.item import LinkState
 from edge.spool.view import StudyFacts
 from gateway.clock import rfc3339
@@ -49,6 +50,46 @@ class Edge:
     desk: ImportDesk
     medium: Path
     complaints: list[str] = field(default_factory=list)
+
+
+def _words(name: str) -> dict[str, str]:
+    english, chinese = TAKEN[name]
+    return {"en": english, "zh": chinese}
+
+
+TAKEN_CT = StudyTaken(
+    (
+        SeriesTaken("2.25.11", "CT · 1 Topogram", 1),
+        SeriesTaken(
+            "2.25.12",
+            "CT · 2 胸部平扫 5.0 B31f",
+            148,
+            tuple(
+                (_words(name), value)
+                for name, value in (
+                    ("ProtocolName", "Thorax_Routine (Adult)"),
+                    ("KVP", "120"),
+                    ("XRayTubeCurrent", "96–310"),
+                    ("Exposure", "48–155"),
+                    ("CTDIvol", "62.4"),
+                    ("ConvolutionKernel", "B31f"),
+                    ("SliceThickness", "5"),
+                )
+            ),
+            ("120 kVp", "48–155 mAs", "CTDIvol 62.4 mGy"),
+        ),
+    ),
+    (
+        Hint(
+            {
+                "en": "CTDIvol 62 mGy is above the reference of 50 mGy",
+                "zh": "CTDIvol 62 mGy 高于参考水平 50 mGy",
+            },
+            warns=False,
+            series_uid="2.25.12",
+        ),
+    ),
+)
 
 
 def _fill(world: SpoolWorld) -> Sources:
@@ -80,6 +121,7 @@ def _fill(world: SpoolWorld) -> Sources:
         ],
         certificate_until=lambda: until,
         troubles=lambda: ["/srv/incoming: No such file or directory"],
+        taken=lambda study: TAKEN_CT if study == "2.25.0" else StudyTaken(),
     )
 
 
@@ -94,7 +136,7 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
         (medium / f"IM{number}").write_bytes(part10(f"1.2.3.{number + 1}"))
     desk = ImportDesk(world.spool, world.clock, Acquire(media=(medium.parent,)), world.data)
     link = LinkState(online=True, since=world.clock.now(), rate=250_000.0)
-    sources = Sources(desk, sources.warnings, sources.reports, sources.certificate_until, sources.troubles)
+    sources = replace(sources, importer=desk)
     app = console_app(world.spool, lambda: link, world.clock, sources=sources)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -144,7 +186,7 @@ async def faults(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
-@pytest.mark.parametrize("path", ["/?still=1", "/import"])
+@pytest.mark.parametrize("path", ["/?still=1", "/import", "/study/2.25.0"])
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 @pytest.mark.parametrize("width", [1280, 360])
 async def test_every_page_is_readable_by_all(
@@ -153,7 +195,9 @@ async def test_every_page_is_readable_by_all(
     if not AXE.is_file():
         pytest.skip("axe-core is not installed")
     page = await opened(browser, edge, width, locale, path)
-    await picture(page, f"edge-{path.strip('/').partition('?')[0] or 'waits'}-{locale[:2]}-{width}")
+    await picture(
+        page, f"edge-{path.strip('/').partition('?')[0].partition('/')[0] or 'waits'}-{locale[:2]}-{width}"
+    )
     assert await faults(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert await page.evaluate("document.documentElement.lang") == locale[:2]
@@ -166,6 +210,19 @@ async def test_the_page_shows_text_as_text(browser: Browser, edge: Edge) -> None
     await expect(page.get_by_text("<b>Li^Na</b>")).to_be_visible()
     await expect(page.get_by_text("<i>No side</i> is told")).to_be_visible()
     assert await page.locator("main i, main script").count() == 0
+    await page.context.close()
+
+
+async def test_how_it_was_taken_unfolds_with_the_keyboard_alone(browser: Browser, edge: Edge) -> None:
+    page = await opened(browser, edge, 360, "en-GB", "/?still=1")
+    await page.get_by_role("link", name="How it was taken: 120 kVp").focus()
+    await page.keyboard.press("Enter")
+    dose = page.get_by_text("62.4", exact=True)
+    await expect(dose).to_be_visible()
+    await expect(page.get_by_role("list", name="What was noticed")).to_contain_text("Note: CTDIvol 62 mGy")
+    await page.locator("summary", has_text="B31f").focus()
+    await page.keyboard.press("Enter")
+    await expect(dose).to_be_hidden()
     await page.context.close()
 
 
