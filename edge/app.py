@@ -30,6 +30,7 @@ from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
 from edge.ingest.offered import Offered
+from edge.known import known
 from edge.pack import Packer
 from edge.proxy import Proxy
 from edge.purges import Purges
@@ -128,7 +129,9 @@ async def _run(
         clock,
         uplink.blocked,
         lambda: reload.fault,
-        sources=_sources(desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)),
+        sources=_sources(
+            spool, desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)
+        ),
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
     )
@@ -225,6 +228,7 @@ async def _stow(sites: AsyncExitStack, settings: EdgeConfig, spool: Spool, clock
 
 
 def _sources(
+    spool: Spool,
     desk: ImportDesk,
     messages: MessageDesk,
     inspector: Inspector,
@@ -241,6 +245,7 @@ def _sources(
         certificate_until=lambda: identity.certificate.not_valid_after_utc,
         troubles=troubles,
         taken=inspector.taken,
+        known=lambda: known(spool.view.studies(), inspector.said),
     )
 
 

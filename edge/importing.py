@@ -33,6 +33,7 @@ class Form:
         sex: ``M``, ``F``, ``O`` or empty.
         laterality: ``L``, ``R``, ``B`` or empty (not paired).
         study_uid: of the study they belong to; empty: a new one.
+        study_date: of that study, as its images say; empty: today. Likewise `study_time`.
     """
 
     patient_name: str
@@ -46,6 +47,35 @@ class Form:
     laterality: str = ""
     kind: Kind = Kind.FILM
     study_uid: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = ""
+    referring: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownStudy:
+    """A study that came here, for choosing patient and order of. What is not known is empty.
+
+    Attributes:
+        birth_date: ``YYYYMMDD``.
+        sex: ``M``, ``F`` or ``O``.
+        at: when its last image came, RFC 3339.
+    """
+
+    study_uid: str
+    at: str
+    patient_name: str = ""
+    patient_id: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    accession: str = ""
+    description: str = ""
+    modality: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = ""
+    referring: str = ""
 
 
 @dataclass(frozen=True, slots=True)

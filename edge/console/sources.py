@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge.conversing import Talks
-from edge.importing import Importer
+from edge.importing import Importer, KnownStudy
 from edge.shown import ReportShown, StudyTaken, StudyWarning
 
 
@@ -23,6 +23,7 @@ class Sources:
         troubles: what is wrong with this edge, in plain words, such as a folder that is away.
         talks: with the reader; None: the page offers no messages.
         taken: how a study was taken, by its UID.
+        known: studies to choose patient and order of a picture from, the newest first.
     """
 
     importer: Importer | None = None
@@ -32,6 +33,7 @@ class Sources:
     troubles: Callable[[], Sequence[str]] = tuple
     talks: Talks | None = None
     taken: Callable[[str], StudyTaken] = lambda _: StudyTaken()
+    known: Callable[[], Sequence[KnownStudy]] = tuple
 
     @property
     def nav(self) -> tuple[str, ...]:

@@ -68,6 +68,11 @@ def taken_page(
             for one in taken.series
         )
         + ("" if taken.series else f"<p>{escape(say(language, 'taken_nothing'))}</p>")
+        + (
+            f'<p><a href="/import?of={escape(study_uid)}">{escape(say(language, "add_files"))}</a></p>'
+            if "import" in nav
+            else ""
+        )
         + f'<p><a href="/">{escape(say(language, "back"))}</a></p>'
     )
     return frame(body, language, here=f"/study/{study_uid}", title="taken", nav=nav, unread=unread)

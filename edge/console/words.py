@@ -188,6 +188,14 @@ seen_by_reader | seen by the reader | 医生已读
 answered | answered | 已回复
 new | new | 新
 look_again | Look for new messages | 查看新消息
+known | Patient and order of | 患者与申请单取自
+known_none | nobody yet: fill in below | 未选择：请在下方填写
+known_hint | Studies that came here. There is no worklist of orders. | 本机已接收的检查（无检查申请列表）。
+fill_in | Fill in | 填入
+study | These files belong to | 这些文件归属
+study_same | the study {name} | 检查 {name}
+study_new | a new study of the patient below | 下方患者的新检查
+add_files | Add pictures or PDF to this study | 为该检查添加图片或 PDF
 taken | How it was taken | 采集参数
 taken_nothing | Its images were not looked at yet: load this page again soon. | 图像尚未检查，请稍后刷新本页。
 taken_silent | These images do not say how they were taken. | 图像未包含采集参数。

@@ -21,6 +21,9 @@ _TABLE = """
 ImageType 00080008 CS
 SOPClassUID 00080016 UI
 SOPInstanceUID 00080018 UI
+StudyDate 00080020 DA
+StudyTime 00080030 TM
+ReferringPhysicianName 00080090 PN
 Modality 00080060 CS
 StudyDescription 00081030 LO
 SeriesDescription 0008103E LO
@@ -59,6 +62,7 @@ DiffusionBValue 00189087 FD
 CTDIvol 00189345 FD
 StudyInstanceUID 0020000D UI
 SeriesInstanceUID 0020000E UI
+StudyID 00200010 SH
 SeriesNumber 00200011 IS
 AcquisitionNumber 00200012 IS
 InstanceNumber 00200013 IS
@@ -116,9 +120,13 @@ ACQUISITION = (
 """How it was taken, in the order in which it is shown."""
 
 
+STUDY = ("StudyDate", "StudyTime", "StudyID", "ReferringPhysicianName")
+"""What is alike in all images of a study, for what is added to it here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Whose image it is; compared, never told to anybody."""
+    """Whose image it is; compared, and shown at this edge alone."""
 
     identifier: str
     name: str
@@ -136,6 +144,7 @@ class Glimpse:
     sop_class_uid: str
     modality: str
     patient: Patient
+    study: tuple[str, ...] = ("",) * len(STUDY)  # of `STUDY`
     image_type: tuple[str, ...] = ()
     body_part: str = ""
     description: str = ""  # of study, series and protocol
@@ -220,6 +229,7 @@ def _described(values: _Values, pixels: Statistic | None) -> Glimpse:
             values.text("PatientBirthDate"),
             values.text("PatientSex"),
         ),
+        study=tuple(values.text(name)[:64] for name in STUDY),
         image_type=tuple(
             sys.intern(part.strip()) for part in values.text("ImageType").upper().split("\\") if part
         ),

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge.quality.acquisition import acquisition, to_show
 from edge.quality.checks import judge
-from edge.quality.glimpse import Glimpse, glimpse
+from edge.quality.glimpse import STUDY, Glimpse, glimpse
 from edge.quality.warning import QualityWarning, Severity, Study
 from edge.quality.words import sentence
 from edge.shown import StudyTaken
@@ -153,8 +153,8 @@ class Inspector:
                 return
             study.instances.add(found.sop_instance_uid)
             images = study.series.setdefault(found.series_uid, [])
-            if images and images[-1].taken == found.taken:
-                found = replace(found, taken=images[-1].taken)  # one dictionary for a series
+            if images and (images[-1].taken, images[-1].study) == (found.taken, found.study):
+                found = replace(found, taken=images[-1].taken, study=images[-1].study)  # once for a series
             images.append(found)
             study.last, study.changed, study.rests = self._clock.monotonic(), True, False
 
@@ -269,3 +269,13 @@ class Inspector:
         with self._lock:
             one = self._studies.get(study_uid)
             return one.taken if one is not None else StudyTaken()
+
+    def said(self, study_uid: str) -> dict[str, str]:
+        """What the first image says of patient and study, by keyword: for the page, not for the hub."""
+        with self._lock:
+            one = self._studies.get(study_uid)
+            first = next((images[0] for images in one.series.values()), None) if one is not None else None
+        if first is None:
+            return {}
+        person = {"PatientBirthDate": first.patient.birth_date, "PatientSex": first.patient.sex}
+        return person | dict(zip(STUDY, first.study, strict=True))

@@ -20,6 +20,7 @@ from edge.acquire.desk import ImportDesk
 from edge.config import Acquire
 from edge.console.app import console_app
 from edge.console.sources import Sources
+from edge.known import known
 from edge.quality.words import TAKEN
 from edge.shown import Hint, ReportShown, SeriesTaken, StudyTaken
 from edge.spool.item import LinkState
@@ -121,6 +122,7 @@ def _fill(world: SpoolWorld) -> Sources:
         ],
         certificate_until=lambda: until,
         troubles=lambda: ["/srv/incoming: No such file or directory"],
+        known=lambda: known(world.spool.view.studies(), lambda _: {"PatientBirthDate": "19701231"}),
         taken=lambda study: TAKEN_CT if study == "2.25.0" else StudyTaken(),
     )
 
@@ -186,7 +188,7 @@ async def faults(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
-@pytest.mark.parametrize("path", ["/?still=1", "/import", "/study/2.25.0"])
+@pytest.mark.parametrize("path", ["/?still=1", "/import?of=2.25.0", "/study/2.25.0"])
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 @pytest.mark.parametrize("width", [1280, 360])
 async def test_every_page_is_readable_by_all(
@@ -250,6 +252,27 @@ async def test_a_picture_is_imported_with_the_keyboard_alone(
     assert buffer.getvalue() in data
     await page.goto(edge.url)
     await expect(page.get_by_role("cell", name="王^小东 P-77")).to_be_visible()
+    await page.context.close()
+
+
+async def test_a_picture_joins_a_study_that_was_chosen_with_the_keyboard_alone(
+    browser: Browser, edge: Edge, tmp_path: Path
+) -> None:
+    buffer = BytesIO()
+    Image.linear_gradient("L").save(buffer, "PNG")
+    (tmp_path / "film.png").write_bytes(buffer.getvalue())
+    page = await opened(browser, edge, 360, "en-GB", "/import")
+    await page.get_by_label("Patient and order of").focus()
+    await page.keyboard.type("Sample")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Patient ID")).to_have_value("P-1")
+    await expect(page.get_by_label("Date of birth")).to_have_value("1970-12-31")
+    await expect(page.get_by_label("These files belong to")).to_have_value("same")
+    await page.get_by_label("Files", exact=False).first.set_input_files(tmp_path / "film.png")
+    await page.get_by_label("Patient ID").press("Enter")
+    await expect(page.get_by_role("status")).to_have_text("done: 1 kept, 0 refused", timeout=15_000)
+    assert kept(edge.world)[-1][0].study_uid == "2.25.1"
     await page.context.close()
 
 
