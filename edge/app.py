@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,10 @@ from gateway.patience import Listener, Patience
 from gateway.tls import HANDSHAKE_SECONDS
 
 PATIENCE = Patience()
-"""With slow clients of the technician's page."""
+"""With slow clients of the technician's page; of STOW-RS too, but for its rate."""
+
+STOW_SLOWEST = 8192.0
+"""Bytes a second a body must bring by STOW-RS: its senders are in the house, and few requests run at once."""
 
 TURN_SECONDS = 0.0005
 """How long a thread may compute while another waits for the interpreter. An association gives it up and asks
@@ -224,7 +228,10 @@ async def _stow(sites: AsyncExitStack, settings: EdgeConfig, spool: Spool, clock
     """Listen for STOW-RS too, if that is asked for."""
     if (stow := settings.acquire.stow) is not None:
         app = stow_app(spool, clock, stow, settings.ingest)
-        await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
+        patience = replace(PATIENCE, slowest=STOW_SLOWEST)
+        await sites.enter_async_context(
+            _listening(app, stow.host, stow.port, web_tls(stow.tls), patience=patience)
+        )
 
 
 def _sources(
@@ -251,7 +258,12 @@ def _sources(
 
 @asynccontextmanager
 async def _listening(
-    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+    app: web.Application,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    *,
+    patience: Patience | None = None,
 ) -> AsyncIterator[None]:
     """Serve `app` while the block runs.
 
@@ -263,7 +275,7 @@ async def _listening(
     assert runner.server is not None  # noqa: S101  # set up the line before
     try:
         server = await asyncio.get_running_loop().create_server(
-            Listener(runner.server, PATIENCE),
+            Listener(runner.server, patience or PATIENCE),
             host,
             port,
             ssl=tls,
