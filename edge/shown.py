@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+
+Words = Mapping[str, str]
+"""The same in each language: ``en`` and ``zh``."""
 
 
-class StudyWarning(Protocol):
-    """Something about a study that a technician should look at; it holds nothing back."""
+@dataclass(frozen=True, slots=True)
+class StudyWarning:
+    """Something about a study that a technician should look at; it holds nothing back.
 
-    @property
-    def study_uid(self) -> str:
-        """Which study."""
+    Attributes:
+        study_uid: which study.
+        kind: a word for the kind, such as ``slices-missing``.
+        words: what is wrong, in plain words.
+        at: when it was found, RFC 3339.
+    """
 
-    @property
-    def kind(self) -> str:
-        """A word for the kind, such as ``missing-slices``."""
-
-    @property
-    def words(self) -> str:
-        """What is wrong and what to do, in plain words."""
-
-    @property
-    def at(self) -> str:
-        """When it was found, RFC 3339."""
+    study_uid: str
+    kind: str
+    words: Words
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,6 @@ class ReportShown:
     delivered: tuple[str, ...] = ()
     waiting: tuple[tuple[str, str], ...] = ()
     reason: str = ""
-
-
-Words = Mapping[str, str]
-"""The same in each language: ``en`` and ``zh``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ def _warnings(
         rows.append(
             [
                 escape(who),
-                f'<span class="warn">{escape(warning.words)}</span>',
+                f'<span class="warn">{escape(warning.words[language])}</span>',
                 escape(moment(parse_rfc3339(warning.at), now)),
             ]
         )

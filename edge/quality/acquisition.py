@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.quality.glimpse import ACQUISITION, Glimpse
 from edge.quality.warning import QualityWarning, Severity, Study
-from edge.quality.words import TAKEN, sentence
+from edge.quality.words import TAKEN, sentences
 from edge.shown import Hint, SeriesTaken, StudyTaken
 
 MOST = 50
@@ -48,14 +48,7 @@ def to_show(study: Study, noticed: Sequence[QualityWarning]) -> StudyTaken:
     """
     return StudyTaken(
         tuple(_series(uid, images) for uid, images in list(study.series.items())[:MOST]),
-        tuple(
-            Hint(
-                {language: sentence(one, language) for language in ("en", "zh")},
-                one.severity is Severity.WARNING,
-                one.series_uid,
-            )
-            for one in noticed
-        ),
+        tuple(Hint(sentences(one), one.severity is Severity.WARNING, one.series_uid) for one in noticed),
     )
 
 

@@ -17,8 +17,8 @@ from edge.quality.acquisition import acquisition, to_show
 from edge.quality.checks import judge
 from edge.quality.glimpse import STUDY, Glimpse, glimpse
 from edge.quality.warning import QualityWarning, Severity, Study
-from edge.quality.words import sentence
-from edge.shown import StudyTaken
+from edge.quality.words import sentences
+from edge.shown import StudyTaken, StudyWarning
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import Notice
 from gateway.errors import StorageFull
@@ -77,23 +77,6 @@ class _Offered:
 
 def _nothing() -> None:
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class OnThePage:
-    """One warning for the technologist (`edge.shown.StudyWarning`).
-
-    Args:
-        study_uid: of which study.
-        kind: of `words.WORDS`.
-        words: in English and Chinese, one after the other.
-        at: when it was noticed, RFC 3339.
-    """
-
-    study_uid: str
-    kind: str
-    words: str
-    at: str
 
 
 class Inspector:
@@ -248,12 +231,12 @@ class Inspector:
                 return list(one.found) if one is not None else []
             return [each for one in reversed(self._studies.values()) for each in one.found]
 
-    def on_the_page(self) -> list[OnThePage]:
+    def on_the_page(self) -> list[StudyWarning]:
         """Warnings, without the notes, of all studies that are remembered: newest study first."""
         with self._lock:
             found = [(one, study.at) for study in reversed(self._studies.values()) for one in study.found]
         return [
-            OnThePage(one.study_uid, one.kind, f"{sentence(one)} · {sentence(one, 'zh')}", at)
+            StudyWarning(one.study_uid, one.kind, sentences(one), at)
             for one, at in found
             if one.severity is Severity.WARNING
         ]

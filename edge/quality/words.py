@@ -130,3 +130,8 @@ def sentence(warning: QualityWarning, language: str = "en") -> str:
     """
     english, chinese = WORDS[warning.kind]
     return (chinese if language.startswith("zh") else english).format(**warning.parameters)
+
+
+def sentences(warning: QualityWarning) -> dict[str, str]:
+    """A warning in every language of the page."""
+    return {language: sentence(warning, language) for language in ("en", "zh")}

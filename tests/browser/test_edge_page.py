@@ -22,7 +22,7 @@ from edge.console.app import console_app
 from edge.console.sources import Sources
 from edge.known import known
 from edge.quality.words import TAKEN
-from edge.shown import Hint, ReportShown, SeriesTaken, StudyTaken
+from edge.shown import Hint, ReportShown, SeriesTaken, StudyTaken, StudyWarning
 from edge.spool.item import LinkState
 from edge.spool.view import StudyFacts
 from gateway.clock import rfc3339
@@ -32,14 +32,6 @@ from tests.doubles.spools import SpoolWorld
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PICTURES = os.environ.get("TELERAD_SCREENSHOTS")
-
-
-@dataclass(frozen=True)
-class Found:
-    study_uid: str
-    kind: str
-    words: str
-    at: str
 
 
 @dataclass
@@ -108,13 +100,18 @@ def _fill(world: SpoolWorld) -> Sources:
     until = now + timedelta(days=63)
     return Sources(
         warnings=lambda: [
-            Found(
+            StudyWarning(
                 "2.25.0",
-                "missing-slices",
-                "Slices 41 to 44 are missing; send the series again.",
+                "slices-missing",
+                {"en": "4 slice(s) seem to be missing", "zh": "疑似缺少 4 层"},
                 rfc3339(now),
             ),
-            Found("2.25.1", "laterality", "<i>No side</i> is told: left or right hand?", rfc3339(now)),
+            StudyWarning(
+                "2.25.1",
+                "laterality-absent",
+                dict.fromkeys(("en", "zh"), "<i>No side</i> is told: left or right hand?"),
+                rfc3339(now),
+            ),
         ],
         reports=lambda: [
             ReportShown("a" * 16, "2.25.1", "acknowledged", rfc3339(now), ("PACS", "RIS")),

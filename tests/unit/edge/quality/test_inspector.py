@@ -73,8 +73,8 @@ def test_a_study_is_judged_when_it_rests_and_told_when_something_changed() -> No
     assert [one.kind for one in at_work.warnings()] == ["slices-missing"]
     (shown,) = at_work.on_the_page()
     assert (shown.study_uid, shown.kind, shown.at) == ("1.2.3", "slices-missing", told[0].body["at"])
-    assert "1 slice(s) seem to be missing" in shown.words
-    assert "疑似缺少 1 层" in shown.words
+    assert "1 slice(s) seem to be missing" in shown.words["en"]
+    assert "疑似缺少 1 层" in shown.words["zh"]
     body = dict(told[0].body)
     assert body["study"] == "1.2.3"
     assert body["acquisition"][0]["parameters"] == {"KVP": "120", "CTDIvol": "41.5"}
