@@ -11,7 +11,23 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from gateway.errors import Malformed
+
 PROBLEMS_SHOWN = 50
+
+
+class FormFault(Malformed):
+    """Something about the form that its writer can correct.
+
+    Args:
+        words: what, for logs.
+        key: of the page's own words for it.
+        values: what stands in their places; ``field`` is the name of a field.
+    """
+
+    def __init__(self, words: str, key: str, **values: object) -> None:
+        super().__init__(words)
+        self.key, self.values = key, values
 
 
 class Kind(Enum):
@@ -141,4 +157,4 @@ class Importer(Protocol):
         """Import what is below `folder`. Raises Refused if it may not be read from the page."""
 
     def start_upload(self, files: Sequence[Upload], form: Form | None) -> Job:
-        """Import uploaded files; `form` is for those that are no DICOM. Raises Malformed for a bad form."""
+        """Import uploaded files; `form` is for those that are no DICOM. Raises FormFault for a bad form."""

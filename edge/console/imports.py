@@ -10,7 +10,7 @@ from aiohttp import BodyPartReader, web
 from edge.console.import_page import STUDIES, import_page, job_page
 from edge.console.language import language_of
 from edge.console.words import say
-from edge.importing import Form, Importer, Kind, KnownStudy, Upload
+from edge.importing import Form, FormFault, Importer, Kind, KnownStudy, Upload
 from gateway.clock import Clock
 from gateway.errors import Malformed, Refused
 
@@ -79,7 +79,7 @@ class Imports:
             files, values = await _read(request, self._importer.upload_limit)
             job = self._importer.start_upload(files, _form(values, self._chosen(values.get("of", ""))))
         except Malformed as error:
-            return self._page(request, str(error), values, 400)
+            return self._page(request, _words(error, language_of(request)), values, 400)
         except _TooLarge:
             limit = self._importer.upload_limit
             fault = say(language_of(request), "too_large", limit=limit // 1_000_000)
@@ -104,6 +104,14 @@ class Imports:
         headers = {} if job.ended_at else REFRESH
         text = job_page(language_of(request), job, self._nav)
         return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+def _words(error: Malformed, language: str) -> str:
+    """What is wrong, in the words of the page if it is the form."""
+    if not isinstance(error, FormFault):
+        return str(error)
+    named = {name: say(language, str(field)) for name, field in error.values.items() if name == "field"}
+    return say(language, error.key, **(error.values | named))
 
 
 class _TooLarge(Exception):
@@ -153,14 +161,14 @@ def filled(one: KnownStudy) -> dict[str, str]:
 
 
 def _of_study(values: dict[str, str], chosen: KnownStudy | None) -> dict[str, str]:
-    """What the form has of the chosen study itself. Raises Malformed if the files cannot belong to it."""
+    """What the form has of the chosen study itself. Raises FormFault if the files cannot belong to it."""
     if not values.get("of") or values.get("study", SAME) != SAME:
         return {}
     if chosen is None:
-        raise Malformed("the chosen study is not known here any more: choose again, or a new study")
+        raise FormFault("the chosen study is not known any more", "fault_study")
     for field in ("patient_name", "patient_id"):
         if (known := getattr(chosen, field)) and values.get(field, "") != known:
-            raise Malformed(f"{field} is not that of the chosen study: take its own, or a new study")
+            raise FormFault(f"{field} is not that of the chosen study", "fault_other", field=field)
     names = ("study_uid", "study_date", "study_time", "study_id", "referring")
     return {name: getattr(chosen, name) for name in names}
 
@@ -172,7 +180,7 @@ def _form(values: dict[str, str], chosen: KnownStudy | None) -> Form | None:
     try:
         kind = Kind(values.get("kind") or Kind.FILM.value)
     except ValueError:
-        raise Malformed("kind: film, photo, screen or paper") from None
+        raise FormFault("kind is none of them", "fault_value", field="kind") from None
     return Form(
         patient_name=values.get("patient_name", ""),
         patient_id=values.get("patient_id", ""),

@@ -149,6 +149,13 @@ progress_label | Files read | 已读取文件
 problems | Not taken, or flawed | 未导入或有缺陷
 skipped | {count} other files were left out. | 已略过 {count} 个其他文件。
 form_fault | Please correct: {words} | 请更正：{words}
+fault_needed | Name and patient ID are needed for pictures and PDF. | 图片和 PDF 须填写姓名和患者编号。
+fault_files | No file was chosen. | 未选择文件。
+fault_length | {field}: at most {length} characters. | {field}：最多 {length} 字。
+fault_letters | {field}: no backslash and no control characters. | {field}：不得含反斜杠或控制字符。
+fault_value | {field}: not a value that is possible here. | {field}：取值无效。
+fault_study | The chosen study is not known here now: choose again. | 所选检查已不可用，请重新选择。
+fault_other | {field}: not that of the chosen study. Take a new one. | {field}与所选检查不一致，请选新检查。
 too_large | more than {limit} MB at once | 一次超过 {limit} MB
 passcode | Pass-code | 口令
 passcode_wrong | That was not the pass-code. | 口令错误。

@@ -152,15 +152,22 @@ async def test_a_picture_may_be_a_new_study_of_the_chosen_patient(choosing, desk
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"patient_id": "P-2"}, "patient_id is not that of the chosen study"),
-        ({"patient_name": "Li^Nan"}, "patient_name is not that of the chosen study"),
-        ({"of": "2.25.999"}, "not known here any more"),
+        ({"patient_id": "P-2"}, "Patient ID: not that of the chosen study"),
+        ({"patient_name": "Li^Nan"}, "Name (family^given): not that"),
+        ({"of": "2.25.999"}, "not known here now"),
     ],
 )
 async def test_another_patient_never_joins_a_study(choosing, changes, words):
     answer = await choosing.post("/import/upload", data=form(png(), **(CHOSEN | changes)))
     assert answer.status == 400
     assert words in await answer.text()
+
+
+async def test_what_is_wrong_is_told_in_chinese_too(choosing):
+    answer = await choosing.post(
+        "/import/upload?lang=zh", data=form(png(), **(CHOSEN | {"patient_id": "P-2"}))
+    )
+    assert "患者编号与所选检查不一致" in await answer.text()
 
 
 async def test_what_the_chosen_study_lacks_is_filled_in_by_hand(choosing, desk, world):
@@ -180,9 +187,11 @@ async def test_names_of_files_are_shown_as_text(desk, client):
 @pytest.mark.parametrize(
     ("fields", "files", "status", "words"),
     [
-        ({"patient_name": "A"}, [b"x"], 400, "patient_id"),
-        ({"patient_name": "<i>A", "patient_id": "1", "sex": "<"}, [b"x"], 400, "sex"),
-        ({}, [], 400, "no file"),
+        ({"patient_name": "A"}, [b"x"], 400, "Name and patient ID are needed"),
+        ({"patient_name": "<i>A", "patient_id": "1", "sex": "<"}, [b"x"], 400, "Sex: not a value"),
+        ({"patient_name": "A", "patient_id": "1" * 65}, [b"x"], 400, "Patient ID: at most 64 characters"),
+        ({"patient_name": "A", "patient_id": "1", "kind": "x"}, [b"x"], 400, "What it shows: not a value"),
+        ({}, [], 400, "No file"),
         ({}, [b"x" * 60_000], 413, "0 MB"),
         ({"patient_name": "x" * 2000}, [b"x"], 413, "MB"),
     ],
