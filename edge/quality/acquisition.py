@@ -13,6 +13,9 @@ from edge.shown import Hint, SeriesTaken, StudyTaken
 MOST = 50
 """Series told of one study."""
 
+MAY_BE_ZERO = ("DeviationIndex", "DiffusionBValue")
+"""Of every other parameter, a zero says that the device did not know it."""
+
 BRIEF = {
     "KVP": "{} kVp",
     "Exposure": "{} mAs",
@@ -27,6 +30,8 @@ BRIEF = {
 }
 """What tells the most, in as few letters as can be, alike in every language."""
 MOST_BRIEF = 4
+GAUSS = 100.0
+"""No magnet of so many tesla takes images of people."""
 
 
 def acquisition(study: Study) -> list[dict[str, Any]]:
@@ -67,9 +72,22 @@ def _of(images: list[Glimpse]) -> dict[str, str]:
     found = {}
     for name in ACQUISITION:
         values = {one.taken[name] for one in images if name in one.taken}
+        if name not in MAY_BE_ZERO:
+            values = {value for value in values if value.strip("0. ")}
+        if name == "MagneticFieldStrength":
+            values = {_tesla(value) for value in values}
         if values:
             found[name] = _range(values)
     return found
+
+
+def _tesla(value: str) -> str:
+    """Some devices write gauss (0018,0087)."""
+    try:
+        field = float(value)
+    except ValueError:
+        return value
+    return f"{field / 1e4:.3g}" if field > GAUSS else value
 
 
 def _range(values: set[str]) -> str:
