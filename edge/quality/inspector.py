@@ -39,6 +39,9 @@ MOST_STUDIES = 300
 MOST_IMAGES = 20_000
 """Of one study."""
 
+MOST_IN_ALL = 40_000
+"""Images of all studies; beyond them the studies that rest longest keep what was found, and no image more."""
+
 MOST_WARNINGS = 100
 """Told of one study."""
 
@@ -47,6 +50,9 @@ WAITING = 100_000
 
 AT_LEAST = 8
 """Instances looked at in a turn however much comes in."""
+
+_SHARED = ("taken", "study", "patient", "image_type", "stack", "orientation", "pixels")
+"""Of a glimpse: what is mostly the same in a whole series."""
 
 CLOSED = ""
 """In place of a transfer syntax: what was offered before is all that an association carried."""
@@ -60,6 +66,8 @@ class _Seen:
     instances: set[str] = field(default_factory=set)
     last: float = 0.0  # monotonic
     changed: bool = False  # since it was judged
+    ended: bool = False  # its images were let go: what comes now is not looked at
+    said: dict[str, str] = field(default_factory=dict)  # of patient and study, by the first image
     rests: bool = False  # an association that carried it has closed
     found: list[QualityWarning] = field(default_factory=list)
     shown: list[dict[str, Any]] = field(default_factory=list)
@@ -97,6 +105,7 @@ class Inspector:
         self._queue: OrderedDict[object, _Offered] = OrderedDict()
         self._waiting: Counter[str] = Counter()  # instances of each study
         self._passed = 0
+        self._images = 0  # in all studies
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -130,16 +139,29 @@ class Inspector:
             study = self._studies.setdefault(study_uid, _Seen())
             self._studies.move_to_end(study_uid)
             while len(self._studies) > MOST_STUDIES:
-                self._studies.popitem(last=False)
+                self._images -= len(self._studies.popitem(last=False)[1].instances)
             known = found.sop_instance_uid in study.instances
-            if known or len(study.instances) >= MOST_IMAGES:
+            if known or study.ended or len(study.instances) >= MOST_IMAGES:
                 return
+            study.said = study.said or _said(found)
             study.instances.add(found.sop_instance_uid)
             images = study.series.setdefault(found.series_uid, [])
-            if images and (images[-1].taken, images[-1].study) == (found.taken, found.study):
-                found = replace(found, taken=images[-1].taken, study=images[-1].study)  # once for a series
-            images.append(found)
+            images.append(_alike(found, images[-1]) if images else found)
             study.last, study.changed, study.rests = self._clock.monotonic(), True, False
+            self._images += 1
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep the images of all studies within their bound, if any study that was judged has some."""
+        if self._images <= MOST_IN_ALL:
+            return
+        for one in self._studies.values():
+            if one.changed or not one.instances:
+                continue
+            self._images -= len(one.instances)
+            one.series, one.instances, one.ended = {}, set(), True
+            if self._images <= MOST_IN_ALL:
+                return
 
     def closed(self, studies: Iterable[str]) -> None:
         """An association that carried these has ended: judge them, once all of it was looked at."""
@@ -257,8 +279,15 @@ class Inspector:
         """What the first image says of patient and study, by keyword: for the page, not for the hub."""
         with self._lock:
             one = self._studies.get(study_uid)
-            first = next((images[0] for images in one.series.values()), None) if one is not None else None
-        if first is None:
-            return {}
-        person = {"PatientBirthDate": first.patient.birth_date, "PatientSex": first.patient.sex}
-        return person | dict(zip(STUDY, first.study, strict=True))
+            return dict(one.said) if one is not None else {}
+
+
+def _said(first: Glimpse) -> dict[str, str]:
+    person = {"PatientBirthDate": first.patient.birth_date, "PatientSex": first.patient.sex}
+    return person | dict(zip(STUDY, first.study, strict=True))
+
+
+def _alike(found: Glimpse, before: Glimpse) -> Glimpse:
+    """The same, holding what is alike in the image before it only once."""
+    same = {name: value for name in _SHARED if (value := getattr(before, name)) == getattr(found, name)}
+    return replace(found, **same) if same else found
