@@ -99,11 +99,17 @@ def _range(values: set[str]) -> str:
     except ValueError:
         several = sorted(values)
         return ", ".join(several[:3]) + (" …" if len(several) > 3 else "")
-    return f"{numbers[0]:g}–{numbers[-1]:g}" if numbers[0] != numbers[-1] else f"{numbers[0]:g}"
+    first, last = _written(numbers[0]), _written(numbers[-1])
+    return first if first == last else f"{first}–{last}"
 
 
 def _short(value: str) -> str:
     try:
-        return f"{float(value):g}"
+        return _written(float(value))
     except ValueError:
         return value
+
+
+def _written(number: float) -> str:
+    """Four digits that count: devices write doses with six."""
+    return f"{float(f'{number:.4g}'):g}" if abs(number) < 1000 else f"{number:g}"

@@ -35,6 +35,13 @@ def test_values_that_differ_are_a_range() -> None:
     assert parameters(*images) == {"KVP": "120", "Exposure": "41–70", "CTDIvol": "7.25"}
 
 
+def test_no_more_digits_than_count() -> None:
+    images = [
+        ct(number, CTDIvol=dose, RepetitionTime="15015") for number, dose in ((1, 9.63303), (2, 19.3945))
+    ]
+    assert parameters(*images) == {"CTDIvol": "9.633–19.39", "RepetitionTime": "15015"}
+
+
 def test_a_zero_says_that_the_device_did_not_know() -> None:
     assert parameters(ct(KVP="0", Exposure="0", DiffusionBValue=0.0, InversionTime="0.000")) == {
         "DiffusionBValue": "0"
