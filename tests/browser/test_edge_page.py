@@ -286,6 +286,6 @@ async def test_a_disc_is_imported_and_a_bad_form_is_told(
     await page.get_by_label("文件 *").set_input_files(tmp_path / "a.png")
     await page.get_by_label("姓名").fill("李^娜")
     await page.get_by_role("button", name="导入", exact=True).click()
-    await expect(page.get_by_role("alert")).to_contain_text("patient ID")
+    await expect(page.get_by_role("alert")).to_contain_text("须填写姓名和患者编号")
     await expect(page.get_by_label("姓名")).to_have_value("李^娜")
     await page.context.close()
