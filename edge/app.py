@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.ingest.listener import DicomListener
 from edge.ingest.offered import Offered
+from edge.known import known
 from edge.pack import Packer
 from edge.proxy import Proxy
 from edge.purges import Purges
@@ -50,7 +52,10 @@ from gateway.patience import Listener, Patience
 from gateway.tls import HANDSHAKE_SECONDS
 
 PATIENCE = Patience()
-"""With slow clients of the technician's page."""
+"""With slow clients of the technician's page; of STOW-RS too, but for its rate."""
+
+STOW_SLOWEST = 8192.0
+"""Bytes a second a body must bring by STOW-RS: its senders are in the house, and few requests run at once."""
 
 TURN_SECONDS = 0.0005
 """How long a thread may compute while another waits for the interpreter. An association gives it up and asks
@@ -128,7 +133,9 @@ async def _run(
         clock,
         uplink.blocked,
         lambda: reload.fault,
-        sources=_sources(desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)),
+        sources=_sources(
+            spool, desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)
+        ),
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
     )
@@ -221,10 +228,14 @@ async def _stow(sites: AsyncExitStack, settings: EdgeConfig, spool: Spool, clock
     """Listen for STOW-RS too, if that is asked for."""
     if (stow := settings.acquire.stow) is not None:
         app = stow_app(spool, clock, stow, settings.ingest)
-        await sites.enter_async_context(_listening(app, stow.host, stow.port, web_tls(stow.tls)))
+        patience = replace(PATIENCE, slowest=STOW_SLOWEST)
+        await sites.enter_async_context(
+            _listening(app, stow.host, stow.port, web_tls(stow.tls), patience=patience)
+        )
 
 
 def _sources(
+    spool: Spool,
     desk: ImportDesk,
     messages: MessageDesk,
     inspector: Inspector,
@@ -240,12 +251,19 @@ def _sources(
         reports=downlink.reports,
         certificate_until=lambda: identity.certificate.not_valid_after_utc,
         troubles=troubles,
+        taken=inspector.taken,
+        known=lambda: known(spool.view.studies(), inspector.said),
     )
 
 
 @asynccontextmanager
 async def _listening(
-    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+    app: web.Application,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    *,
+    patience: Patience | None = None,
 ) -> AsyncIterator[None]:
     """Serve `app` while the block runs.
 
@@ -257,7 +275,7 @@ async def _listening(
     assert runner.server is not None  # noqa: S101  # set up the line before
     try:
         server = await asyncio.get_running_loop().create_server(
-            Listener(runner.server, PATIENCE),
+            Listener(runner.server, patience or PATIENCE),
             host,
             port,
             ssl=tls,

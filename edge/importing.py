@@ -11,7 +11,23 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from gateway.errors import Malformed
+
 PROBLEMS_SHOWN = 50
+
+
+class FormFault(Malformed):
+    """Something about the form that its writer can correct.
+
+    Args:
+        words: what, for logs.
+        key: of the page's own words for it.
+        values: what stands in their places; ``field`` is the name of a field.
+    """
+
+    def __init__(self, words: str, key: str, **values: object) -> None:
+        super().__init__(words)
+        self.key, self.values = key, values
 
 
 class Kind(Enum):
@@ -33,6 +49,7 @@ class Form:
         sex: ``M``, ``F``, ``O`` or empty.
         laterality: ``L``, ``R``, ``B`` or empty (not paired).
         study_uid: of the study they belong to; empty: a new one.
+        study_date: of that study, as its images say; empty: today. Likewise `study_time`.
     """
 
     patient_name: str
@@ -46,6 +63,35 @@ class Form:
     laterality: str = ""
     kind: Kind = Kind.FILM
     study_uid: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = ""
+    referring: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownStudy:
+    """A study that came here, for choosing patient and order of. What is not known is empty.
+
+    Attributes:
+        birth_date: ``YYYYMMDD``.
+        sex: ``M``, ``F`` or ``O``.
+        at: when its last image came, RFC 3339.
+    """
+
+    study_uid: str
+    at: str
+    patient_name: str = ""
+    patient_id: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    accession: str = ""
+    description: str = ""
+    modality: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = ""
+    referring: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +157,4 @@ class Importer(Protocol):
         """Import what is below `folder`. Raises Refused if it may not be read from the page."""
 
     def start_upload(self, files: Sequence[Upload], form: Form | None) -> Job:
-        """Import uploaded files; `form` is for those that are no DICOM. Raises Malformed for a bad form."""
+        """Import uploaded files; `form` is for those that are no DICOM. Raises FormFault for a bad form."""

@@ -19,7 +19,7 @@ from edge.acquire.made import Maker
 from edge.acquire.medium import DIRECTORY, note, take_all
 from edge.acquire.visit import Source, Visit
 from edge.config import Acquire
-from edge.importing import Form, Job, Upload
+from edge.importing import Form, FormFault, Job, Upload
 from edge.spool.spool import Spool
 from gateway import durable
 from gateway.clock import Clock, rfc3339
@@ -87,9 +87,9 @@ class ImportDesk:
         return self.start_anywhere(folder)
 
     def start_upload(self, files: Sequence[Upload], form: Form | None) -> Job:
-        """Import uploaded files. Raises Malformed for a bad form or no files."""
+        """Import uploaded files. Raises FormFault for a bad form or no files."""
         if not files:
-            raise Malformed("no file was chosen")
+            raise FormFault("no file was chosen", "fault_files")
         maker = None if form is None else Maker(checked(form), self._clock.now().astimezone())
 
         def work(job: Job, visit: Visit, changed: Changed) -> None:

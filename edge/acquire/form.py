@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from edge.importing import Form
-from gateway.errors import Malformed
+from edge.importing import Form, FormFault
 from gateway.model import uid
 
 _LENGTHS = {  # characters, PS3.5 Table 6.2-1
@@ -21,29 +20,29 @@ _CODE = re.compile(r"[A-Z0-9 _]*")
 
 
 def checked(form: Form) -> Form:
-    """The form as it will be written. Raises Malformed with what to write instead."""
+    """The form as it will be written. Raises FormFault, or Malformed for the study's UID."""
     for field, length in _LENGTHS.items():
         value = getattr(form, field)
         if len(value) > length:
-            raise Malformed(f"{field}: more than {length} characters")
+            raise FormFault(f"{field} is too long", "fault_length", field=field, length=length)
         if "\\" in value or any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-            raise Malformed(f"{field}: no backslash and no control characters")
+            raise FormFault(f"{field} has a control character", "fault_letters", field=field)
     if not form.patient_name.strip() or not form.patient_id.strip():
-        raise Malformed("patient_name and patient_id are needed")
+        raise FormFault("patient_name and patient_id are needed", "fault_needed")
     if form.patient_name.count("^") > 4 or form.patient_name.count("=") > 2:
-        raise Malformed("patient_name: family^given")
+        raise FormFault("patient_name is none", "fault_value", field="patient_name")
     for field in ("modality", "body_part"):
         if not _CODE.fullmatch(getattr(form, field)):
-            raise Malformed(f"{field}: capital letters, digits, space and _ only")
+            raise FormFault(f"{field} is no code string", "fault_value", field=field)
     if form.sex not in ("", "M", "F", "O"):
-        raise Malformed("sex: M, F or O")
+        raise FormFault("sex is none of M, F, O", "fault_value", field="sex")
     if form.laterality not in ("", "L", "R", "B"):
-        raise Malformed("laterality: L, R or B")
+        raise FormFault("laterality is none of L, R, B", "fault_value", field="laterality")
     if form.birth_date:
         try:
             datetime.strptime(form.birth_date, "%Y%m%d")  # noqa: DTZ007  # a date has no zone
         except ValueError:
-            raise Malformed("birth_date: YYYYMMDD") from None
+            raise FormFault("birth_date is no date", "fault_value", field="birth_date") from None
     if form.study_uid:
         uid(form.study_uid)
     return form

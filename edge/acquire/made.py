@@ -132,11 +132,12 @@ class Maker:
         dataset.InstanceCreationTime = dataset.ContentTime = f"{local:%H%M%S}"
         dataset.TimezoneOffsetFromUTC = f"{local:%z}"
         dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, self._uid()
-        dataset.StudyDate, dataset.StudyTime = f"{local:%Y%m%d}", f"{local:%H%M%S}"
-        dataset.AccessionNumber, dataset.StudyID = form.accession, ""
+        dataset.StudyDate = form.study_date or f"{local:%Y%m%d}"
+        dataset.StudyTime = form.study_time if form.study_date else f"{local:%H%M%S}"
+        dataset.AccessionNumber, dataset.StudyID = form.accession, form.study_id
         dataset.Modality, dataset.Manufacturer = modality, MANUFACTURER
         dataset.ConversionType = _CONVERSION[form.kind]
-        dataset.ReferringPhysicianName = ""
+        dataset.ReferringPhysicianName = form.referring
         dataset.StudyDescription = form.description
         dataset.PatientName, dataset.PatientID = form.patient_name, form.patient_id
         dataset.PatientBirthDate, dataset.PatientSex = form.birth_date, form.sex

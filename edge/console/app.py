@@ -17,6 +17,7 @@ from edge.console.messages import Messages
 from edge.console.outlook import outlook
 from edge.console.page import page
 from edge.console.sources import Sources
+from edge.console.taken_page import taken_page
 from edge.spool.item import LinkState
 from edge.spool.spool import Spool
 from gateway.clock import Clock
@@ -62,6 +63,7 @@ def console_app(
             web.get("/", console.page),
             web.get("/style.css", console.style),
             web.get("/favicon.ico", console.icon),
+            web.get("/study/{study:[0-9.]{1,64}}", console.study),
             web.get("/status.json", console.status),
             web.get("/metrics", console.metrics),
             web.get("/healthz", console.health),
@@ -71,7 +73,7 @@ def console_app(
         ]
     )
     if sources.importer is not None:
-        app.add_routes(Imports(sources.importer, clock, sources.nav).routes())
+        app.add_routes(Imports(sources.importer, clock, sources.nav, sources.known).routes())
     if sources.talks is not None:
         app.add_routes(Messages(sources.talks, spool.view, clock, sources.nav).routes())
     return app
@@ -100,6 +102,16 @@ class _Console:
         if not still:
             response.headers["Refresh"] = str(REFRESH_SECONDS)
         return response
+
+    async def study(self, request: web.Request) -> web.Response:
+        """How one study was taken. It does not refresh: somebody may be reading."""
+        study, taken = request.match_info["study"], self._sources.taken(request.match_info["study"])
+        facts = next((one.facts for one in self._spool.view.studies() if one.facts.study_uid == study), None)
+        if facts is None and not taken.series:
+            raise web.HTTPNotFound(text="this edge knows no such study\n")
+        sources = self._sources
+        text = taken_page(study, facts, taken, language_of(request), nav=sources.nav, unread=sources.unread)
+        return web.Response(text=text, content_type="text/html")
 
     async def style(self, request: web.Request) -> web.Response:
         return web.Response(text=STYLE, content_type="text/css")

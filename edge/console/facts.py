@@ -72,7 +72,7 @@ def beside(sources: Sources) -> dict[str, Any]:
         "certificate_until": None if until is None else rfc3339(until),
         "troubles": list(sources.troubles()),
         "warnings": [
-            {"study_uid": one.study_uid, "kind": one.kind, "words": one.words, "at": one.at}
+            {"study_uid": one.study_uid, "kind": one.kind, "words": one.words["en"], "at": one.at}
             for one in sources.warnings()
         ],
         "reports": [asdict(one) for one in sources.reports()],

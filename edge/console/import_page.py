@@ -9,9 +9,11 @@ from pathlib import Path
 
 from edge.console.layout import alert, choice, frame, moment, table, text_field
 from edge.console.words import bytes_text, say
-from edge.importing import Job, Kind
+from edge.importing import Job, Kind, KnownStudy
 from gateway.clock import parse_rfc3339
 
+STUDIES = ("same", "new")
+"""What files may belong to once a study was chosen."""
 SEXES = ("", "M", "F", "O")
 SIDES = ("", "L", "R", "B")
 MODALITIES = ("", "CR", "DX", "CT", "MR", "US", "XA", "RF", "MG", "NM", "ES", "ECG", "OT")
@@ -29,6 +31,7 @@ def import_page(
     media: Sequence[Path],
     jobs: Sequence[Job],
     now: datetime,
+    known: Sequence[KnownStudy] = (),
     values: Mapping[str, str] | None = None,
     fault: str = "",
     nav: Sequence[str] = ("import",),
@@ -41,31 +44,35 @@ def import_page(
         media: discs and sticks that are there.
         jobs: imports, the newest first.
         now: the time.
+        known: studies to choose patient and order from, the newest first.
         values: what was filled in already.
         fault: what was wrong with it; empty: nothing.
         nav: keys of the pages to link to.
     """
     body = (
         (alert(say(language, "form_fault", words=fault)) if fault else "")
-        + _upload(language, limit, values or {})
+        + _upload(language, limit, known, values or {}, now)
         + _media(language, media)
         + _jobs(language, jobs, now)
     )
     return frame(body, language, here="/import", title="import", nav=nav)
 
 
-def _upload(language: str, limit: int, values: Mapping[str, str]) -> str:
+def _upload(
+    language: str, limit: int, known: Sequence[KnownStudy], values: Mapping[str, str], now: datetime
+) -> str:
     def words(key: str) -> str:
         return escape(say(language, key))
 
     hint = escape(say(language, "files_hint", size=bytes_text(limit)))
     length = 'maxlength="64"'
     return (
-        f"<section><h2>{words('import_files')}</h2>"
+        f"<section><h2>{words('import_files')}</h2>{_choose(language, known, values, now)}"
         '<form class="fields" method="post" action="/import/upload" enctype="multipart/form-data">'
         f'<label for="files">{words("files")} *</label>'
         f'<input id="files" name="files" type="file" multiple required accept="{ACCEPT}"'
         f' aria-describedby="files_hint"><p id="files_hint" class="hint">{hint}</p>'
+        f"{_belongs(language, known, values, now)}"
         f'<fieldset><legend>{words("patient")}</legend><p class="hint">{words("patient_hint")}</p>'
         + text_field("patient_name", language, values, more=length)
         + text_field("patient_id", language, values, more=length)
@@ -79,6 +86,48 @@ def _upload(language: str, limit: int, values: Mapping[str, str]) -> str:
         + choice("body_part", language, BODY_PARTS, values)
         + choice("laterality", language, SIDES, values)
         + f"</fieldset><p><button>{words('import_now')}</button></p></form></section>"
+    )
+
+
+def _choose(language: str, known: Sequence[KnownStudy], values: Mapping[str, str], now: datetime) -> str:
+    """A form of its own that fills in the other; before it, since files chosen there would be lost."""
+    if not known:
+        return ""
+    options = "".join(
+        f'<option value="{escape(one.study_uid)}"{" selected" if one.study_uid == values.get("of") else ""}>'
+        f"{escape(_named(one, now))}</option>"
+        for one in known
+    )
+    return (
+        '<form class="fields" method="get" action="/import">'
+        f'<label for="of">{escape(say(language, "known"))}</label>'
+        f'<select id="of" name="of" aria-describedby="known_hint">'
+        f'<option value="">{escape(say(language, "known_none"))}</option>{options}</select>'
+        f'<p id="known_hint" class="hint">{escape(say(language, "known_hint"))}</p>'
+        f"<p><button>{escape(say(language, 'fill_in'))}</button></p></form>"
+    )
+
+
+def _named(one: KnownStudy, now: datetime) -> str:
+    at = moment(parse_rfc3339(one.at), now)
+    parts = (one.patient_name, one.patient_id, one.modality, one.description, one.accession, at)
+    return " · ".join(part for part in parts if part)
+
+
+def _belongs(language: str, known: Sequence[KnownStudy], values: Mapping[str, str], now: datetime) -> str:
+    """Whether the files belong to the chosen study; nothing if none was chosen."""
+    if not (chosen := values.get("of")):
+        return ""
+    name = next((_named(one, now) for one in known if one.study_uid == chosen), chosen)
+    options = "".join(
+        f'<option value="{one}"{" selected" if one == values.get("study") else ""}>'
+        f"{escape(say(language, f'study_{one}', name=name))}</option>"
+        for one in STUDIES
+    )
+    return (
+        f'<input type="hidden" name="of" value="{escape(chosen)}">'
+        f'<label for="study">{escape(say(language, "study"))}</label>'
+        f'<select id="study" name="study">{options}</select>'
     )
 
 

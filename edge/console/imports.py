@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
 
-from edge.console.import_page import import_page, job_page
+from edge.console.import_page import STUDIES, import_page, job_page
 from edge.console.language import language_of
 from edge.console.words import say
-from edge.importing import Form, Importer, Kind, Upload
+from edge.importing import Form, FormFault, Importer, Kind, KnownStudy, Upload
 from gateway.clock import Clock
 from gateway.errors import Malformed, Refused
 
 FIELD_LIMIT = 1024
 MAX_PARTS = 2000
 REFRESH = {"Refresh": "3"}
+SAME = STUDIES[0]
 
 
 class Imports:
@@ -26,10 +27,17 @@ class Imports:
         importer: does the work.
         clock: the time.
         nav: keys of the pages to link to.
+        known: studies to choose patient and order from.
     """
 
-    def __init__(self, importer: Importer, clock: Clock, nav: Sequence[str] = ("import",)) -> None:
-        self._importer, self._clock, self._nav = importer, clock, nav
+    def __init__(
+        self,
+        importer: Importer,
+        clock: Clock,
+        nav: Sequence[str] = ("import",),
+        known: Callable[[], Sequence[KnownStudy]] = tuple,
+    ) -> None:
+        self._importer, self._clock, self._nav, self._known = importer, clock, nav, known
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
@@ -41,8 +49,12 @@ class Imports:
         ]
 
     async def page(self, request: web.Request) -> web.Response:
-        """Choose files or a disc."""
-        return self._page(request)
+        """Choose files or a disc; ``?of=`` a study fills in patient and order."""
+        chosen = self._chosen(request.query.get("of", ""))
+        return self._page(request, values=filled(chosen) if chosen else None)
+
+    def _chosen(self, study_uid: str) -> KnownStudy | None:
+        return next((one for one in self._known() if one.study_uid == study_uid), None)
 
     def _page(
         self, request: web.Request, fault: str = "", values: dict[str, str] | None = None, status: int = 200
@@ -52,6 +64,7 @@ class Imports:
             limit=self._importer.upload_limit,
             media=self._importer.media(),
             jobs=self._importer.jobs(),
+            known=self._known(),
             now=self._clock.now(),
             values=values,
             fault=fault,
@@ -64,9 +77,9 @@ class Imports:
         values: dict[str, str] = {}
         try:
             files, values = await _read(request, self._importer.upload_limit)
-            job = self._importer.start_upload(files, _form(values))
+            job = self._importer.start_upload(files, _form(values, self._chosen(values.get("of", ""))))
         except Malformed as error:
-            return self._page(request, str(error), values, 400)
+            return self._page(request, _words(error, language_of(request)), values, 400)
         except _TooLarge:
             limit = self._importer.upload_limit
             fault = say(language_of(request), "too_large", limit=limit // 1_000_000)
@@ -91,6 +104,14 @@ class Imports:
         headers = {} if job.ended_at else REFRESH
         text = job_page(language_of(request), job, self._nav)
         return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+def _words(error: Malformed, language: str) -> str:
+    """What is wrong, in the words of the page if it is the form."""
+    if not isinstance(error, FormFault):
+        return str(error)
+    named = {name: say(language, str(field)) for name, field in error.values.items() if name == "field"}
+    return say(language, error.key, **(error.values | named))
 
 
 class _TooLarge(Exception):
@@ -124,14 +145,42 @@ async def _read(request: web.Request, limit: int) -> tuple[list[Upload], dict[st
     return files, values
 
 
-def _form(values: dict[str, str]) -> Form | None:
+def filled(one: KnownStudy) -> dict[str, str]:
+    """The fields of the form that a known study fills in."""
+    born = one.birth_date
+    return {
+        "of": one.study_uid,
+        "study": SAME,
+        "patient_name": one.patient_name,
+        "patient_id": one.patient_id,
+        "birth_date": f"{born[:4]}-{born[4:6]}-{born[6:]}" if born else "",
+        "sex": one.sex,
+        "accession": one.accession,
+        "description": one.description,
+    }
+
+
+def _of_study(values: dict[str, str], chosen: KnownStudy | None) -> dict[str, str]:
+    """What the form has of the chosen study itself. Raises FormFault if the files cannot belong to it."""
+    if not values.get("of") or values.get("study", SAME) != SAME:
+        return {}
+    if chosen is None:
+        raise FormFault("the chosen study is not known any more", "fault_study")
+    for field in ("patient_name", "patient_id"):
+        if (known := getattr(chosen, field)) and values.get(field, "") != known:
+            raise FormFault(f"{field} is not that of the chosen study", "fault_other", field=field)
+    names = ("study_uid", "study_date", "study_time", "study_id", "referring")
+    return {name: getattr(chosen, name) for name in names}
+
+
+def _form(values: dict[str, str], chosen: KnownStudy | None) -> Form | None:
     """The form, or None where neither name nor identifier is given: DICOM files need none."""
     if not values.get("patient_name") and not values.get("patient_id"):
         return None
     try:
         kind = Kind(values.get("kind") or Kind.FILM.value)
     except ValueError:
-        raise Malformed("kind: film, photo, screen or paper") from None
+        raise FormFault("kind is none of them", "fault_value", field="kind") from None
     return Form(
         patient_name=values.get("patient_name", ""),
         patient_id=values.get("patient_id", ""),
@@ -143,4 +192,5 @@ def _form(values: dict[str, str]) -> Form | None:
         body_part=values.get("body_part", ""),
         laterality=values.get("laterality", ""),
         kind=kind,
+        **_of_study(values, chosen),
     )

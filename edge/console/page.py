@@ -10,8 +10,8 @@ from edge.console.layout import alert, frame, moment, table
 from edge.console.messages_page import link_to, urgent
 from edge.console.outlook import Outlook
 from edge.console.sources import Sources
+from edge.console.taken_page import line
 from edge.console.words import bytes_text, duration, say
-from edge.conversing import Talks
 from edge.shown import ReportShown, StudyWarning
 from edge.spool.item import LinkState, SpoolItem
 from edge.spool.states import WAITING, State
@@ -48,7 +48,7 @@ def page(
             urgent(sources.talks, status.studies, now, language),
             _cards(status, sources.certificate_until(), now, language),
             _warnings(status.studies, sources.warnings(), now, language),
-            _studies(status.studies, reports, ahead, sources.talks, now, language),
+            _studies(status.studies, reports, ahead, sources, now, language),
             _reports(sources.reports(), now, language),
             _items(
                 [
@@ -167,7 +167,7 @@ def _warnings(
         rows.append(
             [
                 escape(who),
-                f'<span class="warn">{escape(warning.words)}</span>',
+                f'<span class="warn">{escape(warning.words[language])}</span>',
                 escape(moment(parse_rfc3339(warning.at), now)),
             ]
         )
@@ -182,12 +182,13 @@ def _studies(
     studies: tuple[StudyProgress, ...],
     reports: Mapping[str, ReportShown],
     ahead: Outlook,
-    talks: Talks | None,
+    sources: Sources,
     now: datetime,
     language: str,
 ) -> str:
     if not studies:
         return ""
+    talks = sources.talks
     said = {one.study_uid: one for one in talks.conversations()} if talks else {}
     names: tuple[str, ...] = (
         "patient",
@@ -219,6 +220,7 @@ def _studies(
         )
         report = reports.get(one.facts.study_uid)
         row = [*(escape(text) for text in texts), bar, _read(report, now, language)]
+        row[2] += line(one.facts.study_uid, sources.taken(one.facts.study_uid), language)
         rows.append([*row, link_to(one.facts.study_uid, _who(one), said, language)] if talks else row)
     return table("studies", (*names, "messages") if talks else names, rows, language)
 

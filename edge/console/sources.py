@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge.conversing import Talks
-from edge.importing import Importer
-from edge.shown import ReportShown, StudyWarning
+from edge.importing import Importer, KnownStudy
+from edge.shown import ReportShown, StudyTaken, StudyWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Sources:
         certificate_until: when this edge's certificate ends.
         troubles: what is wrong with this edge, in plain words, such as a folder that is away.
         talks: with the reader; None: the page offers no messages.
+        taken: how a study was taken, by its UID.
+        known: studies to choose patient and order of a picture from, the newest first.
     """
 
     importer: Importer | None = None
@@ -30,6 +32,8 @@ class Sources:
     certificate_until: Callable[[], datetime | None] = lambda: None
     troubles: Callable[[], Sequence[str]] = tuple
     talks: Talks | None = None
+    taken: Callable[[str], StudyTaken] = lambda _: StudyTaken()
+    known: Callable[[], Sequence[KnownStudy]] = tuple
 
     @property
     def nav(self) -> tuple[str, ...]:

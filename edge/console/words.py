@@ -149,6 +149,13 @@ progress_label | Files read | 已读取文件
 problems | Not taken, or flawed | 未导入或有缺陷
 skipped | {count} other files were left out. | 已略过 {count} 个其他文件。
 form_fault | Please correct: {words} | 请更正：{words}
+fault_needed | Name and patient ID are needed for pictures and PDF. | 图片和 PDF 须填写姓名和患者编号。
+fault_files | No file was chosen. | 未选择文件。
+fault_length | {field}: at most {length} characters. | {field}：最多 {length} 字。
+fault_letters | {field}: no backslash and no control characters. | {field}：不得含反斜杠或控制字符。
+fault_value | {field}: not a value that is possible here. | {field}：取值无效。
+fault_study | The chosen study is not known here now: choose again. | 所选检查已不可用，请重新选择。
+fault_other | {field}: not that of the chosen study. Take a new one. | {field}与所选检查不一致，请选新检查。
 too_large | more than {limit} MB at once | 一次超过 {limit} MB
 passcode | Pass-code | 口令
 passcode_wrong | That was not the pass-code. | 口令错误。
@@ -188,6 +195,23 @@ seen_by_reader | seen by the reader | 医生已读
 answered | answered | 已回复
 new | new | 新
 look_again | Look for new messages | 查看新消息
+known | Patient and order of | 患者与申请单取自
+known_none | nobody yet: fill in below | 未选择：请在下方填写
+known_hint | Studies that came here. There is no worklist of orders. | 本机已接收的检查（无检查申请列表）。
+fill_in | Fill in | 填入
+study | These files belong to | 这些文件归属
+study_same | the study {name} | 检查 {name}
+study_new | a new study of the patient below | 下方患者的新检查
+add_files | Add pictures or PDF to this study | 为该检查添加图片或 PDF
+taken | How it was taken | 采集参数
+taken_nothing | Its images were not looked at yet: load this page again soon. | 图像尚未检查，请稍后刷新本页。
+taken_silent | These images do not say how they were taken. | 图像未包含采集参数。
+hints | {count} to note | {count} 条提示
+hints_title | What was noticed | 提示
+look_again_at | Look again: | 请复查：
+note | Note: | 提示：
+images | {count} images | {count} 幅影像
+back | Back to what waits | 返回待传状态
 count | {items} parcels, {instances} images, {size} | {items} 个包，{instances} 幅影像，{size}
 """
 

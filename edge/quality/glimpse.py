@@ -1,7 +1,7 @@
 """What is looked at of one instance: some header values and a statistic of one frame. Pure.
 
-Only top-level attributes are read, so enhanced multi-frame objects, which keep geometry in functional
-groups, show little here and are not judged by what they show.
+Of enhanced multi-frame objects, which keep most in functional groups, those shared by all frames are read
+for how the images were taken (`GROUPS`); their geometry is not judged.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _TABLE = """
 ImageType 00080008 CS
 SOPClassUID 00080016 UI
 SOPInstanceUID 00080018 UI
+StudyDate 00080020 DA
+StudyTime 00080030 TM
+ReferringPhysicianName 00080090 PN
 Modality 00080060 CS
 StudyDescription 00081030 LO
 SeriesDescription 0008103E LO
@@ -46,6 +49,7 @@ TriggerTime 00181060 DS
 ExposureTime 00181150 IS
 XRayTubeCurrent 00181151 IS
 Exposure 00181152 IS
+ImageAndFluoroscopyAreaDoseProduct 0018115E DS
 ImagerPixelSpacing 00181164 DS
 ConvolutionKernel 00181210 SH
 FlipAngle 00181314 DS
@@ -58,6 +62,7 @@ DiffusionBValue 00189087 FD
 CTDIvol 00189345 FD
 StudyInstanceUID 0020000D UI
 SeriesInstanceUID 0020000E UI
+StudyID 00200010 SH
 SeriesNumber 00200011 IS
 AcquisitionNumber 00200012 IS
 InstanceNumber 00200013 IS
@@ -77,12 +82,36 @@ BitsAllocated 00280100 US
 BitsStored 00280101 US
 PixelRepresentation 00280103 US
 BurnedInAnnotation 00280301 CS
+OrganDose 00400316 DS
 EntranceDoseInmGy 00408302 DS
 """
+_ENHANCED = """
+PulseSequenceName 00189005 SH SequenceName
+EffectiveEchoTime 00189082 FD EchoTime
+ExposureTimeInms 00189328 FD ExposureTime
+XRayTubeCurrentInmA 00189330 FD XRayTubeCurrent
+ExposureInmAs 00189332 FD Exposure
+"""
+"""What enhanced objects have, and the attribute of the others that says the same."""
+_TABLE += "\n".join(row.rsplit(" ", 1)[0] for row in _ENHANCED.strip().splitlines())
+_SAME = {old: new for new, *_, old in (row.split() for row in _ENHANCED.strip().splitlines())}
+
+GROUPS = frozenset(
+    (
+        0x52009229,  # Shared Functional Groups Sequence, and in it:
+        0x00189112,  # MR Timing and Related Parameters
+        0x00189114,  # MR Echo
+        0x00189314,  # CT Reconstruction
+        0x00189321,  # CT Exposure
+        0x00189325,  # CT X-Ray Details
+        0x00289110,  # Pixel Measures
+    )
+)
+"""Functional groups in which attributes of `ACQUISITION` may stand (PS3.3 C.7.6.16, C.8.13, C.8.15)."""
 _KEYWORDS: dict[int, tuple[str, str]] = {
     int(tag, 16): (keyword, vr) for keyword, tag, vr in (row.split() for row in _TABLE.strip().splitlines())
 }
-_WANTED = frozenset((*_KEYWORDS, tags.CHARACTER_SET))
+_WANTED = frozenset((*_KEYWORDS, *GROUPS, tags.CHARACTER_SET))
 _LONGEST = 256
 
 ACQUISITION = (
@@ -93,6 +122,8 @@ ACQUISITION = (
     "Exposure",
     "CTDIvol",
     "EntranceDoseInmGy",
+    "OrganDose",
+    "ImageAndFluoroscopyAreaDoseProduct",
     "ExposureIndex",
     "TargetExposureIndex",
     "DeviationIndex",
@@ -112,9 +143,13 @@ ACQUISITION = (
 """How it was taken, in the order in which it is shown."""
 
 
+STUDY = ("StudyDate", "StudyTime", "StudyID", "ReferringPhysicianName")
+"""What is alike in all images of a study, for what is added to it here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Whose image it is; compared, never told to anybody."""
+    """Whose image it is; compared, and shown at this edge alone."""
 
     identifier: str
     name: str
@@ -132,9 +167,11 @@ class Glimpse:
     sop_class_uid: str
     modality: str
     patient: Patient
+    study: tuple[str, ...] = ("",) * len(STUDY)  # of `STUDY`
     image_type: tuple[str, ...] = ()
     body_part: str = ""
     description: str = ""  # of study, series and protocol
+    title: str = ""  # number and description of the series
     laterality: str = ""
     number: int | None = None  # instance number
     stack: tuple[Any, ...] = ()  # what tells images at one place apart: acquisition, echo, time, b-value
@@ -175,6 +212,7 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
     read = Inflated(plain).read if encoding.deflated else plain
     walk = Walk(read, encoding, _WANTED)
     found: dict[str, Element] = {}
+    shared: dict[str, Element] = {}
     charset: Element | None = None
     pixel: Element | None = None
     for element in walk.elements():
@@ -184,7 +222,10 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
             charset = element
         elif element.tag in _KEYWORDS and element.value is not None:
             found[_KEYWORDS[element.tag][0]] = element
-    values = _Values(found, text.terms(charset.value if charset else None))
+        elif element.tag in GROUPS:
+            _gather(element, shared)
+    declared = text.terms(charset.value if charset else None)
+    values = _Values(found, declared)
     pixels = None
     if pixel is not None and pixel.tag == tags.PIXEL_DATA and pixel.length and not encoding.deflated:
         pixels = measure(
@@ -198,10 +239,19 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
             signed=values.whole("PixelRepresentation") == 1,
             little=walk.little,
         )
-    return _described(values, pixels)
+    return _described(values, _Values({**shared, **found}, declared), pixels)
 
 
-def _described(values: _Values, pixels: Statistic | None) -> Glimpse:
+def _gather(sequence: Element, into: dict[str, Element]) -> None:
+    """What stands in the first items of functional groups, and of those within."""
+    for element in (sequence.items or [[]])[0]:
+        if element.tag in GROUPS:
+            _gather(element, into)
+        elif element.tag in _KEYWORDS and element.value is not None:
+            into.setdefault(_KEYWORDS[element.tag][0], element)
+
+
+def _described(values: _Values, taken: _Values, pixels: Statistic | None) -> Glimpse:
     texts = ("StudyDescription", "SeriesDescription", "ProtocolName")
     return Glimpse(
         study_uid=values.text("StudyInstanceUID"),
@@ -215,11 +265,15 @@ def _described(values: _Values, pixels: Statistic | None) -> Glimpse:
             values.text("PatientBirthDate"),
             values.text("PatientSex"),
         ),
+        study=tuple(values.text(name)[:64] for name in STUDY),
         image_type=tuple(
             sys.intern(part.strip()) for part in values.text("ImageType").upper().split("\\") if part
         ),
         body_part=values.text("BodyPartExamined").upper(),
         description=sys.intern(" ".join(filter(None, map(values.text, texts)))),
+        title=sys.intern(
+            " ".join(filter(None, (values.text("SeriesNumber"), values.text("SeriesDescription"))))
+        ),
         laterality=(values.text("ImageLaterality") or values.text("Laterality")).upper(),
         number=values.whole("InstanceNumber"),
         stack=tuple(
@@ -241,7 +295,11 @@ def _described(values: _Values, pixels: Statistic | None) -> Glimpse:
         rows=values.whole("Rows") or 0,
         columns=values.whole("Columns") or 0,
         pixels=pixels,
-        taken={name: shown for name in ACQUISITION if (shown := values.text(name)[:64])},
+        taken={
+            name: shown
+            for name in ACQUISITION
+            if (shown := (taken.text(name) or taken.text(_SAME.get(name, "")))[:64])
+        },
     )
 
 

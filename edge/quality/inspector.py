@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edge.quality.acquisition import acquisition
+from edge.quality.acquisition import acquisition, to_show
 from edge.quality.checks import judge
-from edge.quality.glimpse import Glimpse, glimpse
+from edge.quality.glimpse import STUDY, Glimpse, glimpse
 from edge.quality.warning import QualityWarning, Severity, Study
-from edge.quality.words import sentence
+from edge.quality.words import sentences
+from edge.shown import StudyTaken, StudyWarning
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import Notice
 from gateway.errors import StorageFull
@@ -38,6 +39,9 @@ MOST_STUDIES = 300
 MOST_IMAGES = 20_000
 """Of one study."""
 
+MOST_IN_ALL = 40_000
+"""Images of all studies; beyond them the studies that rest longest keep what was found, and no image more."""
+
 MOST_WARNINGS = 100
 """Told of one study."""
 
@@ -46,6 +50,9 @@ WAITING = 100_000
 
 AT_LEAST = 8
 """Instances looked at in a turn however much comes in."""
+
+_SHARED = ("taken", "study", "patient", "image_type", "stack", "orientation", "pixels")
+"""Of a glimpse: what is mostly the same in a whole series."""
 
 CLOSED = ""
 """In place of a transfer syntax: what was offered before is all that an association carried."""
@@ -59,9 +66,12 @@ class _Seen:
     instances: set[str] = field(default_factory=set)
     last: float = 0.0  # monotonic
     changed: bool = False  # since it was judged
+    ended: bool = False  # its images were let go: what comes now is not looked at
+    said: dict[str, str] = field(default_factory=dict)  # of patient and study, by the first image
     rests: bool = False  # an association that carried it has closed
     found: list[QualityWarning] = field(default_factory=list)
     shown: list[dict[str, Any]] = field(default_factory=list)
+    taken: StudyTaken = StudyTaken()
     told: tuple[Any, ...] = ()
     at: str = ""  # when it was judged
 
@@ -75,23 +85,6 @@ class _Offered:
 
 def _nothing() -> None:
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class OnThePage:
-    """One warning for the technologist (`edge.shown.StudyWarning`).
-
-    Args:
-        study_uid: of which study.
-        kind: of `words.WORDS`.
-        words: in English and Chinese, one after the other.
-        at: when it was noticed, RFC 3339.
-    """
-
-    study_uid: str
-    kind: str
-    words: str
-    at: str
 
 
 class Inspector:
@@ -112,6 +105,7 @@ class Inspector:
         self._queue: OrderedDict[object, _Offered] = OrderedDict()
         self._waiting: Counter[str] = Counter()  # instances of each study
         self._passed = 0
+        self._images = 0  # in all studies
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -145,16 +139,29 @@ class Inspector:
             study = self._studies.setdefault(study_uid, _Seen())
             self._studies.move_to_end(study_uid)
             while len(self._studies) > MOST_STUDIES:
-                self._studies.popitem(last=False)
+                self._images -= len(self._studies.popitem(last=False)[1].instances)
             known = found.sop_instance_uid in study.instances
-            if known or len(study.instances) >= MOST_IMAGES:
+            if known or study.ended or len(study.instances) >= MOST_IMAGES:
                 return
+            study.said = study.said or _said(found)
             study.instances.add(found.sop_instance_uid)
             images = study.series.setdefault(found.series_uid, [])
-            if images and images[-1].taken == found.taken:
-                found = replace(found, taken=images[-1].taken)  # one dictionary for a series
-            images.append(found)
+            images.append(_alike(found, images[-1]) if images else found)
             study.last, study.changed, study.rests = self._clock.monotonic(), True, False
+            self._images += 1
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep the images of all studies within their bound, if any study that was judged has some."""
+        if self._images <= MOST_IN_ALL:
+            return
+        for one in self._studies.values():
+            if one.changed or not one.instances:
+                continue
+            self._images -= len(one.instances)
+            one.series, one.instances, one.ended = {}, set(), True
+            if self._images <= MOST_IN_ALL:
+                return
 
     def closed(self, studies: Iterable[str]) -> None:
         """An association that carried these has ended: judge them, once all of it was looked at."""
@@ -225,7 +232,8 @@ class Inspector:
         }
         with self._lock:
             before = one.told
-            one.found, one.shown, one.at = found, shown, rfc3339(self._clock.now())
+            one.found, one.shown, one.taken = found, shown, to_show(study, found)
+            one.at = rfc3339(self._clock.now())
             one.told = (body["warnings"], body["acquisition"])
         if one.told == before or (not before and not found and not shown):
             return
@@ -245,12 +253,12 @@ class Inspector:
                 return list(one.found) if one is not None else []
             return [each for one in reversed(self._studies.values()) for each in one.found]
 
-    def on_the_page(self) -> list[OnThePage]:
+    def on_the_page(self) -> list[StudyWarning]:
         """Warnings, without the notes, of all studies that are remembered: newest study first."""
         with self._lock:
             found = [(one, study.at) for study in reversed(self._studies.values()) for one in study.found]
         return [
-            OnThePage(one.study_uid, one.kind, f"{sentence(one)} · {sentence(one, 'zh')}", at)
+            StudyWarning(one.study_uid, one.kind, sentences(one), at)
             for one, at in found
             if one.severity is Severity.WARNING
         ]
@@ -260,3 +268,26 @@ class Inspector:
         with self._lock:
             one = self._studies.get(study_uid)
             return list(one.shown) if one is not None else []
+
+    def taken(self, study_uid: str) -> StudyTaken:
+        """How a study was taken and what was noticed, for the page; empty until it was judged."""
+        with self._lock:
+            one = self._studies.get(study_uid)
+            return one.taken if one is not None else StudyTaken()
+
+    def said(self, study_uid: str) -> dict[str, str]:
+        """What the first image says of patient and study, by keyword: for the page, not for the hub."""
+        with self._lock:
+            one = self._studies.get(study_uid)
+            return dict(one.said) if one is not None else {}
+
+
+def _said(first: Glimpse) -> dict[str, str]:
+    person = {"PatientBirthDate": first.patient.birth_date, "PatientSex": first.patient.sex}
+    return person | dict(zip(STUDY, first.study, strict=True))
+
+
+def _alike(found: Glimpse, before: Glimpse) -> Glimpse:
+    """The same, holding what is alike in the image before it only once."""
+    same = {name: value for name in _SHARED if (value := getattr(before, name)) == getattr(found, name)}
+    return replace(found, **same) if same else found

@@ -92,6 +92,34 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
 }
 
+TAKEN: dict[str, tuple[str, str]] = {
+    "ProtocolName": ("Protocol", "扫描方案"),
+    "KVP": ("kVp", "管电压 kVp"),
+    "XRayTubeCurrent": ("Tube current (mA)", "管电流 (mA)"),
+    "ExposureTime": ("Exposure time (ms)", "曝光时间 (ms)"),
+    "Exposure": ("Exposure (mAs)", "曝光量 (mAs)"),
+    "CTDIvol": ("CTDIvol (mGy)", "CTDIvol (mGy)"),
+    "EntranceDoseInmGy": ("Entrance dose (mGy)", "入射剂量 (mGy)"),
+    "OrganDose": ("Organ dose (dGy)", "器官剂量 (dGy)"),
+    "ImageAndFluoroscopyAreaDoseProduct": ("Dose area product (dGy·cm²)", "剂量面积乘积 (dGy·cm²)"),
+    "ExposureIndex": ("Exposure index", "曝光指数"),
+    "TargetExposureIndex": ("Target exposure index", "目标曝光指数"),
+    "DeviationIndex": ("Deviation index", "偏差指数"),
+    "ConvolutionKernel": ("Kernel", "重建卷积核"),
+    "SliceThickness": ("Slice thickness (mm)", "层厚 (mm)"),
+    "SpacingBetweenSlices": ("Slice spacing (mm)", "层间距 (mm)"),
+    "MagneticFieldStrength": ("Field (T)", "场强 (T)"),
+    "ScanningSequence": ("Sequence type", "序列类型"),
+    "SequenceName": ("Sequence", "序列名称"),
+    "RepetitionTime": ("TR (ms)", "TR (ms)"),
+    "EchoTime": ("TE (ms)", "TE (ms)"),
+    "InversionTime": ("TI (ms)", "TI (ms)"),
+    "FlipAngle": ("Flip angle (°)", "翻转角 (°)"),
+    "EchoTrainLength": ("Echo train", "回波链长度"),
+    "DiffusionBValue": ("b value", "b 值"),
+}
+"""What each parameter of `glimpse.ACQUISITION` is called."""
+
 
 def sentence(warning: QualityWarning, language: str = "en") -> str:
     """A warning in words.
@@ -102,3 +130,8 @@ def sentence(warning: QualityWarning, language: str = "en") -> str:
     """
     english, chinese = WORDS[warning.kind]
     return (chinese if language.startswith("zh") else english).format(**warning.parameters)
+
+
+def sentences(warning: QualityWarning) -> dict[str, str]:
+    """A warning in every language of the page."""
+    return {language: sentence(warning, language) for language in ("en", "zh")}

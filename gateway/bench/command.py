@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.bench import ingest_command, line_command
+from gateway.bench import ingest_command, line_command, soak
 
 EXAMPLES = """examples:
   telerad bench line                             every scenario, beside Orthanc (as root, about 15 minutes)
@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   telerad bench ingest --instances 100 --rounds 1 --json
   telerad bench ingest --hold 10000              is the rate the same with 10,000 in the spool?
   telerad bench ingest --big 2GB                 one huge multi-frame instance, and what memory it took
+  telerad bench soak --instances 200000 --plot soak.svg
 """
 
 
@@ -24,3 +25,4 @@ def fill(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="WHAT", required=True)
     line_command.fill(actions)
     ingest_command.fill(actions)
+    soak.fill(actions)

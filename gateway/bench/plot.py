@@ -1,4 +1,4 @@
-"""One transfer as an SVG drawing: rate, bytes, utilisation and the choice of codecs over time. Pure."""
+"""Drawings as SVG: a transfer's rate, bytes, use and choice of codecs over time; or any lines. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,31 @@ def draw(
     _bytes(_Panel(drawing, floors[1], end, "bytes, MB"), samples)
     _use(_Panel(drawing, floors[2], end, "utilisation, %"), shape, samples, coded)
     _codecs(_Panel(drawing, floors[3], end, "instances by codec"), packed)
-    _seconds(drawing, floors[3] - 24)
+    _under(drawing, floors[3] - 24, "seconds since the first C-STORE")
+    text: str = renderSVG.drawToString(drawing)
+    return text
+
+
+def panels(title: str, under: str, lines: Sequence[tuple[str, Points]]) -> str:
+    """Several single lines over the same axis, one above the other, as SVG text.
+
+    Args:
+        title: above them.
+        under: what the axis counts.
+        lines: name and points of each.
+    """
+    end = max([at for _, points in lines for at, _ in points] + [1.0])
+    height = TOP + len(lines) * (PANEL + GAP) + 20
+    drawing = Drawing(WIDTH, height)
+    drawing.add(Rect(0, 0, WIDTH, height, fillColor=HexColor("#ffffff"), strokeColor=None))
+    drawing.add(String(LEFT, height - 24, title, fontSize=13, fontName="Helvetica-Bold", fillColor=INK))
+    floor = height - TOP - PANEL
+    for name, points in lines:
+        panel = _Panel(drawing, floor, end, name)
+        panel.scale(max([value for _, value in points] + [1.0]))
+        panel.line(points, COLOURS[0], name.partition(",")[0])
+        floor -= PANEL + GAP
+    _under(drawing, floor + PANEL + GAP - 24, under)
     text: str = renderSVG.drawToString(drawing)
     return text
 
@@ -161,9 +185,9 @@ def _codecs(panel: _Panel, packed: Sequence[Packed]) -> None:
         panel.key(COLOURS[index % len(COLOURS)], name)
 
 
-def _seconds(drawing: Any, y: float) -> None:
+def _under(drawing: Any, y: float, words: str) -> None:
     x = LEFT + (WIDTH - LEFT - RIGHT) / 2
-    drawing.add(String(x, y, "seconds since the first C-STORE", fontSize=9, textAnchor="middle"))
+    drawing.add(String(x, y, words, fontSize=9, textAnchor="middle"))
 
 
 def _ticks(most: float) -> list[float]:

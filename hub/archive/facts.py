@@ -19,6 +19,7 @@ from gateway.dicom import transfer
 from gateway.dicom.header import DatasetHeader
 from gateway.envelope.layout import InstanceEntry
 from hub.archive.jsonmodel import BULK, Json, Model, merge
+from hub.archive.zone import utc_offset
 from hub.tables.study import instances, patients, series, studies
 
 Columns = dict[str, Any]
@@ -40,6 +41,7 @@ class Facts:
     series: Columns
     instance: Columns
     promised: int | None = None  # instances of the series, as its own tags say
+    utc_offset: str = ""  # of the study's times, such as +0800; empty: not known
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -68,6 +70,7 @@ def describe(entry: InstanceEntry, header: DatasetHeader) -> Facts:
         "sex": _text(data, "00100040"),
     }
     study = _study(data, study_uid, patient)
+    study["institution"] = study["institution"] or _remark(entry, "institution")
     one_series = {
         "series_uid": series_uid,
         "modality": _text(data, "00080060"),
@@ -85,6 +88,12 @@ def describe(entry: InstanceEntry, header: DatasetHeader) -> Facts:
         _fit(one_series, series),
         _fit(instance, instances),
         promised(data),
+        utc_offset(
+            _text(data, "00080201"),
+            entry.parameters.get("time_zone"),
+            study["study_date"],
+            study["study_time"],
+        ),
     )
 
 
@@ -114,6 +123,12 @@ def packed(model: Json) -> bytes:
 def unpacked(kept: bytes) -> bytes:
     """DICOM JSON text, UTF-8, from a row."""
     return bytes(zstandard.decompress(kept))
+
+
+def _remark(entry: InstanceEntry, name: str) -> str:
+    """What the edge's settings say of the sender (FORMAT.md, codecs)."""
+    told = entry.parameters.get(name)
+    return told if isinstance(told, str) else ""
 
 
 def _study(data: Json, study_uid: str, patient: Columns) -> Columns:

@@ -19,7 +19,7 @@ from hub.archive.incoming import Incoming, Stored
 from hub.archive.states import StudyEvent, StudyState, step
 from hub.record import Record
 from hub.tables.study import instances, patients, series, studies
-from hub.tables.told import series_promises
+from hub.tables.told import series_promises, study_clocks
 
 UIDS_PER_QUERY = 500
 """Bound parameters of one statement are limited (SQLite of old: 999)."""
@@ -141,6 +141,9 @@ class Indexer:
             }
             await self._connection.execute(insert(studies).values(columns))
             row = await _find(self._connection, studies, keys)
+            if facts.utc_offset and row is not None:
+                clock = {"study": row["id"], "utc_offset": facts.utc_offset}
+                await self._connection.execute(insert(study_clocks).values(clock))
         return _Study(dict(row or {}))
 
     async def _patient(self, site: str, columns: Columns) -> int:

@@ -20,6 +20,7 @@ from hub.tables.account import users
 from hub.tables.case import cases
 from hub.tables.report import deliveries, reports
 from hub.tables.study import patients, series, studies
+from hub.tables.told import study_clocks
 
 QUERY_LIMIT = 500
 """Bound parameters of one statement are limited (SQLite of old: 999)."""
@@ -40,9 +41,17 @@ def case_query() -> Select[Any]:
     holder = users.alias("holder")
     names = (users.c.display_name.label("assignee_display"), holder.c.display_name.label("holder_display"))
     return (
-        select(*own, studies, patients.c.patient_id, *names, *conversation.counts())
+        select(
+            *own,
+            studies,
+            patients.c.patient_id,
+            func.coalesce(study_clocks.c.utc_offset, "").label("utc_offset"),
+            *names,
+            *conversation.counts(),
+        )
         .join_from(cases, studies, cases.c.study == studies.c.id)
         .join(patients, studies.c.patient == patients.c.id)
+        .outerjoin(study_clocks, study_clocks.c.study == studies.c.id)
         .outerjoin(users, users.c.name == cases.c.assignee)
         .outerjoin(holder, holder.c.name == cases.c.lease_by)
     )
@@ -68,6 +77,8 @@ def case_json(row: RowMapping, extras: Extras) -> dict[str, Any]:
         "description": row["description"],
         "study_date": row["study_date"],
         "study_time": row["study_time"],
+        "utc_offset": row["utc_offset"],
+        "institution": row["institution"],
         "accession": row["accession"],
         "instances": row["instance_count"],
         "series": row["series_count"],

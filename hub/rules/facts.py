@@ -27,7 +27,7 @@ class StudyFacts:
         on: the day for the age: the study's date, or the day it became complete.
         instances: how many.
         referring: (0008,0090).
-        institution: (0008,0080).
+        institution: (0008,0080), else what the edge's settings say of the sender.
         sending_ae: AE titles it was sent from.
         at: when it became complete, aware.
     """

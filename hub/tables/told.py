@@ -53,6 +53,13 @@ series_promises = Table(  # what a series' own tags say of its size
     Column("instances", Integer, nullable=False),
 )
 
+study_clocks = Table(  # by how much a study's own times differ from UTC: its header, else its sender's zone
+    "study_clocks",
+    metadata,
+    Column("study", ForeignKey("studies.id"), primary_key=True),
+    Column("utc_offset", String(5), nullable=False),  # such as +0800
+)
+
 case_series = Table(  # the series of a case when the study was last complete: what changed is told by it
     "case_series",
     metadata,

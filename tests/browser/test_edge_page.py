@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,9 @@ from edge.acquire.desk import ImportDesk
 from edge.config import Acquire
 from edge.console.app import console_app
 from edge.console.sources import Sources
-from edge.shown import ReportShown
+from edge.known import known
+from edge.quality.words import TAKEN
+from edge.shown import Hint, ReportShown, SeriesTaken, StudyTaken, StudyWarning
 from edge.spool.item import LinkState
 from edge.spool.view import StudyFacts
 from gateway.clock import rfc3339
@@ -32,14 +34,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PICTURES = os.environ.get("TELERAD_SCREENSHOTS")
 
 
-@dataclass(frozen=True)
-class Found:
-    study_uid: str
-    kind: str
-    words: str
-    at: str
-
-
 @dataclass
 class Edge:
     """An edge with something of everything."""
@@ -49,6 +43,46 @@ class Edge:
     desk: ImportDesk
     medium: Path
     complaints: list[str] = field(default_factory=list)
+
+
+def _words(name: str) -> dict[str, str]:
+    english, chinese = TAKEN[name]
+    return {"en": english, "zh": chinese}
+
+
+TAKEN_CT = StudyTaken(
+    (
+        SeriesTaken("2.25.11", "CT · 1 Topogram", 1),
+        SeriesTaken(
+            "2.25.12",
+            "CT · 2 胸部平扫 5.0 B31f",
+            148,
+            tuple(
+                (_words(name), value)
+                for name, value in (
+                    ("ProtocolName", "Thorax_Routine (Adult)"),
+                    ("KVP", "120"),
+                    ("XRayTubeCurrent", "96–310"),
+                    ("Exposure", "48–155"),
+                    ("CTDIvol", "62.4"),
+                    ("ConvolutionKernel", "B31f"),
+                    ("SliceThickness", "5"),
+                )
+            ),
+            ("120 kVp", "48–155 mAs", "CTDIvol 62.4 mGy"),
+        ),
+    ),
+    (
+        Hint(
+            {
+                "en": "CTDIvol 62 mGy is above the reference of 50 mGy",
+                "zh": "CTDIvol 62 mGy 高于参考水平 50 mGy",
+            },
+            warns=False,
+            series_uid="2.25.12",
+        ),
+    ),
+)
 
 
 def _fill(world: SpoolWorld) -> Sources:
@@ -66,13 +100,18 @@ def _fill(world: SpoolWorld) -> Sources:
     until = now + timedelta(days=63)
     return Sources(
         warnings=lambda: [
-            Found(
+            StudyWarning(
                 "2.25.0",
-                "missing-slices",
-                "Slices 41 to 44 are missing; send the series again.",
+                "slices-missing",
+                {"en": "4 slice(s) seem to be missing", "zh": "疑似缺少 4 层"},
                 rfc3339(now),
             ),
-            Found("2.25.1", "laterality", "<i>No side</i> is told: left or right hand?", rfc3339(now)),
+            StudyWarning(
+                "2.25.1",
+                "laterality-absent",
+                dict.fromkeys(("en", "zh"), "<i>No side</i> is told: left or right hand?"),
+                rfc3339(now),
+            ),
         ],
         reports=lambda: [
             ReportShown("a" * 16, "2.25.1", "acknowledged", rfc3339(now), ("PACS", "RIS")),
@@ -80,6 +119,8 @@ def _fill(world: SpoolWorld) -> Sources:
         ],
         certificate_until=lambda: until,
         troubles=lambda: ["/srv/incoming: No such file or directory"],
+        known=lambda: known(world.spool.view.studies(), lambda _: {"PatientBirthDate": "19701231"}),
+        taken=lambda study: TAKEN_CT if study == "2.25.0" else StudyTaken(),
     )
 
 
@@ -94,7 +135,7 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
         (medium / f"IM{number}").write_bytes(part10(f"1.2.3.{number + 1}"))
     desk = ImportDesk(world.spool, world.clock, Acquire(media=(medium.parent,)), world.data)
     link = LinkState(online=True, since=world.clock.now(), rate=250_000.0)
-    sources = Sources(desk, sources.warnings, sources.reports, sources.certificate_until, sources.troubles)
+    sources = replace(sources, importer=desk)
     app = console_app(world.spool, lambda: link, world.clock, sources=sources)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -144,7 +185,7 @@ async def faults(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
-@pytest.mark.parametrize("path", ["/?still=1", "/import"])
+@pytest.mark.parametrize("path", ["/?still=1", "/import?of=2.25.0", "/study/2.25.0"])
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 @pytest.mark.parametrize("width", [1280, 360])
 async def test_every_page_is_readable_by_all(
@@ -153,7 +194,9 @@ async def test_every_page_is_readable_by_all(
     if not AXE.is_file():
         pytest.skip("axe-core is not installed")
     page = await opened(browser, edge, width, locale, path)
-    await picture(page, f"edge-{path.strip('/').partition('?')[0] or 'waits'}-{locale[:2]}-{width}")
+    await picture(
+        page, f"edge-{path.strip('/').partition('?')[0].partition('/')[0] or 'waits'}-{locale[:2]}-{width}"
+    )
     assert await faults(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert await page.evaluate("document.documentElement.lang") == locale[:2]
@@ -166,6 +209,19 @@ async def test_the_page_shows_text_as_text(browser: Browser, edge: Edge) -> None
     await expect(page.get_by_text("<b>Li^Na</b>")).to_be_visible()
     await expect(page.get_by_text("<i>No side</i> is told")).to_be_visible()
     assert await page.locator("main i, main script").count() == 0
+    await page.context.close()
+
+
+async def test_how_it_was_taken_unfolds_with_the_keyboard_alone(browser: Browser, edge: Edge) -> None:
+    page = await opened(browser, edge, 360, "en-GB", "/?still=1")
+    await page.get_by_role("link", name="How it was taken: 120 kVp").focus()
+    await page.keyboard.press("Enter")
+    dose = page.get_by_text("62.4", exact=True)
+    await expect(dose).to_be_visible()
+    await expect(page.get_by_role("list", name="What was noticed")).to_contain_text("Note: CTDIvol 62 mGy")
+    await page.locator("summary", has_text="B31f").focus()
+    await page.keyboard.press("Enter")
+    await expect(dose).to_be_hidden()
     await page.context.close()
 
 
@@ -196,6 +252,27 @@ async def test_a_picture_is_imported_with_the_keyboard_alone(
     await page.context.close()
 
 
+async def test_a_picture_joins_a_study_that_was_chosen_with_the_keyboard_alone(
+    browser: Browser, edge: Edge, tmp_path: Path
+) -> None:
+    buffer = BytesIO()
+    Image.linear_gradient("L").save(buffer, "PNG")
+    (tmp_path / "film.png").write_bytes(buffer.getvalue())
+    page = await opened(browser, edge, 360, "en-GB", "/import")
+    await page.get_by_label("Patient and order of").focus()
+    await page.keyboard.type("Sample")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Patient ID")).to_have_value("P-1")
+    await expect(page.get_by_label("Date of birth")).to_have_value("1970-12-31")
+    await expect(page.get_by_label("These files belong to")).to_have_value("same")
+    await page.get_by_label("Files", exact=False).first.set_input_files(tmp_path / "film.png")
+    await page.get_by_label("Patient ID").press("Enter")
+    await expect(page.get_by_role("status")).to_have_text("done: 1 kept, 0 refused", timeout=15_000)
+    assert kept(edge.world)[-1][0].study_uid == "2.25.1"
+    await page.context.close()
+
+
 async def test_a_disc_is_imported_and_a_bad_form_is_told(
     browser: Browser, edge: Edge, tmp_path: Path
 ) -> None:
@@ -209,6 +286,6 @@ async def test_a_disc_is_imported_and_a_bad_form_is_told(
     await page.get_by_label("文件 *").set_input_files(tmp_path / "a.png")
     await page.get_by_label("姓名").fill("李^娜")
     await page.get_by_role("button", name="导入", exact=True).click()
-    await expect(page.get_by_role("alert")).to_contain_text("patient_id")
+    await expect(page.get_by_role("alert")).to_contain_text("须填写姓名和患者编号")
     await expect(page.get_by_label("姓名")).to_have_value("李^娜")
     await page.context.close()

@@ -15,7 +15,13 @@ from pydicom.sequence import Sequence
 from gateway.dicom import transfer
 
 
-def sample(pixels: bytes = b"\1\2" * 512, *, instance: str = "1.2.3.4", name: str = "Sample^王") -> Dataset:
+def sample(
+    pixels: bytes = b"\1\2" * 512,
+    *,
+    instance: str = "1.2.3.4",
+    name: str = "Sample^王",
+    study: str = "1.2.3",
+) -> Dataset:
     """A small CT image with a sequence and a Chinese name."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
@@ -24,8 +30,8 @@ def sample(pixels: bytes = b"\1\2" * 512, *, instance: str = "1.2.3.4", name: st
     dataset.Modality = "CT"
     dataset.PatientName = name
     dataset.PatientID = "SAMPLE-77"
-    dataset.StudyInstanceUID = "1.2.3"
-    dataset.SeriesInstanceUID = "1.2.3.1"
+    dataset.StudyInstanceUID = study
+    dataset.SeriesInstanceUID = f"{study}.1"
     item = Dataset()
     item.CodeValue = "7"
     dataset.ProcedureCodeSequence = Sequence([item])

@@ -136,6 +136,17 @@ def test_ingest_counts_what_is_durable(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_soak_is_counted_and_plotted(tmp_path: Path) -> None:
+    plot = tmp_path / "plots" / "soak.svg"
+    code, told, said = bench(tmp_path, "soak", "--instances", "200", "--plot", str(plot))
+    assert (code, told["instances"], told["held"]) == (0, 200, 200)
+    assert told["tenths"][-1]["instances"] == 200
+    assert all(one["rate"] > 0 and one["resident"] > 1 << 20 for one in told["tenths"])
+    assert "200 instances are there" in said
+    assert "memory of the edge, MB" in plot.read_text()
+
+
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [*BENCH, "line", "first", "--loopback", "--no-peers", "--dir", str(tmp_path)]
     process = subprocess.Popen(

@@ -64,7 +64,9 @@ def bytes_below(folder: Path) -> bytes:
 def send(stack: Stack, folder: Path, numbers: range) -> str:
     folder.mkdir()
     for number in numbers:
-        (folder / f"IM{number}").write_bytes(part10(f"2.25.47110.{number}", name="Dialog^Person"))
+        (folder / f"IM{number}").write_bytes(
+            part10(f"2.25.47110.{number}", name="Dialog^Person", study="2.25.4711001")
+        )
     code, told = imported(stack.edge["config"], folder)
     assert code == 0
     return str(told["studies"][0])

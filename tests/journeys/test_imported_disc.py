@@ -12,6 +12,9 @@ from pathlib import Path
 from tests.doubles.acquired import part10
 from tests.journeys.conftest import Stack, environment
 
+STUDY = "2.25.4711000"
+"""Of this journey alone: the page names a study by its first image, and all journeys share one edge."""
+
 
 def imported(config: str, folder: Path) -> tuple[int, dict]:
     command = [sys.executable, "-m", "gateway.cli", "edge", "import", "-c", config, str(folder), "--json"]
@@ -26,17 +29,18 @@ def status(stack: Stack) -> dict:
 
 
 def test_the_running_edge_imports_a_disc_and_sends_it(stack: Stack, tmp_path: Path) -> None:
-    (tmp_path / "IM1").write_bytes(part10("2.25.4711", name="Disc^王"))
+    (tmp_path / "IM1").write_bytes(part10("2.25.4711", name="Disc^王", study=STUDY))
     (tmp_path / "readme.txt").write_text("hello")
     code, told = imported(stack.edge["config"], tmp_path)
     assert (code, told["kept"], told["skipped"], told["problems"]) == (0, 1, 1, [])
     assert imported(stack.edge["config"], tmp_path)[1]["kept"] == 1
     until = time.monotonic() + 30
-    while not any(
-        one["patient"]["name"] == "Disc^王" and one["sent"] >= 2 for one in status(stack)["studies"]
+    while not (
+        found := [one for one in status(stack)["studies"] if one["study_uid"] == STUDY and one["sent"] >= 2]
     ):
         assert time.monotonic() < until, stack.logs()
         time.sleep(0.2)
+    assert found[0]["patient"]["name"] == "Disc^王"
     (tmp_path / "IM1").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
     code, told = imported(stack.edge["config"], tmp_path)
     assert (code, told["kept"], told["refused"]) == (1, 0, 1)

@@ -21,6 +21,21 @@ export function day(date: string | null): string {
   return text.length === 8 ? `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}` : '—';
 }
 
+/** When a study began, by the clock of the place: `2026-01-05 14:03`, with `UTC+08:00` where that is known. */
+export function begun(date: string | null, time: string | null, offset = ''): string {
+  const at = /^(\d\d):?(\d\d)/.exec(time ?? '');
+  const zone = /^([+-]\d\d)(\d\d)$/.exec(offset);
+  return [day(date), at ? `${at[1]}:${at[2]}` : '', at && zone ? `UTC${zone[1]}:${zone[2]}` : ''].filter(Boolean).join(' ');
+}
+
+/** The same moment as an RFC 3339 time; empty where it is not known. */
+export function begunAt(date: string | null, time: string | null, offset = ''): string {
+  const [, hour, minute] = /^(\d\d):?(\d\d)/.exec(time ?? '') ?? [];
+  const [, hours, minutes] = /^([+-]\d\d)(\d\d)$/.exec(offset) ?? [];
+  const at = `${day(date)}T${hour}:${minute}:00${hours}:${minutes}`;
+  return hour && hours && !Number.isNaN(Date.parse(at)) ? at : '';
+}
+
 export interface Age {
   number: number;
   unit: 'years' | 'months' | 'days';

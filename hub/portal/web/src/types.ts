@@ -93,6 +93,8 @@ export interface Case {
   description: string;
   study_date: string | null;
   study_time: string | null;
+  utc_offset?: string; // of date and time, such as +0800; empty: not known
+  institution?: string;
   accession: string;
   instances: number;
   expected: number | null;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { differing, join } from '../src/draft/join.ts';
 import { emptyBody } from '../src/draft/keeper.ts';
-import { about, age, bytes, day, personName, span } from '../src/format.ts';
+import { about, age, begun, begunAt, bytes, day, personName, span } from '../src/format.ts';
 import { parseRoute, toHash } from '../src/route.ts';
 import type { Case } from '../src/types.ts';
 import { arrange } from '../src/worklist-order.ts';
@@ -31,6 +31,17 @@ test('days and spans', () => {
   assert.equal(span(-125 * 60_000), '2:05 h');
   assert.equal(span(3 * 86_400_000), '3 d');
   assert.equal(span(38 * 60_000, 'zh'), '38 分钟');
+});
+
+test('a study began by the clock of its place, and at a moment where that is known', () => {
+  assert.equal(begun('20260105', '140359.12', '+0800'), '2026-01-05 14:03 UTC+08:00');
+  assert.equal(begun('20260105', '1403', ''), '2026-01-05 14:03');
+  assert.equal(begun('20260105', '', '+0800'), '2026-01-05');
+  assert.equal(begun(null, null, undefined), '—');
+  assert.equal(Date.parse(begunAt('20260105', '140359', '+0545')), Date.parse('2026-01-05T08:18:00Z'));
+  for (const unknown of [begunAt('20260105', '1403', ''), begunAt('20260105', '', '+0800'), begunAt('', '1403', '+0800')]) {
+    assert.equal(unknown, '');
+  }
 });
 
 test('a time to come is told roughly', () => {

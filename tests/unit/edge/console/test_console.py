@@ -7,11 +7,17 @@ from aiohttp.test_utils import TestClient, TestServer
 from edge.console.app import console_app
 from edge.console.facts import status_json
 from edge.console.page import explain
+from edge.console.sources import Sources
 from edge.console.words import WORDS, bytes_text, choose
+from edge.quality.inspector import Inspector
 from edge.spool.item import LinkState
 from edge.spool.states import Event, State
 from edge.spool.status import Reason, Why
 from edge.spool.view import StudyFacts
+from gateway.dicom import transfer
+from tests.doubles.datasets import encode
+from tests.doubles.hand_clock import HandClock
+from tests.doubles.instances import ct
 from tests.doubles.spools import SpoolWorld
 
 
@@ -153,3 +159,50 @@ def test_reasons_in_words(world):
 )
 def test_sizes(size, text):
     assert bytes_text(size) == text
+
+
+def inspected(series="1.2.3.1", **attributes):
+    """An inspector that has judged one study: one head CT, two series."""
+    clock = HandClock()
+    inspector = Inspector(clock, lambda _: None)
+    for number in range(1, 4):
+        one = ct(
+            number, SeriesNumber=2, SeriesDescription="Head <5.0> H30s", BodyPartExamined="HEAD", **attributes
+        )
+        inspector.seen("1.2", encode(one), transfer.EXPLICIT_LITTLE)
+    silent = ct(9, SeriesInstanceUID="1.2.3.9", SeriesDescription="Scout")
+    inspector.seen("1.2", encode(silent), transfer.EXPLICIT_LITTLE)
+    clock.advance(seconds=6)
+    inspector.turn()
+    return inspector
+
+
+async def test_the_page_shows_how_a_study_was_taken(world):
+    inspector = inspected(KVP="170", Exposure="250", CTDIvol=95.5, ConvolutionKernel="H30s")
+    sources = Sources(taken=inspector.taken)
+    world.receive(study=HOSTILE)
+    async with TestClient(
+        TestServer(console_app(world.spool, lambda: None, world.clock, sources=sources))
+    ) as client:
+        first = await (await client.get("/")).text()
+        assert (
+            '<a href="/study/1.2" aria-label="How it was taken: 170 kVp · 250 mAs · CTDIvol 95.5 mGy">'
+            in first
+        )
+        page = await (await client.get("/study/1.2")).text()
+        assert "&lt;script&gt;" in page
+        assert "Head &lt;5.0&gt; H30s</b> · 3 images" in page
+        assert "<dt>Exposure (mAs)</dt><dd>250</dd>" in page
+        assert "170 kVp is unusual (usual: 70 to 150)" in page
+        assert "CTDIvol 96 mGy is above the reference of 80 mGy" in page
+        assert "These images do not say how they were taken." in page
+        chinese = await (await client.get("/study/1.2?lang=zh")).text()
+        assert "<dt>曝光量 (mAs)</dt><dd>250</dd>" in chinese
+        assert "170 kVp 不常见" in chinese
+        assert (await client.get("/study/9.9")).status == 404
+
+
+async def test_a_study_that_was_not_looked_at_yet_says_so(world, client):
+    world.receive(study=HOSTILE)
+    assert "/study/" not in await (await client.get("/")).text()
+    assert "not looked at yet" in await (await client.get("/study/1.2")).text()

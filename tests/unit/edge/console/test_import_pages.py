@@ -5,17 +5,25 @@ import pytest
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
+from pydicom import dcmread
 
 from edge.acquire.desk import ImportDesk
 from edge.config import Acquire
 from edge.console.app import console_app
 from edge.console.guard import passcode_of
 from edge.console.sources import Sources
+from edge.known import known
+from edge.quality.inspector import Inspector
 from edge.shown import ReportShown
+from edge.spool.view import StudyFacts
 from gateway.clock import rfc3339
 from gateway.config import Bytes
+from gateway.dicom import transfer
+from gateway.dicom.part10 import wrap
 from gateway.errors import UsageError
 from tests.doubles.acquired import kept
+from tests.doubles.datasets import encode
+from tests.doubles.instances import ct
 from tests.doubles.spools import SpoolWorld
 
 
@@ -71,6 +79,103 @@ async def test_a_picture_with_its_form_is_imported(world, desk, client):
     assert "完成：保存 1 幅影像" in listed
 
 
+STUDY, OTHER = "2.25.801", "2.25.802"
+
+
+@pytest.fixture
+async def choosing(world, desk):
+    """A client of a page that knows a study with all there is to know, and one without a patient."""
+    inspector = Inspector(world.clock, lambda _: None)
+    one = ct(1, StudyInstanceUID=STUDY, PatientSex="F", PatientBirthDate="19700102", StudyID="S7")
+    one.StudyDate, one.StudyTime, one.ReferringPhysicianName = "20250203", "040506.789", "Ref^Er"
+    inspector.seen(STUDY, encode(one), transfer.EXPLICIT_LITTLE)
+    world.receive(study=StudyFacts(STUDY, "<b>Li^Na</b>", "P-1", "ACC1", "Hand", "DX"))
+    world.clock.advance(60)
+    world.receive(number=2, study=StudyFacts(OTHER))
+    sources = Sources(importer=desk, known=lambda: known(world.spool.view.studies(), inspector.said))
+    async with serving(world, sources=sources) as client:
+        yield client
+
+
+CHOSEN = {
+    "of": STUDY,
+    "study": "same",
+    "patient_name": "<b>Li^Na</b>",
+    "patient_id": "P-1",
+    "accession": "ACC1",
+}
+
+
+async def imported(client, desk, world, **fields):
+    """The dataset made of one picture."""
+    answer = await client.post("/import/upload", data=form(png(), **fields), allow_redirects=False)
+    assert answer.status == 303, await answer.text()
+    desk.run_waiting(lambda _done, _total: None)
+    entry, data = next(pair for pair in kept(world) if pair[0].calling_ae == "UPLOAD")
+    head = wrap(entry.sop_class_uid, entry.sop_instance_uid, entry.transfer_syntax_uid)
+    return dcmread(BytesIO(head + data))
+
+
+async def test_a_study_that_came_here_fills_in_patient_and_order(choosing):
+    page = await (await choosing.get("/import")).text()
+    assert page.index(OTHER) < page.index(STUDY), "the newest first"
+    assert "&lt;b&gt;Li^Na&lt;/b&gt; · P-1 · DX · Hand · ACC1" in page
+    assert 'name="study"' not in page
+    page = await (await choosing.get(f"/import?of={STUDY}")).text()
+    for field, value in (
+        ("patient_name", "&lt;b&gt;Li^Na&lt;/b&gt;"),
+        ("patient_id", "P-1"),
+        ("birth_date", "1970-01-02"),
+        ("accession", "ACC1"),
+        ("description", "Hand"),
+    ):
+        assert f'name="{field}" value="{value}"' in page
+    assert '<option value="F" selected>' in page
+    assert '<option value="same" selected>' in page
+    chinese = await (await choosing.get("/import?of=9.9&lang=zh")).text()
+    assert "无检查申请列表" in chinese
+    assert "selected" not in chinese.partition('id="of"')[2].partition("</select>")[0]
+
+
+async def test_a_picture_joins_the_chosen_study(choosing, desk, world):
+    made = await imported(choosing, desk, world, **CHOSEN)
+    assert (made.StudyInstanceUID, made.StudyDate, made.StudyTime) == (STUDY, "20250203", "040506")
+    assert (made.StudyID, made.ReferringPhysicianName) == ("S7", "Ref^Er")
+
+
+async def test_a_picture_may_be_a_new_study_of_the_chosen_patient(choosing, desk, world):
+    made = await imported(choosing, desk, world, **(CHOSEN | {"study": "new"}))
+    assert made.StudyInstanceUID != STUDY
+    assert (made.PatientID, made.StudyDate, made.StudyID) == ("P-1", "20261122", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"patient_id": "P-2"}, "Patient ID: not that of the chosen study"),
+        ({"patient_name": "Li^Nan"}, "Name (family^given): not that"),
+        ({"of": "2.25.999"}, "not known here now"),
+    ],
+)
+async def test_another_patient_never_joins_a_study(choosing, changes, words):
+    answer = await choosing.post("/import/upload", data=form(png(), **(CHOSEN | changes)))
+    assert answer.status == 400
+    assert words in await answer.text()
+
+
+async def test_what_is_wrong_is_told_in_chinese_too(choosing):
+    answer = await choosing.post(
+        "/import/upload?lang=zh", data=form(png(), **(CHOSEN | {"patient_id": "P-2"}))
+    )
+    assert "患者编号与所选检查不一致" in await answer.text()
+
+
+async def test_what_the_chosen_study_lacks_is_filled_in_by_hand(choosing, desk, world):
+    fields = {"of": OTHER, "study": "same", "patient_name": "A^B", "patient_id": "7"}
+    made = await imported(choosing, desk, world, **fields)
+    assert (made.StudyInstanceUID, made.PatientID, made.StudyDate) == (OTHER, "7", "20261122")
+
+
 async def test_names_of_files_are_shown_as_text(desk, client):
     response = await client.post("/import/upload", data=form(b"x"), allow_redirects=False)
     desk.run_waiting(lambda _done, _total: None)
@@ -82,9 +187,11 @@ async def test_names_of_files_are_shown_as_text(desk, client):
 @pytest.mark.parametrize(
     ("fields", "files", "status", "words"),
     [
-        ({"patient_name": "A"}, [b"x"], 400, "patient_id"),
-        ({"patient_name": "<i>A", "patient_id": "1", "sex": "<"}, [b"x"], 400, "sex"),
-        ({}, [], 400, "no file"),
+        ({"patient_name": "A"}, [b"x"], 400, "Name and patient ID are needed"),
+        ({"patient_name": "<i>A", "patient_id": "1", "sex": "<"}, [b"x"], 400, "Sex: not a value"),
+        ({"patient_name": "A", "patient_id": "1" * 65}, [b"x"], 400, "Patient ID: at most 64 characters"),
+        ({"patient_name": "A", "patient_id": "1", "kind": "x"}, [b"x"], 400, "What it shows: not a value"),
+        ({}, [], 400, "No file"),
         ({}, [b"x" * 60_000], 413, "0 MB"),
         ({"patient_name": "x" * 2000}, [b"x"], 413, "MB"),
     ],

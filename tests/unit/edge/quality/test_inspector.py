@@ -73,8 +73,8 @@ def test_a_study_is_judged_when_it_rests_and_told_when_something_changed() -> No
     assert [one.kind for one in at_work.warnings()] == ["slices-missing"]
     (shown,) = at_work.on_the_page()
     assert (shown.study_uid, shown.kind, shown.at) == ("1.2.3", "slices-missing", told[0].body["at"])
-    assert "1 slice(s) seem to be missing" in shown.words
-    assert "疑似缺少 1 层" in shown.words
+    assert "1 slice(s) seem to be missing" in shown.words["en"]
+    assert "疑似缺少 1 层" in shown.words["zh"]
     body = dict(told[0].body)
     assert body["study"] == "1.2.3"
     assert body["acquisition"][0]["parameters"] == {"KVP": "120", "CTDIvol": "41.5"}
@@ -132,6 +132,40 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work.turn()
     assert not at_work._queue
     assert not at_work._waiting
+
+
+def test_studies_that_rest_let_their_images_go_and_keep_what_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inspector, "MOST_IN_ALL", 10)
+    clock, told = HandClock(), Told()
+    at_work = Inspector(clock, told)
+    for study in ("1", "2", "3"):
+        for number in range(1, 7):
+            at_work.seen(study, slice_of(number), LITTLE)
+        clock.advance(seconds=6)
+        at_work.turn()
+    assert [len(one.instances) for one in at_work._studies.values()] == [0, 0, 6]
+    assert at_work._images == 6
+    first = at_work._studies["1"]
+    before, warnings, taken = len(told), at_work.warnings("1"), at_work.taken("1")
+    assert [one.kind for one in warnings] == ["too-few"]
+    assert taken.brief == ("120 kVp", "CTDIvol 41.5 mGy")
+    assert at_work.said("1")["PatientBirthDate"] == "19700102"
+    at_work.seen("1", slice_of(99), LITTLE)  # nothing is said of one image, as if the others had not been
+    clock.advance(seconds=6)
+    at_work.turn()
+    assert (len(told), at_work.warnings("1"), first.instances) == (before, warnings, set())
+
+
+def test_what_is_alike_is_held_once() -> None:
+    at_work = Inspector(HandClock(), Told())
+    for number in (1, 2):
+        at_work.seen("1.2.3", slice_of(number), LITTLE)
+    one, other = next(iter(at_work._studies["1.2.3"].series.values()))
+    assert one.sop_instance_uid != other.sop_instance_uid
+    for name in ("taken", "study", "patient", "image_type", "orientation"):
+        assert getattr(one, name) is getattr(other, name)
 
 
 FALSE_ALARMS = frozenset(WORDS) - {"burned-in-likely"}

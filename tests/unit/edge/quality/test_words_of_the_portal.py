@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.quality.glimpse import ACQUISITION
-from edge.quality.words import WORDS
+from edge.quality.words import TAKEN, WORDS
 
 I18N = Path(__file__).parents[4] / "hub" / "portal" / "web" / "src" / "i18n"
 
@@ -18,4 +18,6 @@ def test_the_portal_says_the_same(language: str, index: int) -> None:
     said = json.loads((I18N / f"{language}.json").read_text("utf-8"))
     for kind, words in WORDS.items():
         assert said[f"quality.{kind}"] == words[index]
-    assert [name for name in ACQUISITION if f"taken.{name}" not in said] == []
+    assert {name: words[index] for name, words in TAKEN.items()} == {
+        name: said[f"taken.{name}"] for name in ACQUISITION
+    }

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +18,9 @@ from gateway.errors import Broken
 from gateway.model import Priority
 from hub.archive.archive import Stored
 from hub.archive.facts import unpacked
+from hub.archive.zone import utc_offset
 from hub.tables.study import instances, patients, series, studies, study_notes
+from hub.tables.told import study_clocks
 from tests.doubles.instances import Hub, ct, encode, entry
 
 
@@ -223,3 +226,55 @@ async def test_a_name_without_character_set_is_read_as_the_edge_knows_its_sender
     assert await hub.archive.ingest([hub.incoming(data, told)]) == [Stored.NEW]
     [patient] = await rows(hub, patients)
     assert patient["name"] == "Wang^王东"
+
+
+async def told_of(hub: Hub, dataset: Dataset, **remarks: str) -> tuple[str, str | None]:
+    """Institution and UTC offset of the only study, after one instance."""
+    data = encode(dataset)
+    await hub.archive.ingest([hub.incoming(data, entry(data, dataset, parameters=remarks))])
+    [study] = await rows(hub, studies)
+    async with hub.database.reading() as connection:
+        offset = (await connection.execute(select(study_clocks.c.utc_offset))).scalar()
+    return study["institution"], offset
+
+
+REMARKS = {"institution": "East Clinic", "time_zone": "America/New_York"}
+
+
+async def test_the_settings_of_a_sender_say_where_and_by_which_clock(hub: Hub) -> None:
+    assert await told_of(hub, ct(StudyDate="20260701", StudyTime="0130"), **REMARKS) == (
+        "East Clinic",
+        "-0400",
+    )
+
+
+async def test_what_an_image_says_itself_goes_first(hub: Hub) -> None:
+    made = ct(InstitutionName="West", TimezoneOffsetFromUTC="+0530")
+    assert await told_of(hub, made, **REMARKS) == ("West", "+0530")
+
+
+async def test_without_either_nothing_is_guessed(hub: Hub) -> None:
+    assert await told_of(hub, ct()) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("told", "zone", "date", "time", "offset"),
+    [
+        ("", "Asia/Shanghai", "20260101", "093000.5", "+0800"),
+        ("", "America/New_York", "20260101", "0930", "-0500"),
+        ("", "America/New_York", "20260308", "", "-0400"),  # noon of the day the clocks change
+        ("", "Asia/Kathmandu", "20260101", "09", "+0545"),
+        ("+1500", "Asia/Shanghai", "20260101", "", "+0800"),  # no such offset
+        ("-0000", "", "20260101", "", ""),  # not allowed, PS3.3 C.12.1.1.8
+        ("+0000", "Asia/Shanghai", "", "", "+0000"),
+        ("", "Asia/Shanghai", "1997.04.24", "", ""),
+        ("", "Asia/Shanghai", "", "", ""),
+        ("", "../../etc/passwd", "20260101", "", ""),
+        ("", "Asia", "20260101", "", ""),
+        ("", "Mars/Olympus", "20260101", "", ""),
+        ("", 7, "20260101", "", ""),
+        ("", None, "20260101", "", ""),
+    ],
+)
+def test_an_offset_is_a_fact_or_nothing(told: str, zone: object, date: str, time: str, offset: str) -> None:
+    assert utc_offset(told, zone, date, time) == offset

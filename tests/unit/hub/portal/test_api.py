@@ -188,6 +188,8 @@ async def test_the_worklist_and_a_case(portal: PortalHub) -> None:
         "description": "CT head",
         "study_date": "20261122",
         "study_time": "",
+        "utc_offset": "",
+        "institution": "",
         "accession": "A1",
         "instances": 2,
         "expected": None,

@@ -109,7 +109,7 @@ export function caseRow(item: Case, now: number, chosen: boolean, actions: RowAc
       ${modalityChip(item.modalities)} ${item.description || '—'}
       <span class="quiet numbers">${[item.body_parts.join(' '), day(item.study_date), item.accession].filter(Boolean).join(' · ')}</span>
     </td>
-    <td>${item.site}</td>
+    <td>${item.site}${item.institution ? html`<span class="quiet">${item.institution}</span>` : nothing}</td>
     <td class="numbers">${arrival(item, now)}</td>
     <td class="numbers">${span(now - Date.parse(item.received_at), language())}</td>
     <td class="numbers">${item.report ? '' : deadline(item, now)}</td>

@@ -1,7 +1,7 @@
 // What is known about the study besides its images: the question, earlier studies, series, why this reader.
 import { css, html, nothing } from 'lit';
 import { customElement, property } from 'lit/decorators.js';
-import { day, moment } from '../format.ts';
+import { begun, begunAt, day, moment } from '../format.ts';
 import { Localised, t, word } from '../i18n.ts';
 import type { CaseDetail, Change, Noticed, Prior } from '../types.ts';
 import { images, sentence } from './arrival.ts';
@@ -95,7 +95,7 @@ export class StudyFacts extends Localised {
         <h2>${t('section.clinical_question')}</h2>
         <p>${question || t('question.none')}</p>
       </section>
-      ${this.noticed(this.detail.quality ?? [])} ${this.changes(this.detail.changes ?? [])}
+      ${this.origin()} ${this.noticed(this.detail.quality ?? [])} ${this.changes(this.detail.changes ?? [])}
       <section>
         <h2>${t('prior.title', { number: priors.length })}</h2>
         <ul>
@@ -127,6 +127,21 @@ export class StudyFacts extends Localised {
   private named(uid: string): string {
     const found = this.detail.series_list.find(({ series_uid }) => series_uid === uid);
     return found ? `${found.modality} ${found.description}`.trim() : '';
+  }
+
+  /** Where and when it was taken: by the clock of the place, and by the reader's own where they differ. */
+  private origin() {
+    const { study_date: date, study_time: time, utc_offset: offset, institution } = this.detail;
+    const at = begunAt(date, time, offset);
+    const there = begun(date, time, offset);
+    const here = at ? moment(at) : '';
+    return html`<dl class="origin">
+      <dt>${t('facts.begun')}</dt>
+      <dd class="numbers">
+        ${there} ${here && !there.startsWith(here) ? html`<span class="quiet">${t('facts.here', { at: here })}</span>` : nothing}
+      </dd>
+      ${institution ? html`<dt>${t('facts.institution')}</dt><dd>${institution}</dd>` : nothing}
+    </dl>`;
   }
 
   private noticed(warnings: Noticed[]) {
