@@ -168,6 +168,7 @@ def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) 
         clock,
         lambda: uplink.link.rate,
         online=lambda: uplink.link.online,
+        flown=lambda: uplink.flown,
     )
 
 

@@ -4,7 +4,7 @@ Coding and sending overlap: piece after piece goes through two stations, the CPU
 equal pieces that take `c` and `s` seconds each, the last has been sent after ``c + s + (n − 1) × max(c, s)``
 (a flow shop of two machines). While the line still has other things to carry, coding costs nothing: with
 `b` seconds of them the first `c` is ``max(c, b)``. ``raw`` needs no coding and is always among the ways, so
-what is chosen never ends later than it.
+what is chosen never ends later than it. A way that costs the CPU much to save the line little is not taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from gateway.codec.plan import STRIP
 from gateway.codec.way import RAW, Way
 
 GAIN = 0.99
-"""A slower way must take at least 1 % less, other things on the line left out: the CPU has other work."""
+"""A slower way must take at least 1 % less, other things on the line left out."""
+PRICE = 0.1
+"""And it must save so many seconds of the line for each that a core works longer: the CPU has other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ def choose(
             continue
         estimate = _estimate(way, total, line, coding=coding, ratio=max(ratio(way), 1e-3), speed=speed(way))
         estimates.append(estimate)
-        if estimate.ends - busy < (best.ends - busy) * GAIN:
+        price = PRICE * (total / estimate.speed - total / best.speed)
+        if estimate.ends - busy < min((best.ends - busy) * GAIN, best.ends - busy - price):
             best = estimate
     return Choice(best.way, tuple(estimates))
 
