@@ -85,7 +85,7 @@ class Packer:
         site: as the signing certificate says.
         signer: gives the device's key; asked for every header, since it is renewed while running.
         clock: the time.
-        rate: bytes a second the line carries now; 0: not known yet.
+        rate: bytes a second the line can carry; 0: not known yet.
         cores: how many have nothing else to do; None: it is measured.
         online: whether the hub can be reached.
         flown: sealed bytes on their way to the hub, of parcels of which it has not all yet.
@@ -259,12 +259,11 @@ class Packer:
         """What coding is weighed against now."""
         rate = self._rate()
         ahead = chosen.lead or chosen.items[0].priority is Priority.STAT
-        behind = {item.parcel_id for item in chosen.items} | self._under_way
-        waiting = [] if ahead else self._spool.to_pack(LOOK)
+        own = sum(item.sealed_size for item in chosen.items)
         return Line(
             rate=rate,
             cores=self._cores(),
-            waiting=sum(item.sealed_size for item in waiting if item.parcel_id not in behind),
+            waiting=0 if ahead else max(0, self._spool.unsigned() - own),
             busy=0.0 if ahead else max(0, self._spool.unsent() - flown) / (rate or ASSUMED),
         )
 

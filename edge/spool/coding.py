@@ -39,6 +39,8 @@ HANDLING, EACH = 1 / 200e6, 0.7e-3
 """Seconds a byte, and an instance, cost besides coding: opened, hashed, sealed, read back, hashed again."""
 ALIKE, UNALIKE = 32, 0.25
 """So many instances in a row that look alike are coded alike, unless their sizes differ by this part."""
+SHARE = 0.5
+"""Of the idle cores that is planned with: sending, receiving and looking take from them when they go on."""
 GOT_SECONDS = 10.0
 """How long it counts how many cores coding really got."""
 PAYS, PAYS_LEAST = 0.97, 4096
@@ -188,7 +190,7 @@ class Coding:
             length,
             found,
             link=line.rate or ASSUMED,
-            cores=min(line.cores, self.cores),
+            cores=min(line.cores * SHARE, self.cores),
             waiting=line.waiting,
             busy=line.busy,
             handling=HANDLING + EACH / max(length, 1),

@@ -113,6 +113,11 @@ class Flow:
         return self._meter.rate
 
     @property
+    def capacity(self) -> float:
+        """Bytes per second that the line could carry, as far as it has shown; 0 if it has not."""
+        return self._meter.best
+
+    @property
     def wanted(self) -> int:
         """How many streams fill the line."""
         return streams_wanted(self.congestion, self.loss, self.rate, self.round_trip or 0.0, self.most)

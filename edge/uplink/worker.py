@@ -119,6 +119,11 @@ class Uplink:
         )
 
     @property
+    def capacity(self) -> float:
+        """Bytes per second that the line could carry, if it is given enough; 0: not known yet."""
+        return self._flow.capacity
+
+    @property
     def flown(self) -> int:
         """Sealed bytes that have been put on the line, of parcels of which the hub has not all yet."""
         return sum(parcel.flown for parcel in self._board.parcels.values())

@@ -17,7 +17,7 @@ from gateway.codec.way import RAW, Way
 
 GAIN = 0.99
 """A slower way must take at least 1 % less, other things on the line left out."""
-PRICE = 0.1
+PRICE = 0.03
 """And it must save so many seconds of the line for each that a core works longer: the CPU has other work."""
 
 
