@@ -127,7 +127,7 @@ class Meter:
 
     @property
     def best(self) -> float:
-        """The most of them that were carried in a few seconds: what the line can carry, if it is given enough."""
+        """The most of them in a few seconds: what the line can carry, if it is given enough."""
         most = self.rate
         seconds, size, held = 0.0, 0, deque[tuple[float, int]]()
         for one in self._seen:
