@@ -16,9 +16,9 @@ from gateway.codec.plan import STRIP
 from gateway.codec.way import RAW, Way
 
 GAIN = 0.99
-"""A slower way must take at least 1 % less, other things on the line left out."""
+"""A slower way must cost at least 1 % less, other things on the line left out."""
 PRICE = 0.03
-"""And it must save so many seconds of the line for each that a core works longer: the CPU has other work."""
+"""Seconds of the line that a second of a core's work must save: the CPU has other things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Estimate:
     coding: float
     sending: float
     ends: float
+
+    def costs(self, total: int) -> float:
+        """Seconds until it has been sent, and the price of the CPU's work on `total` bytes."""
+        return self.ends + PRICE * total / self.speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,7 @@ def choose(
             continue
         estimate = _estimate(way, total, line, coding=coding, ratio=max(ratio(way), 1e-3), speed=speed(way))
         estimates.append(estimate)
-        price = PRICE * (total / estimate.speed - total / best.speed)
-        if estimate.ends - busy < min((best.ends - busy) * GAIN, best.ends - busy - price):
+        if estimate.costs(total) - busy < (best.costs(total) - busy) * GAIN:
             best = estimate
     return Choice(best.way, tuple(estimates))
 

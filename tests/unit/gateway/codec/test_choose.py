@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.codec import WAYS, plan
-from gateway.codec.choose import PRICE, choose
+from gateway.codec.choose import choose
 from gateway.codec.chooser import Chooser, code
 from gateway.codec.figures import FRESH, START, Figures
 from gateway.codec.plan import STRIP
@@ -94,6 +94,21 @@ def test_a_long_queue_is_no_reason_to_send_more(busy):
     assert on_ct(10 * MBIT, size=130_000, waiting=0, busy=busy).best.ratio > 3
 
 
+def test_what_is_coded_whole_before_it_is_sent_goes_uncoded_on_a_line_that_would_be_done_by_then():
+    def chosen(piece: int) -> Way:
+        return choose(
+            [Way("jxl", 1)],
+            size=64 << 20,
+            link=(64 << 20) / 2.5,  # uncoded 2.5 s; coding takes 1.5 s, then sending 1.25 s
+            cores=1,
+            piece=piece,
+            speed=lambda _: (64 << 20) / 1.5,
+            ratio=lambda _: 2.0,
+        ).way
+
+    assert (chosen(STRIP), chosen(64 << 20)) == (Way("jxl", 1), RAW)
+
+
 def test_what_cannot_be_sooner_is_not_probed():
     asked = []
 
@@ -137,8 +152,7 @@ def test_never_later_than_raw_nor_than_any_other(figures, size, waiting, link, c
     total = max(size + waiting, 1)
     assert raw.ends == pytest.approx(total / max(link, 1))
     assert choice.best.ends <= raw.ends
-    priced = {each.way: each.ends + PRICE * total / each.speed for each in choice.estimates}
-    assert all(priced[choice.way] * 0.98 <= price for price in priced.values())
+    assert all(choice.best.costs(total) * 0.98 <= each.costs(total) for each in choice.estimates)
     # no way that was left out could have been sooner: its coding alone takes longer
     pieces = max(1, round(total / min(max(size, 1), STRIP)))
     for way in set(figures) - {each.way for each in choice.estimates}:
