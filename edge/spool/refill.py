@@ -104,7 +104,7 @@ def write(originals: Sequence[Original], sealer: BodySealer, coding: Coding, lin
     small = [task for _, _, task in tasks if task is not None and task.data is not None]
     coded = iter(list(coding.code(small, shared)))
     if len(shared):
-        sealer.share(shared)
+        sealer.share(shared, line.rate)
     expected: list[Expected] = []
     for original, entry, task in tasks:
         if task is None:
