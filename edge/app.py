@@ -169,6 +169,7 @@ def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) 
         lambda: uplink.capacity,
         online=lambda: uplink.link.online,
         flown=lambda: uplink.flown,
+        burst=lambda: uplink.burst,
     )
 
 

@@ -26,7 +26,7 @@ from typing import ParamSpec, TypeVar
 
 from edge.idle import IdleCores
 from edge.spool.coding import Line
-from edge.spool.demand import ASSUMED, Demand
+from edge.spool.demand import Demand, carries
 from edge.spool.grouping import Group, group, lead, series_of
 from edge.spool.item import SpoolItem
 from edge.spool.merger import Made
@@ -89,6 +89,7 @@ class Packer:
         cores: how many have nothing else to do; None: it is measured.
         online: whether the hub can be reached.
         flown: sealed bytes on their way to the hub, of parcels of which it has not all yet.
+        burst: bytes a second at which the little arrived that the line was given; 0: not known.
     """
 
     def __init__(
@@ -101,9 +102,10 @@ class Packer:
         cores: Callable[[], float] | None = None,
         online: Callable[[], bool] = lambda: True,
         flown: Callable[[], int] = lambda: 0,
+        burst: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._spool, self._site, self._signer, self._clock = spool, site, signer, clock
-        self._rate, self._online, self._flown = rate, online, flown
+        self._rate, self._online, self._flown, self._burst = rate, online, flown, burst
         self._cores = cores or IdleCores(lambda: spool.merger.coding.spent)
         self._begun: OrderedDict[str, int] = OrderedDict()  # series of which something was signed
         self._under_way: set[ParcelId] = set()
@@ -233,13 +235,16 @@ class Packer:
             return None
         merger = self._spool.merger
         priority = waiting[0].priority
-        queued = max(0, self._spool.unsent() - flown)
-        demand = Demand(self._rate(), queued, self._spool.ahead(priority), self._row)
+        demand = self._demand(flown, self._spool.ahead(priority))
         ahead = lead(waiting, merger.kept, self._begun)
         if ahead is not None:
             return Group((ahead[0],), full=True, lead=True, again=ahead[1]), True, demand
         chosen = group(waiting, merger.kept, demand.parcel_bytes, merger.size)
         return chosen, chosen.full or priority is Priority.STAT or demand.takes(AHEAD), demand
+
+    def _demand(self, flown: int, ahead: int = 0) -> Demand:
+        queued = max(0, self._spool.unsent() - flown)
+        return Demand(carries(self._rate(), self._burst(), queued), queued, ahead, self._row)
 
     def gather(self, chosen: Group, new: ParcelId | None = None, flown: int = 0) -> Made:
         """Blocking: one parcel of these; the first of them as it is if that cannot be."""
@@ -257,14 +262,14 @@ class Packer:
 
     def _line(self, chosen: Group, flown: int) -> Line:
         """What coding is weighed against now."""
-        rate = self._rate()
+        demand = self._demand(flown)
         ahead = chosen.lead or chosen.items[0].priority is Priority.STAT
         own = sum(item.sealed_size for item in chosen.items)
         return Line(
-            rate=rate,
+            rate=demand.rate,
             cores=self._cores(),
             waiting=0 if ahead else max(0, self._spool.unsigned() - own),
-            busy=0.0 if ahead else max(0, self._spool.unsent() - flown) / (rate or ASSUMED),
+            busy=0.0 if ahead else demand.lasts,
         )
 
     def seal(self, item: SpoolItem) -> SpoolItem:

@@ -37,6 +37,7 @@ class TcpInfo:
         flying: segments sent and not acknowledged.
         pacing: bytes a second at which it sends now; 0 if it does not pace.
         window: bytes it may have on its way.
+        delivery: bytes a second that arrived of late; if it was given little to send, the most of before.
     """
 
     round_trip: float
@@ -47,6 +48,7 @@ class TcpInfo:
     flying: int
     pacing: int = 0
     window: int = 0
+    delivery: int = 0
 
 
 class HasOptions(Protocol):
@@ -119,6 +121,7 @@ def info_of(made: HasOptions) -> TcpInfo | None:
         flying,
         pacing=0 if pacing == UNPACED else pacing,
         window=segment * segments,
+        delivery=struct.unpack_from("=Q", data, 160)[0] if len(data) >= 168 else 0,
     )
 
 

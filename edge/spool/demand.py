@@ -21,6 +21,22 @@ HUNGRY = 2.0
 be coded, signed and taken up."""
 
 
+def carries(rate: float, burst: float, queued: int) -> float:
+    """Bytes a second to reckon with; 0: not known.
+
+    A line that is given less than it can carry shows a low rate, and would be given ever less, as more time
+    were spent on making that smaller: then it counts how fast the little arrived.
+
+    Args:
+        rate: measured while there was something to send; 0: not yet.
+        burst: at which the little arrived that it was given; 0: not known.
+        queued: bytes that wait for it.
+    """
+    if queued:
+        return rate
+    return max(rate, burst) if rate or burst > ASSUMED else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """How the line stands.

@@ -106,6 +106,7 @@ class Flow:
     _sampled_at: float | None = None
     _sent: float = 0.0
     _repeated: float = 0.0
+    _burst: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -116,6 +117,11 @@ class Flow:
     def capacity(self) -> float:
         """Bytes per second that the line could carry, as far as it has shown; 0 if it has not."""
         return self._meter.best
+
+    @property
+    def burst(self) -> float:
+        """Bytes per second at which the little arrived that a line was given; 0 where nobody counts."""
+        return self._burst
 
     @property
     def wanted(self) -> int:
@@ -203,11 +209,15 @@ class Flow:
         now = self.clock.monotonic()
         came = 0
         trips: list[float] = []
+        burst = 0.0
         for stream in self.streams.values():
             moved = self._moved(stream, trips)
             if moved:
                 stream.moved_at = self.progress_at = now
             came += moved
+            info = stream.info()
+            burst += 0 if info is None else info.delivery
+        self._burst = max(burst, SETTLED * self._burst)
         self.carried += came
         if self._sent:
             self.loss = self._repeated / self._sent

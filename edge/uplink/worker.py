@@ -124,6 +124,11 @@ class Uplink:
         return self._flow.capacity
 
     @property
+    def burst(self) -> float:
+        """Bytes per second at which the little arrived that the line was given; 0: not known."""
+        return self._flow.burst
+
+    @property
     def flown(self) -> int:
         """Sealed bytes that have been put on the line, of parcels of which the hub has not all yet."""
         return sum(parcel.flown for parcel in self._board.parcels.values())

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from edge.pack import AHEAD
-from edge.spool.demand import HUNGRY, LARGEST, LEAST, TARGET, Demand
+from edge.spool.demand import ASSUMED, HUNGRY, LARGEST, LEAST, TARGET, Demand, carries
 from edge.spool.grouping import MOST
 from edge.spool.states import State
 from gateway.envelope.inner import Notice
@@ -93,6 +93,15 @@ def test_the_first_parcel_is_small_and_the_size_follows_the_line():
     assert sizes == [200_000, 400_000, 800_000, 1_000_000, 1_000_000]
     assert Demand(rate=100).parcel_bytes == LEAST
     assert Demand(rate=1e9).parcel_bytes == LARGEST
+
+
+def test_a_line_that_is_given_little_is_not_thought_slow():
+    assert carries(1e6, 9e6, queued=1) == 1e6  # it has enough to do: that is what it carries
+    assert carries(1e6, 9e6, queued=0) == 9e6
+    assert carries(1e6, 0, queued=0) == 1e6
+    assert carries(0, 9e6, queued=0) == 9e6
+    assert carries(0, ASSUMED / 2, queued=0) == 0  # it has only begun
+    assert carries(0, 9e6, queued=1) == 0
 
 
 def test_a_line_is_hungry_before_it_has_nothing_to_do():
