@@ -16,6 +16,8 @@ LEAST, LARGEST = 64 << 10, 8 << 20
 """Bounds of its size, in coded bytes."""
 TARGET = 256 << 10
 """Its size while the line has not been measured."""
+LITTLE_SECONDS = 0.25
+"""What waits for a line that is given less than it can carry lasts no longer."""
 HUNGRY = 2.0
 """Seconds: a line that has less to do must not be kept waiting, whatever comes in: a parcel takes a while to
 be coded, signed and taken up."""
@@ -32,9 +34,10 @@ def carries(rate: float, burst: float, queued: int) -> float:
         burst: at which the little arrived that it was given; 0: not known.
         queued: bytes that wait for it.
     """
-    if queued:
-        return rate
-    return max(rate, burst) if rate or burst > ASSUMED else 0.0
+    if not rate:
+        return burst if burst > ASSUMED else 0.0
+    best = max(rate, burst)
+    return rate if queued > LITTLE_SECONDS * best else best
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,12 +96,12 @@ def test_the_first_parcel_is_small_and_the_size_follows_the_line():
 
 
 def test_a_line_that_is_given_little_is_not_thought_slow():
-    assert carries(1e6, 9e6, queued=1) == 1e6  # it has enough to do: that is what it carries
+    assert carries(1e6, 9e6, queued=3_000_000) == 1e6  # it has enough to do: that is what it carries
     assert carries(1e6, 9e6, queued=0) == 9e6
     assert carries(1e6, 0, queued=0) == 1e6
     assert carries(0, 9e6, queued=0) == 9e6
     assert carries(0, ASSUMED / 2, queued=0) == 0  # it has only begun
-    assert carries(0, 9e6, queued=1) == 0
+    assert carries(0, 9e6, queued=10**9) == 9e6
 
 
 def test_a_line_is_hungry_before_it_has_nothing_to_do():
