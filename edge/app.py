@@ -173,8 +173,10 @@ def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) 
         identity.site,
         lambda: identity.signer,
         clock,
-        lambda: uplink.link.rate,
+        lambda: uplink.capacity,
         online=lambda: uplink.link.online,
+        flown=lambda: uplink.flown,
+        burst=lambda: uplink.burst,
     )
 
 

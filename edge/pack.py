@@ -3,8 +3,13 @@
 What was received lies sealed and uncoded; here it is coded by the way that ends soonest on this line with
 this CPU, and sealed anew. Small instances of one study that wait together become one parcel: one signature,
 one key wrap and one receipt for all. Nothing waits for that: only what the line cannot take yet is gathered,
-a full parcel is signed at once, and whatever has waited `PATIENCE` seconds too. Of every series the first
-instance goes ahead, and a middle one, so that reading can begin.
+a full parcel is signed at once, and whatever has waited `PATIENCE` seconds too. How much a full one is
+follows what the line has still to do (`edge/spool/demand`). Of every series the first instance goes ahead,
+and a middle one, so that reading can begin.
+
+Two parcels are made at a time: one is coded while the other is written, compared and signed, and small ones
+go by beside a large one. What cannot be opened here, above all a notice, is taken only when nothing else
+is under way, as it must follow what was received before it.
 
 Headers are signed one after another, so that the chain has no gap and no fork: one is durable before the
 next is made. After a crash the chain goes on from the newest header on the disk (`edge/spool/recovery`).
@@ -16,10 +21,12 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import takewhile
 from typing import ParamSpec, TypeVar
 
 from edge.idle import IdleCores
-from edge.spool.coding import ASSUMED, Line
+from edge.spool.coding import Line
+from edge.spool.demand import Demand, carries
 from edge.spool.grouping import Group, group, lead, series_of
 from edge.spool.item import SpoolItem
 from edge.spool.merger import Made
@@ -37,20 +44,12 @@ from gateway.trust import Signer
 FULL_PAUSE = 10.0
 """Seconds until the next try when even the reserve is used up."""
 
-LINE_SECONDS = 1.5
-"""What a parcel of many instances should take of the line."""
-LEAST, LARGEST = 64 << 10, 8 << 20
-"""Bounds of its size, in coded bytes."""
-TARGET = 2 << 20
-"""Bytes of a parcel of many instances, unless the line says otherwise."""
 AHEAD = 8
 """Signed parcels that the line has still to take; beyond them, what comes is gathered."""
 PATIENCE = 3.0
 """Seconds after which an item is signed whether the line is ready or not, so that it can be exported."""
 STAND_BACK = 6.0
 """Seconds after which an item is signed even while the modalities send, so that nothing stands still."""
-HUNGRY = 0.5
-"""Seconds of the line: if no more is signed for it, it must not be kept waiting whatever comes in."""
 LARGE = 16 << 20
 """Sealed bytes from which coding an instance takes so long that others go by beside it."""
 LOOK = 300
@@ -60,14 +59,12 @@ LOOK_SECONDS, BUSY_LOOK_SECONDS = 0.02, 0.25
 SERIES = 10_000
 """Series remembered as begun."""
 
+AT_A_TIME = 2
+"""Parcels that are made at the same time."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 log = logger("edge.pack")
-
-
-def parcel_bytes(rate: float) -> int:
-    """How large a parcel of many instances should be on a line of `rate` bytes per second (0: unknown)."""
-    return max(LEAST, min(LARGEST, int(rate * LINE_SECONDS))) if rate > 0 else TARGET
 
 
 async def _to_the_end(work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -88,9 +85,11 @@ class Packer:
         site: as the signing certificate says.
         signer: gives the device's key; asked for every header, since it is renewed while running.
         clock: the time.
-        rate: bytes a second the line carries now; 0: not known yet.
-        online: whether the hub can be reached.
+        rate: bytes a second the line can carry; 0: not known yet.
         cores: how many have nothing else to do; None: it is measured.
+        online: whether the hub can be reached.
+        flown: sealed bytes on their way to the hub, of parcels of which it has not all yet.
+        burst: bytes a second at which the little arrived that the line was given; 0: not known.
     """
 
     def __init__(
@@ -102,15 +101,18 @@ class Packer:
         rate: Callable[[], float] = lambda: 0.0,
         cores: Callable[[], float] | None = None,
         online: Callable[[], bool] = lambda: True,
+        flown: Callable[[], int] = lambda: 0,
+        burst: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._spool, self._site, self._signer, self._clock = spool, site, signer, clock
-        self._rate, self._online = rate, online
+        self._rate, self._online, self._flown, self._burst = rate, online, flown, burst
         self._cores = cores or IdleCores(lambda: spool.merger.coding.spent)
         self._begun: OrderedDict[str, int] = OrderedDict()  # series of which something was signed
         self._under_way: set[ParcelId] = set()
         self._packed = 0  # how often something was
+        self._row = 0  # parcels of many instances since nothing waited
         self._large: Priority | None = None  # of the large instance that is being coded
-        self._signing = asyncio.Lock()
+        self._choosing, self._signing = asyncio.Lock(), asyncio.Lock()
 
     @property
     def figures(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -120,30 +122,39 @@ class Packer:
     async def run(self) -> None:
         """Code and sign for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pack_for_ever(beside=False))
-            group.create_task(self._pack_for_ever(beside=True))
+            for _ in range(AT_A_TIME):
+                group.create_task(self._pack_for_ever())
 
-    async def _pack_for_ever(self, *, beside: bool) -> None:
-        """Take everything in order; or (`beside`) what need not wait while a large instance is coded."""
+    async def _pack_for_ever(self) -> None:
         while True:
-            chosen = await self._next(beside=beside)
-            new = ParcelId(secrets.token_hex(16))
-            parcels = {new, *(item.parcel_id for item in chosen.items)}
-            if parcels & self._under_way:
-                continue  # the other was quicker
-            self._under_way |= parcels
-            if not beside and chosen.items[0].sealed_size >= LARGE:
-                self._large = chosen.items[0].priority
-                self._spool.received.ring()
+            async with self._choosing:
+                chosen = await self._next()
+                new = ParcelId(secrets.token_hex(16))
+                parcels = {new, *(item.parcel_id for item in chosen.items)}
+                self._under_way |= parcels
+                self._begin(chosen)  # before anyone else looks
+                self._row += not chosen.lead
+                large = self._large is None and chosen.items[0].sealed_size >= LARGE
+                if large:
+                    self._large = chosen.items[0].priority
             try:
                 await self._pack(chosen, new)
             finally:
                 self._under_way -= parcels
                 self._packed += 1
-                self._large = self._large if beside else None
+                self._large = None if large else self._large
+                self._spool.received.ring()  # what could not go beside it may go now
+
+    def _begin(self, chosen: Group) -> None:
+        """Remember that a series has begun."""
+        kept = self._spool.merger.kept(chosen.items[0].parcel_id)
+        if chosen.lead and kept is not None:
+            self._begun[series_of(kept)] = chosen.again
+            if len(self._begun) > SERIES:
+                self._begun.popitem(last=False)
 
     async def _pack(self, chosen: Group, new: ParcelId) -> None:
-        made = await _to_the_end(self.gather, chosen, new)
+        made = await _to_the_end(self.gather, chosen, new, self._flown())
         item = made.item
         try:
             async with self._signing:
@@ -164,24 +175,25 @@ class Packer:
                 seconds=round(made.seconds, 3),
             )
 
-    async def _next(self, *, beside: bool) -> Group:
+    async def _next(self) -> Group:
         """What is signed next; waits for it, and for the line."""
         waited: tuple[ParcelId, float] | None = None
         while True:
             heard = self._spool.received.rings
             packed = self._packed
-            found = await asyncio.to_thread(self._look, beside=beside)
+            found = await asyncio.to_thread(self._look, self._flown())
             if packed != self._packed:
                 continue  # what was seen may be signed already
             if found is None:
+                self._row = 0
                 await self._spool.received.wait(heard)
                 await asyncio.sleep(self._pause)
                 continue
-            chosen, ready = found
+            chosen, ready, demand = found
             first, now = chosen.items[0].parcel_id, self._clock.monotonic()
             if waited is None or waited[0] != first:
                 waited = (first, now)
-            if await asyncio.to_thread(self._stands_back, chosen, now - waited[1]):
+            if self._stands_back(chosen, now - waited[1], demand):
                 await asyncio.sleep(BUSY_LOOK_SECONDS)
                 continue
             left = waited[1] + PATIENCE - now
@@ -194,70 +206,70 @@ class Packer:
     def _pause(self) -> float:
         return BUSY_LOOK_SECONDS if self._spool.traffic.busy else LOOK_SECONDS
 
-    def _stands_back(self, chosen: Group, waited: float) -> bool:
-        """Blocking: whether this can wait until less comes in, as modalities and people wait for that."""
+    def _stands_back(self, chosen: Group, waited: float, demand: Demand) -> bool:
+        """Whether this can wait until less comes in, as modalities and people wait for that."""
         if chosen.lead or chosen.items[0].priority is Priority.STAT or waited > STAND_BACK:
             return False
-        if not self._spool.traffic.busy:
-            return False
-        return not self._online() or self._spool.unsent() > HUNGRY * (self._rate() or ASSUMED)
+        return self._spool.traffic.busy and not (self._online() and demand.hungry)
 
-    def _waiting(self, *, beside: bool) -> list[SpoolItem]:
+    def _waiting(self) -> list[SpoolItem]:
         """Blocking: what may be taken now, most urgent first."""
         large = self._large
-        if beside and large is None:
-            return []
-        found = [item for item in self._spool.to_pack(LOOK) if item.parcel_id not in self._under_way]
-        if large is None:
+        under_way = set(self._under_way)
+        found = [item for item in self._spool.to_pack(LOOK) if item.parcel_id not in under_way]
+        if not under_way:
             return found
         kept = self._spool.merger.kept  # a notice waits: it follows what was received before it
+        if large is None:
+            return list(takewhile(lambda item: kept(item.parcel_id), found))
         return [
             item
             for item in found
             if kept(item.parcel_id) and (item.sealed_size < LARGE or item.priority < large)
         ]
 
-    def _look(self, *, beside: bool = False) -> tuple[Group, bool] | None:
-        """Blocking: what goes next, and whether it goes now; None if there is nothing."""
-        waiting = self._waiting(beside=beside)
+    def _look(self, flown: int = 0) -> tuple[Group, bool, Demand] | None:
+        """Blocking: what goes next, whether it goes now, and for what line; None if there is nothing."""
+        waiting = self._waiting()
         if not waiting:
             return None
         merger = self._spool.merger
+        priority = waiting[0].priority
+        demand = self._demand(flown, self._spool.ahead(priority))
         ahead = lead(waiting, merger.kept, self._begun)
         if ahead is not None:
-            return Group((ahead[0],), full=True, lead=True, again=ahead[1]), True
-        chosen = group(waiting, merger.kept, parcel_bytes(self._rate()), merger.size)
-        urgent = waiting[0].priority is Priority.STAT
-        return chosen, chosen.full or urgent or self._spool.ahead(waiting[0].priority) < AHEAD
+            return Group((ahead[0],), full=True, lead=True, again=ahead[1]), True, demand
+        chosen = group(waiting, merger.kept, demand.parcel_bytes, merger.size)
+        return chosen, chosen.full or priority is Priority.STAT or demand.takes(AHEAD), demand
 
-    def gather(self, chosen: Group, new: ParcelId | None = None) -> Made:
+    def _demand(self, flown: int, ahead: int = 0) -> Demand:
+        queued = max(0, self._spool.unsent() - flown)
+        return Demand(carries(self._rate(), self._burst(), queued), queued, ahead, self._row)
+
+    def gather(self, chosen: Group, new: ParcelId | None = None, flown: int = 0) -> Made:
         """Blocking: one parcel of these; the first of them as it is if that cannot be."""
         first = chosen.items[0]
+        self._begin(chosen)
         if self._spool.inspector is not None:
             self._spool.inspector.look(item.parcel_id for item in chosen.items)
-        kept = self._spool.merger.kept(first.parcel_id)
-        if chosen.lead and kept is not None:
-            self._begun[series_of(kept)] = chosen.again
-            if len(self._begun) > SERIES:
-                self._begun.popitem(last=False)
-        if kept is not None:
+        if self._spool.merger.kept(first.parcel_id) is not None:
             try:
-                return self._spool.merger.merge(chosen.items, self._line(chosen), lead=chosen.lead, new=new)
+                line = self._line(chosen, flown)
+                return self._spool.merger.merge(chosen.items, line, lead=chosen.lead, new=new)
             except (DataError, StorageFull, OSError) as error:
                 log.warning("not coded", parcel=first.parcel_id, reason=str(error))
         return self._spool.merger.plain(first, lead=chosen.lead)
 
-    def _line(self, chosen: Group) -> Line:
+    def _line(self, chosen: Group, flown: int) -> Line:
         """What coding is weighed against now."""
-        rate = self._rate()
+        demand = self._demand(flown)
         ahead = chosen.lead or chosen.items[0].priority is Priority.STAT
-        behind = {item.parcel_id for item in chosen.items}
-        waiting = [] if ahead else self._spool.to_pack(LOOK)
+        own = sum(item.sealed_size for item in chosen.items)
         return Line(
-            rate=rate,
+            rate=demand.rate,
             cores=self._cores(),
-            waiting=sum(item.sealed_size for item in waiting if item.parcel_id not in behind),
-            busy=0.0 if ahead else self._spool.unsent() / (rate or ASSUMED),
+            waiting=0 if ahead else max(0, self._spool.unsigned() - own),
+            busy=0.0 if ahead else demand.lasts,
         )
 
     def seal(self, item: SpoolItem) -> SpoolItem:

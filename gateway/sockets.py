@@ -40,6 +40,7 @@ class TcpInfo:
         pacing: bytes a second at which it sends now; 0 if it does not pace.
         window: bytes it may have on its way.
         least_trip: seconds, the shortest round trip of late; 0 if unknown.
+        delivery: bytes a second that arrived of late; if it was given little to send, the most of before.
     """
 
     round_trip: float
@@ -51,6 +52,7 @@ class TcpInfo:
     pacing: int = 0
     window: int = 0
     least_trip: float = 0.0
+    delivery: int = 0
 
 
 class HasOptions(Protocol):
@@ -125,6 +127,7 @@ def info_of(made: HasOptions) -> TcpInfo | None:
         pacing=0 if pacing == UNPACED else pacing,
         window=segment * segments,
         least_trip=0.0 if least_trip == UNKNOWN else least_trip / 1e6,
+        delivery=struct.unpack_from("=Q", data, 160)[0] if len(data) >= 168 else 0,
     )
 
 

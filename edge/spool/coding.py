@@ -2,7 +2,8 @@
 
 A small instance is coded in memory and decoded again exactly as the hub will do it; only if the SHA-256 of
 the original comes out is the coding used, else the next simpler way. A large one passes through piece by
-piece; `refill` reads it back from the disk.
+piece; `refill` reads it back from the disk. Nothing of it is sent before, since the signed header names the
+digest of every chunk: so it is weighed as one piece, and goes as it is where the line would be done earlier.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from edge.spool.demand import ASSUMED
 from gateway.codec import Means, Plan, SharedStream, Way, coder, decoder, plan
+from gateway.codec.choose import Choice
 from gateway.codec.chooser import Chooser
 from gateway.codec.plan import STRIP
 from gateway.codec.way import RAW, SEGMENTS, WAYS, ZSTD
 from gateway.dicom.transfer import Read
 from gateway.envelope.inner import InstanceEntry
-from gateway.errors import DataError
+from gateway.errors import DataError, Unverified
 from gateway.log import logger
 
 IN_MEMORY = 8 << 20
@@ -33,10 +36,14 @@ SHARED_MOST = 1 << 20
 """Bytes up to which an instance without pixels lies in the shared stream as a whole."""
 NICE = 5
 """Steps by which coding stands back behind receiving and sending (Linux: of each thread)."""
-ASSUMED = 2.5e6
-"""Bytes a second of a line that has not been measured yet."""
-HANDLING = 1 / 200e6
-"""Seconds a byte costs besides coding: it is opened, hashed, sealed, read back and hashed again."""
+HANDLING, EACH = 1 / 200e6, 0.7e-3
+"""Seconds a byte, and an instance, cost besides coding: opened, hashed, sealed, read back, hashed again."""
+ALIKE, UNALIKE = 32, 0.25
+"""So many instances in a row that look alike are coded alike, unless their sizes differ by this part."""
+SHARE = 0.5
+"""Of the idle cores that is planned with: sending, receiving and looking take from them when they go on."""
+GOT_SECONDS = 10.0
+"""How long it counts how many cores coding really got."""
 PAYS, PAYS_LEAST = 0.97, 4096
 """A single item is sealed anew only if so little of it is left, and so many bytes are saved."""
 
@@ -82,6 +89,27 @@ class Coded:
     way: Way
 
 
+@dataclass(slots=True)
+class _Alike:
+    """How instances of one kind are coded just now."""
+
+    line: Line
+    plan: Plan
+    length: int
+    choice: Choice
+    left: int = ALIKE
+
+    def serves(self, line: Line, found: Plan, length: int) -> bool:
+        """Whether this one need not be weighed by itself."""
+        same = (line, found.form, bool(found.fragments)) == (
+            self.line,
+            self.plan.form,
+            bool(self.plan.fragments),
+        )
+        self.left -= 1
+        return same and self.left > 0 and abs(length - self.length) <= UNALIKE * self.length
+
+
 class Coding:
     """Chooses, codes and learns. Small instances have a pool of their own: they wait for no large one.
 
@@ -95,6 +123,18 @@ class Coding:
         self._small, self._large = _Pool(self.workers), _Pool(self.workers)
         self._lock = threading.Lock()
         self._failed: set[tuple[str, str]] = set()
+        self._alike: dict[str, _Alike] = {}
+        self._got: tuple[float, float] = (float("inf"), 0.0)  # cores, and until when that counts
+
+    @property
+    def cores(self) -> float:
+        """Cores that coding really got the last time it had work for all of them; infinite if long ago.
+
+        What the kernel calls idle may be taken by others as soon as a parcel is there: by sending it, above
+        all. And threads of Python wait for each other.
+        """
+        cores, until = self._got
+        return cores if time.monotonic() < until else float("inf")
 
     @property
     def spent(self) -> float:
@@ -121,18 +161,7 @@ class Coding:
         """
         read = data if callable(data) else _reader(data)
         found = plan(read, entry.transfer_syntax_uid)
-        choice = self.chooser.choose(
-            read,
-            entry.length,
-            found,
-            link=line.rate or ASSUMED,
-            cores=line.cores,
-            waiting=line.waiting,
-            busy=line.busy,
-            handling=HANDLING,
-            piece=max(entry.length, STRIP),
-            without=[way for way in WAYS if (found.kind, way.codec) in self._failed],
-        )
+        choice = self._choice(read, found, entry.length, line)
         way = choice.way
         if way.codec == "zstd" and found.form is None and entry.length <= SHARED_MOST:
             way = SEGMENTS
@@ -140,13 +169,39 @@ class Coding:
 
     def code(self, tasks: Sequence[Task], shared: SharedStream) -> Iterable[Coded]:
         """Code small instances, several at a time; they come in order, each proven."""
-        return self._small.map(lambda task: self._code(task, shared), tasks)
+        began, spent = time.monotonic(), self.spent
+        yield from self._small.map(lambda task: self._code(task, shared), tasks)
+        now = time.monotonic()
+        if len(tasks) >= 2 * self.workers and now > began:
+            self._got = (self.spent - spent) / (now - began), now + GOT_SECONDS
 
     def failed(self, task: Task, why: str) -> None:
         """A codec did not bring these bytes back: it is not taken for this kind of image any more."""
         log.warning("coding not used", way=task.way.name, kind=task.plan.kind, reason=why)
         with self._lock:
             self._failed.add((task.plan.kind, task.way.codec))
+            self._alike.pop(task.plan.kind, None)
+
+    def _choice(self, read: Read, found: Plan, length: int, line: Line) -> Choice:
+        alike = self._alike.get(found.kind)
+        if alike is not None and alike.serves(line, found, length):
+            return alike.choice
+        choice = self.chooser.choose(
+            read,
+            length,
+            found,
+            link=line.rate or ASSUMED,
+            cores=min(line.cores * SHARE, self.cores),
+            waiting=line.waiting,
+            busy=line.busy,
+            handling=HANDLING + EACH / max(length, 1),
+            piece=max(length, STRIP),
+            without=[way for way in WAYS if (found.kind, way.codec) in self._failed],
+        )
+        self._alike.pop(found.kind, None)
+        if choice.way != RAW:  # where nothing shrinks, the next may all the same
+            self._alike[found.kind] = _Alike(line, found, length, choice)
+        return choice
 
     def _code(self, task: Task, shared: SharedStream) -> Coded:
         assert task.data is not None  # noqa: S101  # only small ones come here
@@ -154,6 +209,7 @@ class Coding:
         for way in dict.fromkeys((task.way, ZSTD)) if task.way != RAW else ():
             content = _proven(task, way, shared)
             if content is None:
+                _check(task)
                 self.failed(replace(task, way=way), "other bytes came back")
                 continue
             size = sum(map(len, content))
@@ -163,6 +219,8 @@ class Coding:
             if size < len(task.data):
                 return Coded(placed(task.entry, way, size), content, way)
             break
+        else:
+            _check(task)
         return Coded(placed(task.entry, RAW, len(task.data)), (task.data,), RAW)
 
 
@@ -199,6 +257,13 @@ def _stand_back() -> None:
 
 def _reader(data: bytes) -> Read:
     return lambda offset, n: data[offset : offset + n]
+
+
+def _check(task: Task) -> None:
+    """Raises Unverified if what was read is not what came."""
+    assert task.data is not None  # noqa: S101  # as above
+    if hashlib.sha256(task.data).hexdigest() != task.entry.sha256:
+        raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
 
 
 def _proven(task: Task, way: Way, shared: SharedStream) -> tuple[bytes, ...] | None:

@@ -160,8 +160,15 @@ class Journal:
 
     def unsent(self) -> int:
         """Sealed bytes of signed items that are not at the hub yet."""
+        return self._sealed(State.SEALED, State.SENDING)
+
+    def unsigned(self) -> int:
+        """Sealed bytes of items that are not signed yet."""
+        return self._sealed(State.RECEIVED, State.RECEIVED)
+
+    def _sealed(self, *states: State) -> int:
         query = "SELECT COALESCE(SUM(sealed), 0) FROM totals WHERE state IN (?,?)"
-        total: int = self._query(query, (State.SEALED.value, State.SENDING.value))[0][0]
+        total: int = self._query(query, [state.value for state in states])[0][0]
         return total
 
     def mark_lead(self, parcel: ParcelId) -> None:

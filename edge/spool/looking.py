@@ -7,7 +7,7 @@ from typing import Protocol
 
 from edge.spool.files import SpoolFiles
 from edge.spool.kept import Kept
-from gateway.envelope.own import OwnBody
+from edge.spool.opening import own_body
 from gateway.errors import DataError
 from gateway.log import logger
 from gateway.model import ParcelId
@@ -36,7 +36,7 @@ def plain(files: SpoolFiles, parcel: ParcelId, kept: Kept | None) -> bytes | Non
         return None
     try:
         with files.opened(parcel) as file:
-            own = OwnBody(files.draft(parcel), kept.key)
+            own = own_body(file, parcel, kept.key)
             entry = own.manifest.instances[0]
             if entry.length > INSPECTED:
                 return None

@@ -24,8 +24,9 @@ from gateway.model import ParcelId, SiteId
 ALONE = 128 << 10
 """Sealed bytes beside which a header of its own weighs nothing: uncoded, such items are not gathered."""
 LEAST_CHUNK = 64 << 10
-CHUNK_SECONDS = 1.0
-"""What a chunk, the least that is sent again after a break, should take of the line at most."""
+CHUNK_SECONDS = 0.25
+"""What a chunk should take of the line at most: it is the least that is sent again after a break, and the
+last one goes on one stream, while the others have nothing to send any more."""
 CHUNKS = 512
 """Chunks of a parcel at most, or its header would grow long, unless they are of the usual size already."""
 WEIGHT = 0.3

@@ -12,7 +12,9 @@ from pathlib import Path
 from edge.spool.coding import IN_MEMORY, Coding, Line, Task
 from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.item import SpoolItem
+from edge.spool.opening import own_body
 from gateway.codec import SharedStream
+from gateway.codec.way import RAW
 from gateway.envelope.inner import InstanceEntry, InstanceFacts
 from gateway.envelope.own import OwnBody
 from gateway.envelope.seal import BodySealer
@@ -32,12 +34,13 @@ class Original:
     @contextmanager
     def open(cls, files: SpoolFiles, item: SpoolItem, key: bytes) -> Iterator[Original]:
         """Open it. Raises DataError if it is damaged, OSError if it cannot be read."""
-        draft = files.draft(item.parcel_id)
         with files.opened(item.parcel_id) as body:
-            yield cls(item, OwnBody(draft, key), body)
+            yield cls(item, own_body(body, item.parcel_id, key), body)
 
     def data(self, entry: InstanceEntry) -> bytes:
-        """A small instance as it came, compared with its SHA-256."""
+        """A small instance as it came: every chunk is proven by its tag, the whole when it is coded."""
+        if entry.codec == RAW.codec:
+            return b"".join(map(bytes, self.own.coded(entry, self.body.read)))
         pieces: list[bytes] = []
         self.own.extract(entry, self.body.read, pieces.append)
         return b"".join(pieces)
@@ -101,7 +104,7 @@ def write(originals: Sequence[Original], sealer: BodySealer, coding: Coding, lin
     small = [task for _, _, task in tasks if task is not None and task.data is not None]
     coded = iter(list(coding.code(small, shared)))
     if len(shared):
-        sealer.share(shared)
+        sealer.share(shared, line.rate)
     expected: list[Expected] = []
     for original, entry, task in tasks:
         if task is None:

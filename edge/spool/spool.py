@@ -254,6 +254,10 @@ class Spool:
         """Sealed bytes of signed items that are not at the hub yet. Blocks."""
         return self._journal.unsent()
 
+    def unsigned(self) -> int:
+        """Sealed bytes of unsigned items. Blocks."""
+        return self._journal.unsigned()
+
     def draft(self, parcel: ParcelId) -> Draft:
         """What is to be signed. Raises Malformed if the file is damaged."""
         return self.files.draft(parcel)

@@ -26,6 +26,8 @@ TRICKLE_SECONDS = 20.0
 LOOK_SECONDS = 0.02
 OVERDUE_SECONDS, OVERDUE_TRIPS = 1.0, 3.0
 """Something must be acknowledged within so many seconds or round trips, whichever is longer."""
+SETTLED = 0.98
+"""Of the fastest that was seen before, what stays of it with each sample."""
 SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
@@ -108,11 +110,22 @@ class Flow:
     _turn: float | None = None  # the turn that is looked at
     _left_at: float = 0.0  # when what was sent before it had left this machine
     _queue: float = 0.0  # seconds it then waited on the line
+    _burst: float = 0.0
 
     @property
     def rate(self) -> float:
         """Bytes per second that arrive."""
         return self._meter.rate
+
+    @property
+    def capacity(self) -> float:
+        """Bytes per second that the line could carry, as far as it has shown; 0 if it has not."""
+        return self._meter.best
+
+    @property
+    def burst(self) -> float:
+        """Bytes per second at which the little arrived that a line was given; 0 where nobody counts."""
+        return self._burst
 
     @property
     def wanted(self) -> int:
@@ -251,11 +264,16 @@ class Flow:
         came = 0
         trips: list[float] = []
         counts = [0, 0]
+        burst = 0.0
         for stream in self.streams.values():
             moved = self._moved(stream, trips, counts)
             if moved:
                 stream.moved_at = self.progress_at = now
             came += moved
+            info = stream.info()
+            if info is not None and not (self.relayed and stream.number in self.relay.resting):
+                burst += info.delivery
+        self._burst = max(burst, SETTLED * self._burst)
         self.carried += came
         if trips and self.direct:
             self.round_trip = min(trips)

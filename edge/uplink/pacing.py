@@ -15,6 +15,8 @@ MIN_EXCHANGE = 8 << 20
 MAX_EXCHANGE = 1 << 30
 """Bytes of one exchange."""
 WINDOW_SECONDS = 10.0
+BEST_SECONDS = 3.0
+"""Over which the most is taken that the line has carried: after a loss, acknowledgements come in heaps."""
 
 WINDOWS, LOSS_SECONDS, LOSS_SEGMENTS = 3, 4.0, 400
 """How loss is measured: windows of at least so many seconds and segments."""
@@ -163,6 +165,21 @@ class Meter:
     def rate(self) -> float:
         """Bytes per second, as last measured; 0 before."""
         return self._bytes / self._seconds if self._seconds >= 0.5 else 0.0
+
+    @property
+    def best(self) -> float:
+        """The most of them in a few seconds: what the line can carry, if it is given enough."""
+        most = self.rate
+        seconds, size, held = 0.0, 0, deque[tuple[float, int]]()
+        for one in self._seen:
+            held.append(one)
+            seconds, size = seconds + one[0], size + one[1]
+            while seconds - held[0][0] >= BEST_SECONDS:
+                old, gone = held.popleft()
+                seconds, size = seconds - old, size - gone
+            if seconds >= BEST_SECONDS:
+                most = max(most, size / seconds)
+        return most
 
 
 @dataclass(slots=True)

@@ -88,6 +88,14 @@ class Parcel:
         """Which frame waits for which: what reading can begin with goes one by one, then all else at once."""
         return int(self.header.priority), self.header.sequence if self.item.lead else sys.maxsize
 
+    @property
+    def flown(self) -> int:
+        """Sealed bytes put on the line so far, about; 0 once the hub has all, or while nobody knows."""
+        if self.sender.state not in (State.ANNOUNCED, State.SENDING):
+            return 0
+        size, chunks = self.header.sealed_size, len(self.header.chunks)
+        return size - size * self.sender.unsent // chunks
+
     def chunk(self, spool: Spool, index: int) -> Chunk:
         """Read one chunk and compare it with the signed header. Blocks.
 

@@ -118,6 +118,21 @@ class Uplink:
             stalled_since=None if stuck is None else self._clock.now() - timedelta(seconds=now - stuck),
         )
 
+    @property
+    def capacity(self) -> float:
+        """Bytes per second that the line could carry, if it is given enough; 0: not known yet."""
+        return self._flow.capacity
+
+    @property
+    def burst(self) -> float:
+        """Bytes per second at which the little arrived that the line was given; 0: not known."""
+        return self._flow.burst
+
+    @property
+    def flown(self) -> int:
+        """Sealed bytes that have been put on the line, of parcels of which the hub has not all yet."""
+        return sum(parcel.flown for parcel in self._board.parcels.values())
+
     async def run(self) -> None:
         """Send for ever. A service: ends only by cancellation, or with the error that stops the edge."""
         async with asyncio.TaskGroup() as group:

@@ -24,6 +24,8 @@ from gateway.errors import Unavailable
 
 WARM_SECONDS = 45.0
 """Of the line, filled before a warm scenario begins: every connection has had its turn by then."""
+SETTLED = 10
+"""Round trips that the edge is left alone after it was started: one that has run for months is connected."""
 STAT_AFTER = 6.0
 """Seconds after which the STAT study comes."""
 STAT_SLICES = 4
@@ -96,6 +98,7 @@ def carry(bed: Bed, scenario: Scenario, loads: Loads, sender: str, seconds: floa
         if loads.warm is not None:
             _store(bed, loads.warm, sender)
             until(lambda: _waiting(bed) == 0, seconds)
+        time.sleep(SETTLED * scenario.shape.rtt)
         sampler = Sampler(bed)
         before = bed.link.sent()
         sampler.watch(loads.study.uid)

@@ -4,7 +4,7 @@ Coding and sending overlap: piece after piece goes through two stations, the CPU
 equal pieces that take `c` and `s` seconds each, the last has been sent after ``c + s + (n − 1) × max(c, s)``
 (a flow shop of two machines). While the line still has other things to carry, coding costs nothing: with
 `b` seconds of them the first `c` is ``max(c, b)``. ``raw`` needs no coding and is always among the ways, so
-what is chosen never ends later than it.
+what is chosen never ends later than it. A way that costs the CPU much to save the line little is not taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from gateway.codec.plan import STRIP
 from gateway.codec.way import RAW, Way
 
 GAIN = 0.99
-"""A slower way must take at least 1 % less, other things on the line left out: the CPU has other work."""
+"""A slower way must cost at least 1 % less, other things on the line left out."""
+PRICE = 0.03
+"""Seconds of the line that a second of a core's work must save: the CPU has other things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Estimate:
     coding: float
     sending: float
     ends: float
+
+    def costs(self, total: int) -> float:
+        """Seconds until it has been sent, and the price of the CPU's work on `total` bytes."""
+        return self.ends + PRICE * total / self.speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def choose(
             continue
         estimate = _estimate(way, total, line, coding=coding, ratio=max(ratio(way), 1e-3), speed=speed(way))
         estimates.append(estimate)
-        if estimate.ends - busy < (best.ends - busy) * GAIN:
+        if estimate.costs(total) - busy < (best.costs(total) - busy) * GAIN:
             best = estimate
     return Choice(best.way, tuple(estimates))
 

@@ -17,10 +17,12 @@ START: Mapping[str, float] = {
     "zstd-3": 160 * MB,
     "jxl-1": 120 * MB,
     "htj2k": 120 * MB,
+    "jxl-2": 45 * MB,
     "jpegls": 50 * MB,
     "jpeg-jxl": 4 * MB,
     "jxl-3": 27 * MB,
     "zstd-9": 30 * MB,
+    "jxl-5": 7 * MB,
     "zstd-19": 2 * MB,
     "jxl-7": 4 * MB,
 }

@@ -56,7 +56,8 @@ class Plan:
     """What an image codec could take of one instance.
 
     Attributes:
-        kind: what sort of image it is, such as ``CT/16x1``: images of one kind shrink alike.
+        kind: what sort of image it is, such as ``CT/16x1/512`` (bits, samples, columns from 512 to 1023):
+            images of one kind shrink alike.
         form: of native pixels, if there are any.
         start, end: of all whole rows of native pixels.
         strip: bytes of each segment of them, but the last.
@@ -158,7 +159,8 @@ def _native(facts: _Facts, offset: int, length: int, *, big: bool) -> Plan:
     )
     strip = _strip(form, facts.rows, frame)
     unit = frame if planar else form.row
-    return Plan(kind=facts.kind, form=form, start=offset, end=offset + length // unit * unit, strip=strip)
+    kind = f"{facts.kind}/{1 << facts.columns.bit_length() - 1}"  # the smaller, the more a header weighs
+    return Plan(kind=kind, form=form, start=offset, end=offset + length // unit * unit, strip=strip)
 
 
 def _strip(form: Form, rows: int, frame: int) -> int:

@@ -18,6 +18,8 @@ LIMIT = 16 << 20
 LEVELS: Mapping[int, int] = {1 << 20: 19, 4 << 20: 9}
 """Up to so many bytes, this level of zstd; beyond, `LEVEL`: a shared stream never takes a second."""
 LEVEL = 3
+SLOW, QUICK = 250e3, 7
+"""Bytes a second of a line that is faster than saving the last tenth; on such no higher level than this."""
 
 
 class SharedStream:
@@ -49,11 +51,13 @@ class SharedStream:
         with self._lock:
             return bytes(self._plain[offset : offset + size])
 
-    def coded(self) -> bytes:
-        """One zstd frame of all of it."""
+    def coded(self, rate: float = 0.0) -> bytes:
+        """One zstd frame of all of it, for a line that carries `rate` bytes a second (0: not known)."""
         with self._lock:
             plain = bytes(self._plain)
         level = next((level for size, level in LEVELS.items() if len(plain) <= size), LEVEL)
+        if rate > SLOW:
+            level = min(level, QUICK)
         parameters = zstandard.ZstdCompressionParameters.from_level(level, write_content_size=0)
         if parameters.window_log > WINDOW_LOG:
             parameters = zstandard.ZstdCompressionParameters.from_level(

@@ -47,10 +47,12 @@ WAYS = (
     ZSTD,
     Way("jxl", 1),
     Way("htj2k"),
+    Way("jxl", 2),
     Way("jpegls"),
     Way(JPEG_CODEC),
     Way("jxl", 3),
     Way("zstd", 9),
+    Way("jxl", 5),
     Way("zstd", 19),
     Way("jxl", 7),
 )

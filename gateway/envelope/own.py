@@ -21,6 +21,7 @@ class OwnBody:
     Args:
         draft: as it lies behind the body.
         key: as `seal.BodySealer.key` gave it.
+        named: whether the draft names every chunk's digest; else their own tags (GCM) alone prove them.
 
     Attributes:
         manifest: the inner manifest, verified.
@@ -30,11 +31,11 @@ class OwnBody:
         Malformed: the manifest cannot be read.
     """
 
-    def __init__(self, draft: Draft, key: bytes) -> None:
+    def __init__(self, draft: Draft, key: bytes, *, named: bool = True) -> None:
         cipher = ParcelCipher(key, Context(draft.suite, draft.parcel_id, draft.salt))
         cipher.check_commitment(draft.commitment)
         self.manifest: InnerManifest = open_manifest(draft, cipher)
-        self._payload = Payload(draft, cipher, self.manifest.shared)
+        self._payload = Payload(draft, cipher, self.manifest.shared, named=named)
 
     def coded(self, entry: InstanceEntry, read: Read) -> Iterator[memoryview]:
         """An instance's coded bytes as they are; each piece is valid until the next is asked for.

@@ -231,15 +231,17 @@ class BodySealer:
         """The instances finished so far."""
         return tuple(self._entries)
 
-    def share(self, stream: codecs.SharedStream) -> None:
+    def share(self, stream: codecs.SharedStream, rate: float = 0.0) -> None:
         """Begin the payload with what `stream` holds; instances put after it may lie in it.
+
+        `rate` is that of the line, as `SharedStream.coded` takes it.
 
         Raises:
             ValueError: something has been written before it, or it is empty.
         """
         if self._finished or self._chunks.plain_size or not len(stream):
             raise ValueError("a shared stream is the first thing in a parcel, and not empty")
-        coded = stream.coded()
+        coded = stream.coded(rate)
         self._chunks.write(coded)
         self._shared = Shared(len(stream), len(coded))
 

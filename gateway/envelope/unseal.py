@@ -137,11 +137,14 @@ class BodyOpener:
 class Payload:
     """The plain payload of a parcel. Not to be shared between threads.
 
-    It keeps one chunk, and the shared stream (at most 16 MiB) once an instance has needed it.
+    It keeps one chunk, and the shared stream (at most 16 MiB) once an instance has needed it. `named` is
+    False only where whoever sealed it opens it before its chunks' digests were taken.
     """
 
-    def __init__(self, header: Draft, cipher: ParcelCipher, shared: Shared | None) -> None:
-        self._header, self._cipher, self._shared = header, cipher, shared
+    def __init__(
+        self, header: Draft, cipher: ParcelCipher, shared: Shared | None, *, named: bool = True
+    ) -> None:
+        self._header, self._cipher, self._shared, self._named = header, cipher, shared, named
         self._shared_plain: bytes | None = None
         self._buffer = memoryview(bytearray(min(header.chunk_size, header.plain_size)))
         self._opened: int | None = None  # the chunk whose plain bytes are in the buffer
@@ -193,7 +196,8 @@ class Payload:
         if self._opened != index:
             self._opened = None
             sealed = read(at, sealed_length)
-            check_chunk(self._header, index, sealed)
+            if self._named:
+                check_chunk(self._header, index, sealed)
             last = index == len(self._header.chunks) - 1
             self._cipher.open_chunk(index, last=last, sealed=sealed, into=plain)
             self._opened = index

@@ -23,7 +23,7 @@ from tests.doubles.datasets import shared_data
 from tests.doubles.images import Image, reader
 
 SETS = ("ct-series-philips-head", "mr-series-ge-brain", "mr-many-slices-ge-fmri")
-DEFAULT_WAYS = "zstd-1,zstd-3,jxl-1,htj2k,jpegls,jxl-3,zstd-9,zstd-19,jxl-7"
+DEFAULT_WAYS = "zstd-1,zstd-3,jxl-1,htj2k,jxl-2,jpegls,jxl-3,zstd-9,jxl-5,zstd-19,jxl-7"
 LINES = (0.256, 2, 10, 20, 50, 100, 300, 1000, 10_000)
 MBIT = 1e6 / 8
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 
 import pytest
 
-from edge.pack import AHEAD, LARGEST, LEAST, TARGET, parcel_bytes
+from edge.pack import AHEAD
+from edge.spool.demand import ASSUMED, HUNGRY, LARGEST, LEAST, TARGET, Demand, carries
 from edge.spool.grouping import MOST
 from edge.spool.states import State
 from gateway.envelope.inner import Notice
@@ -85,11 +87,28 @@ async def test_with_a_dead_line_everything_is_signed_all_the_same(world, monkeyp
     assert max(counts) == MOST
 
 
-def test_the_size_follows_the_line():
-    assert parcel_bytes(0) == TARGET
-    assert parcel_bytes(1_000_000) == 1_500_000
-    assert parcel_bytes(100) == LEAST
-    assert parcel_bytes(1e9) == LARGEST
+def test_the_first_parcel_is_small_and_the_size_follows_the_line():
+    assert Demand().parcel_bytes == TARGET
+    sizes = [Demand(rate=1e6, row=row).parcel_bytes for row in range(5)]
+    assert sizes == [200_000, 400_000, 800_000, 1_000_000, 1_000_000]
+    assert Demand(rate=100).parcel_bytes == LEAST
+    assert Demand(rate=1e9).parcel_bytes == LARGEST
+
+
+def test_a_line_that_is_given_little_is_not_thought_slow():
+    assert carries(1e6, 9e6, queued=3_000_000) == 1e6  # it has enough to do: that is what it carries
+    assert carries(1e6, 9e6, queued=0) == 9e6
+    assert carries(1e6, 0, queued=0) == 1e6
+    assert carries(0, 9e6, queued=0) == 9e6
+    assert carries(0, ASSUMED / 2, queued=0) == 0  # it has only begun
+    assert carries(0, 9e6, queued=10**9) == 9e6
+
+
+def test_a_line_is_hungry_before_it_has_nothing_to_do():
+    assert Demand(rate=1e6, queued=int(1e6 * HUNGRY) - 1).hungry
+    assert not Demand(rate=1e6, queued=int(1e6 * HUNGRY)).hungry
+    assert Demand(rate=1e6, queued=0, ahead=99).takes(8)  # all is on its way: it stands idle
+    assert not Demand(rate=1e6, queued=1, ahead=8).takes(8)
 
 
 async def test_while_a_large_one_is_coded_others_go_by_and_notices_do_not(world, monkeypatch):
@@ -146,8 +165,34 @@ async def test_two_tasks_leave_no_gap_and_sign_nothing_twice(world, monkeypatch)
     assert sorted(found) == sorted(sizes)
 
 
+async def test_a_notice_follows_all_that_came_before_it(world, monkeypatch):
+    """Though two parcels are made at a time, and the first takes long."""
+    monkeypatch.setattr("edge.pack.AHEAD", 10_000)
+    whole = world.spool.merger.merge
+
+    def merge(items, *args, **options):
+        time.sleep(0.2 if len(items) > 1 else 0)
+        return whole(items, *args, **options)
+
+    monkeypatch.setattr(world.spool.merger, "merge", merge)
+    for number in range(40):
+        world.receive(bytes([number]) * 40_000, number=number)
+        if number == 20:
+            notice = world.spool.notify(Notice("association-closed", {}))
+    await quiet(world)
+    items = {item.parcel_id: item for item in sealed(world)}
+    at = items[notice.parcel_id].sequence
+    before = {name for item in items.values() if item.sequence < at for name in numbers(world, item)}
+    assert before >= set(range(21))
+
+
+def numbers(world, item) -> list[int]:
+    """Of the instances a parcel holds."""
+    return [data[0] for data in world.content(item.parcel_id)[1]]
+
+
 async def test_while_much_comes_in_only_what_cannot_wait_is_packed(tmp_path, monkeypatch):
-    monkeypatch.setattr("edge.pack.HUNGRY", 0.0)  # the line has nothing to ask for
+    monkeypatch.setattr("edge.spool.demand.HUNGRY", 0.0)  # the line has nothing to ask for
     monkeypatch.setattr("edge.spool.traffic.BUSY", -1.0)
     world = SpoolWorld(tmp_path / "data")
     world.packer._clock = type(

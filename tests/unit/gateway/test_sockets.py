@@ -64,4 +64,5 @@ def test_what_the_kernel_tells_of_a_connection() -> None:
             assert 0 < found.round_trip < 1
             assert found.unsent == 0
             assert found.sent >= 20
+            assert found.delivery > 0
         assert sockets.info_of(there) is None

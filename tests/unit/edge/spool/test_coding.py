@@ -13,8 +13,10 @@ import pytest
 from edge.idle import LEAST, IdleCores
 from edge.pack import Packer
 from edge.spool import refill
-from edge.spool.coding import Line
+from edge.spool.coding import Line, Task
 from edge.spool.grouping import Group
+from gateway.codec.chooser import Chooser
+from gateway.codec.figures import START, Figures
 from gateway.errors import Unverified
 from tests.doubles.images import Image
 from tests.doubles.spools import SITE, SpoolWorld
@@ -91,6 +93,40 @@ def test_what_rots_between_writing_and_reading_back_is_not_used(world, monkeypat
             world.spool.merger.merge(items, SLOW)
     assert {one.parcel_id for one in world.spool._journal.all()} == {one.parcel_id for one in items}
     assert all(world.spool.files.segments.place(one.parcel_id) for one in items)
+
+
+@pytest.mark.parametrize("line", [SLOW, Line(rate=1e12, cores=2)])  # coded; as it is
+def test_what_is_read_otherwise_than_it_came_is_not_used(world, monkeypatch, line):
+    whole = refill.Original.data
+
+    def rotten(self, entry):
+        return bytes([whole(self, entry)[0] ^ 1]) + whole(self, entry)[1:]
+
+    items = [world.receive(MIXED.dataset[:60_000], number=n) for n in range(2)]
+    monkeypatch.setattr(refill.Original, "data", rotten)
+    with pytest.raises(Unverified):
+        world.spool.merger.merge(items, line)
+    assert {one.parcel_id for one in world.spool._journal.all()} == {one.parcel_id for one in items}
+    assert not world.spool.merger.coding._failed
+
+
+def test_a_large_one_starts_at_once_where_coding_all_of_it_would_end_later(world, monkeypatch):
+    """Nothing of it can be sent before its last byte is coded, as the signed header names every chunk."""
+    monkeypatch.setattr(refill, "IN_MEMORY", 1000)
+    data = Image(rows=256, columns=256, frames=40, noise=20, high=2000).dataset  # 5 MB
+    coding = world.spool.merger.coding
+    coding.chooser = Chooser(Figures(dict.fromkeys(START, 10e6)), lambda: 0.0)  # half a second of one core
+    item = world.receive(data)
+    kept = world.spool.merger.kept(item.parcel_id)
+    with refill.Original.open(world.spool.files, item, kept.key) as original:
+        entry = original.own.manifest.instances[0]
+
+        def chosen(seconds: float) -> Task:
+            """On a line that would carry it uncoded in so many seconds."""
+            return original.task(entry, coding, Line(rate=len(data) / seconds, cores=2))
+
+        assert coding.pays(chosen(30))
+        assert not coding.pays(chosen(0.6))  # piece after piece it would have been there after 0.55 s
 
 
 def test_large_ones_stream_through_the_pool_and_keep_their_remarks(world, monkeypatch):

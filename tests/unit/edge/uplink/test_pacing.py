@@ -100,6 +100,22 @@ def test_the_rate_is_of_busy_seconds_alone() -> None:
     assert meter.rate == pytest.approx(200_000)
 
 
+def test_what_the_line_can_carry_is_the_best_of_its_seconds() -> None:
+    meter = Meter()
+    for size in (10_000, 20_000, 40_000, 80_000):  # it finds its rate
+        meter.add(0.25, size)
+    assert meter.best == meter.rate == pytest.approx(150_000)
+    for _ in range(12):
+        meter.add(0.25, 250_000)
+    for _ in range(12):
+        meter.add(0.25, 50_000)  # it was given no more
+    assert meter.best == pytest.approx(1_000_000)
+    assert meter.rate < 600_000
+    for _ in range(40):
+        meter.add(0.25, 50_000)  # now it carries no more
+    assert meter.best == pytest.approx(200_000)
+
+
 def test_what_is_sent_twice_is_a_small_share() -> None:
     allowance = Allowance(0)
     allowance.sent(1_000_000)

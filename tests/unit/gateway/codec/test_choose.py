@@ -71,9 +71,42 @@ def test_the_faster_the_line_the_lighter_the_codec(mbit, cores, name):
     assert choice.best.way == choice.way
 
 
+def test_the_cpu_is_not_worked_hard_for_little():
+    """MR: a per cent and a half less for twice the work."""
+    ratios = {"jxl-5": 2.86, "jxl-7": 2.91}
+
+    def chosen(link: float) -> str:
+        return choose(
+            [Way("jxl", 5), Way("jxl", 7)],
+            size=73_000,
+            waiting=73_000_000,
+            link=link,
+            cores=2,
+            speed=lambda way: {"jxl-5": 4.4e6, "jxl-7": 2.3e6}[way.name],
+            ratio=lambda way: ratios[way.name],
+        ).way.name
+
+    assert (chosen(10 * MBIT), chosen(0.384 * MBIT)) == ("jxl-5", "jxl-7")
+
+
 @pytest.mark.parametrize("busy", [0, 5, 100, 10_000])
 def test_a_long_queue_is_no_reason_to_send_more(busy):
     assert on_ct(10 * MBIT, size=130_000, waiting=0, busy=busy).best.ratio > 3
+
+
+def test_what_is_coded_whole_before_it_is_sent_goes_uncoded_on_a_line_that_would_be_done_by_then():
+    def chosen(piece: int) -> Way:
+        return choose(
+            [Way("jxl", 1)],
+            size=64 << 20,
+            link=(64 << 20) / 2.5,  # uncoded 2.5 s; coding takes 1.5 s, then sending 1.25 s
+            cores=1,
+            piece=piece,
+            speed=lambda _: (64 << 20) / 1.5,
+            ratio=lambda _: 2.0,
+        ).way
+
+    assert (chosen(STRIP), chosen(64 << 20)) == (Way("jxl", 1), RAW)
 
 
 def test_what_cannot_be_sooner_is_not_probed():
@@ -119,7 +152,7 @@ def test_never_later_than_raw_nor_than_any_other(figures, size, waiting, link, c
     total = max(size + waiting, 1)
     assert raw.ends == pytest.approx(total / max(link, 1))
     assert choice.best.ends <= raw.ends
-    assert all(choice.best.ends * 0.98 <= each.ends for each in choice.estimates)
+    assert all(choice.best.costs(total) * 0.98 <= each.costs(total) for each in choice.estimates)
     # no way that was left out could have been sooner: its coding alone takes longer
     pieces = max(1, round(total / min(max(size, 1), STRIP)))
     for way in set(figures) - {each.way for each in choice.estimates}:
@@ -203,7 +236,7 @@ def test_an_image_that_shrinks_is_seen_among_those_that_did_not():
     chooser = Chooser(timer=timer())
     for _ in range(3):
         assert picked(chooser, noise, transfer.EXPLICIT_LITTLE, 10 * MBIT) == "raw"
-    assert picked(chooser, ct, transfer.EXPLICIT_LITTLE, 10 * MBIT).startswith(("jxl", "jpegls"))
+    assert picked(chooser, ct, transfer.EXPLICIT_LITTLE, 10 * MBIT).startswith(("jxl", "jpegls", "htj2k"))
 
 
 def test_a_single_urgent_image_is_not_kept_waiting_by_probes_of_slow_ways():

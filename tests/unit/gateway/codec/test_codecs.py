@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import zstandard
 
-from gateway.codec import NAMES, coder, decoder
+from gateway.codec import NAMES, SharedStream, coder, decoder
 from gateway.codec.zstd import WINDOW_LOG, ZstdCoder
 from gateway.errors import Malformed
 
@@ -40,6 +40,20 @@ def test_no_level_needs_more_than_the_window_a_reader_grants(level):
     writer.write(b"x")
     writer.finish()
     assert zstandard.get_frame_parameters(b"".join(frame)).window_size <= 1 << WINDOW_LOG
+
+
+def test_a_shared_stream_is_coded_hard_where_the_line_is_slow():
+    stream = SharedStream()
+    for number in range(400):
+        stream.add(b"".join(f"{word * number % 9973}\\".encode() for word in range(100)))
+    sizes = [len(stream.coded(rate)) for rate in (0.0, 48_000.0, 12.5e6)]
+    assert sizes[0] == sizes[1] < sizes[2]
+    for rate in (48_000.0, 12.5e6):
+        plain = bytearray()
+        reader = decoder("zstd", plain.extend, len(stream), {})
+        reader.write(stream.coded(rate))
+        reader.finish()
+        assert plain == stream.read(0, len(stream))
 
 
 def test_bytes_after_the_end_are_refused_even_later():

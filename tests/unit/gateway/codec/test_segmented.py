@@ -24,7 +24,7 @@ from tests.doubles.datasets import shared_data, shared_files
 from tests.doubles.images import Image, code, encapsulated, reader, restore
 
 ROOT = Path(__file__).parents[4]
-SPARE = {"jxl-7": 12, "zstd-19": 12, "zstd-9": 5}
+SPARE = {"jxl-7": 12, "jxl-5": 12, "jxl-2": 5, "zstd-19": 12, "zstd-9": 5}
 """Slow ways get every so-many-th file alone."""
 
 JXL, HTJ2K, JPEGLS, JPEG = Way("jxl", 1), Way("htj2k"), Way("jpegls"), Way(JPEG_CODEC)

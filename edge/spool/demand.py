@@ -1,0 +1,83 @@
+"""What the line asks of the packer: how long it has to do, and how large the next parcel should be. Pure.
+
+The first parcel of many instances is small, so that the line has something to do at once, and each that
+follows it without a pause may be twice as large, up to a second of the line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ASSUMED = 2.5e6
+"""Bytes a second of a line that has not been measured yet."""
+FIRST_SECONDS, LINE_SECONDS = 0.2, 1.0
+"""What the first parcel of many instances should take of the line; and any."""
+LEAST, LARGEST = 64 << 10, 8 << 20
+"""Bounds of its size, in coded bytes."""
+TARGET = 256 << 10
+"""Its size while the line has not been measured."""
+LITTLE_SECONDS = 0.25
+"""What waits for a line that is given less than it can carry lasts no longer."""
+HUNGRY = 2.0
+"""Seconds: a line that has less to do must not be kept waiting, whatever comes in: a parcel takes a while to
+be coded, signed and taken up."""
+
+
+def carries(rate: float, burst: float, queued: int) -> float:
+    """Bytes a second to reckon with; 0: not known.
+
+    A line that is given less than it can carry shows a low rate, and would be given ever less, as more time
+    were spent on making that smaller: then it counts how fast the little arrived.
+
+    Args:
+        rate: measured while there was something to send; 0: not yet.
+        burst: at which the little arrived that it was given; 0: not known.
+        queued: bytes that wait for it.
+    """
+    if not rate:
+        return burst if burst > ASSUMED else 0.0
+    best = max(rate, burst)
+    return rate if queued > LITTLE_SECONDS * best else best
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How the line stands.
+
+    Attributes:
+        rate: bytes a second it carries; 0: not known yet.
+        queued: sealed bytes signed for it that are not on their way yet.
+        ahead: signed parcels that are not at the hub yet.
+        row: parcels of many instances that were made since nothing waited.
+    """
+
+    rate: float = 0.0
+    queued: int = 0
+    ahead: int = 0
+    row: int = 0
+
+    @property
+    def lasts(self) -> float:
+        """Seconds until it has nothing to send any more."""
+        return self.queued / (self.rate or ASSUMED)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it must not be kept waiting."""
+        return self.lasts < HUNGRY
+
+    @property
+    def parcel_bytes(self) -> int:
+        """Coded bytes that a parcel of many instances should have now."""
+        if self.rate <= 0:
+            return TARGET
+        seconds = min(LINE_SECONDS, FIRST_SECONDS * 2 ** min(self.row, 8))
+        return max(LEAST, min(LARGEST, int(self.rate * seconds)))
+
+    def takes(self, ahead: int) -> bool:
+        """Whether a parcel is welcome that could still grow: little is signed, or all that is has been sent.
+
+        Args:
+            ahead: signed parcels from which on what comes is gathered.
+        """
+        return self.ahead < ahead or not self.queued
