@@ -14,7 +14,7 @@ from edge.spool.spool import Spool
 from edge.spool.view import StudyFacts
 from edge.verdict import WANTED
 from gateway.clock import Clock, rfc3339
-from gateway.dicom.header import read_attributes
+from gateway.dicom.alike import Alike
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.errors import GatewayError, ResourceError
 from gateway.log import logger
@@ -30,6 +30,7 @@ class Visit:
     sender: Admitted
     called: str
     address: str
+    reads: Alike
     ident: str = field(default_factory=lambda: secrets.token_hex(16))
     studies: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     priority: Priority = Priority.STAT  # the least urgent of what came; the notice goes after all
@@ -61,7 +62,7 @@ class Reception:
         if isinstance(answer, Rejection):
             log.warning("rejected", calling_ae=calling, called_ae=called, address=address, reason=answer.name)
             return answer
-        visit = Visit(answer, called, address)
+        visit = Visit(answer, called, address, Alike(WANTED, answer.charset))
         visit.make_ready = lambda: self._make_ready(visit)
         return visit
 
@@ -85,9 +86,7 @@ class Reception:
 
     def judge(self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving) -> Status:
         """An instance is whole: judge it by its header and keep it. Raises GatewayError."""
-        found, flaw = read_attributes(
-            receiving.read, syntax, default_charset=visit.sender.charset, wanted=WANTED
-        )
+        found, flaw = visit.reads.read(receiving.head, receiving.length, receiving.read, syntax)
         study, series = found.get("StudyInstanceUID", ""), found.get("SeriesInstanceUID", "")
         own = (found.get("SOPClassUID", ""), found.get("SOPInstanceUID", ""))
         verdict = judge(command, own, study, series, flaw)

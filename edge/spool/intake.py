@@ -18,6 +18,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import IO
 
+from edge.spool.aligned import Gathered
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
 from edge.spool.custodian import Custodian
@@ -27,6 +28,7 @@ from edge.spool.journal import Journal
 from edge.spool.kept import Kept, instance_number
 from edge.spool.looking import Inspects, plain
 from edge.spool.note import note_of
+from edge.spool.segment import HEAD as RECORD_HEAD
 from edge.spool.segments import LARGEST
 from edge.spool.states import State
 from edge.spool.traffic import Traffic
@@ -42,6 +44,8 @@ from gateway.model import ParcelId, Priority, Sha256, SiteId
 
 CHUNK = 256 << 10
 """Plain bytes of a chunk of what is received: small, so that sealing keeps up with the wire."""
+
+_STORED = CHUNK + TAG_SIZE
 
 HEAD = 64 << 10
 """First bytes of a dataset kept in clear in memory while it comes: most headers lie in them."""
@@ -129,11 +133,13 @@ class Receiving:
             site=intake.site,
             chunk_size=CHUNK,
             digest=self._named,
+            room=self._room,
         )
         self._writer: InstanceWriter | None = None
         self._head = bytearray()
-        self._pieces: list[bytes] = []
-        self._held = self._checked = 0
+        self._content = Gathered(RECORD_HEAD)
+        self._checked = 0
+        self._buffer = memoryview(b"")  # of a file
         self._file: IO[bytes] | None = None
         self._digests: list[Sha256] = []
         self._open = ExitStack()
@@ -147,6 +153,11 @@ class Receiving:
     def length(self) -> int:
         """Plain bytes of the instance so far."""
         return 0 if self._writer is None else self._writer.length
+
+    @property
+    def head(self) -> bytearray:
+        """The first bytes of the dataset, up to `HEAD`: not to be changed."""
+        return self._head
 
     @property
     def digest(self) -> Sha256:
@@ -219,7 +230,7 @@ class Receiving:
 
     def abandon(self) -> None:
         """Give it up; nothing of it stays. Safe to call after `keep` has raised."""
-        self._pieces.clear()
+        self._content.close()
         self._head.clear()
         with suppress(_Given):
             self._open.__exit__(_Given, _Given(), None)
@@ -242,8 +253,10 @@ class Receiving:
                 received_at=rfc3339(intake.clock.now()),
             )
             if self._file is None:
-                self._pieces.append(trailer(draft))
-                intake.files.segments.add(self.parcel, note_of(item), self._pieces)
+                end = trailer(draft)
+                self._content.room(len(end))[:] = end
+                intake.files.segments.add(self.parcel, note_of(item), self._content)
+                self._content.close()
             else:
                 self._file.write(trailer(replace(draft, chunks=tuple(self._digests))))
                 self._open.close()
@@ -261,16 +274,19 @@ class Receiving:
             self._writer = self.sealer.begin("raw")
         return self._writer
 
-    def _take(self, sealed: bytes) -> None:
+    def _room(self, size: int) -> memoryview:
+        """Where the next chunk is sealed: in its place in the record, or in a file's one buffer."""
+        if self._file is None:
+            return self._content.room(size)
+        return self._buffer[:size]
+
+    def _take(self, sealed: memoryview) -> None:
         if self._file is not None:
             self._file.write(sealed)
-            return
-        self._pieces.append(sealed)
-        self._held += len(sealed)
-        if self._held > LARGEST:
+        elif self._content.length > LARGEST:
             self._spill()
 
-    def _named(self, sealed: bytes) -> Sha256:
+    def _named(self, sealed: bytes | bytearray | memoryview) -> Sha256:
         if self._file is None:
             return UNNAMED
         self._digests.append(chunk_digest(sealed))
@@ -278,18 +294,20 @@ class Receiving:
 
     def _spill(self) -> None:
         """It is large: go on in a file of its own, which appears when it is whole."""
-        self._intake.check_room(self._held)
+        length = self._content.length
+        self._intake.check_room(length)
         target = self._intake.files.body(self.parcel)
         file = self._open.enter_context(durable.writing(target))
-        for piece in self._pieces:
+        for at in range(0, length, _STORED):
+            piece = self._content.part(at, _STORED)
             self._digests.append(chunk_digest(piece))
             file.write(piece)
-        self._pieces.clear()
+        self._content.close()
+        self._buffer = memoryview(bytearray(_STORED))
         self._file = file
 
-    def _sealed(self, index: int) -> bytes:
+    def _sealed(self, index: int) -> bytes | memoryview:
         if self._file is None:
-            return self._pieces[index]
+            return self._content.part(index * _STORED, _STORED)
         self._file.flush()
-        stored = CHUNK + TAG_SIZE
-        return os.pread(self._file.fileno(), stored, index * stored)
+        return os.pread(self._file.fileno(), _STORED, index * _STORED)

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.spool import segment as segment_module
-from edge.spool.segment import PAGE, scan
+from edge.spool.aligned import PAGE, Gathered
+from edge.spool.segment import HEAD, scan
 from edge.spool.segments import Segments
 from edge.spool.spool import READY
 from gateway.errors import ResourceError, StorageFull
@@ -27,12 +29,22 @@ def name(number):
 
 
 def content(number, size=5000):
-    return [bytes([number % 251]) * size, b"end"]
+    return bytes([number % 251]) * size + b"end"
 
 
-@pytest.fixture
-def made(tmp_path):
-    made = Segments(tmp_path / "segments", SIZE, spares=2)
+def add(made, number, data=None, note=b"{}"):
+    gathered = Gathered(HEAD)
+    data = content(number) if data is None else data
+    gathered.room(len(data))[:] = data
+    try:
+        made.add(name(number), note, gathered)
+    finally:
+        gathered.close()
+
+
+@pytest.fixture(params=[True, False], ids=["past the cache", "through the cache"])
+def made(tmp_path, request):
+    made = Segments(tmp_path / "segments", SIZE, spares=2, direct=request.param)
     yield made
     made.close()
 
@@ -49,18 +61,18 @@ def read(segments, parcel):
 
 def test_what_was_added_is_found_again_and_what_was_taken_is_not(made):
     for n in range(5):
-        made.add(name(n), b"{}", content(n))
+        add(made, n)
     made.take([name(1), name(3), name(77)])
     assert Segments(made._folder).waiting() == 3
     again, found = reopened(made)
     assert set(found) == {name(0), name(2), name(4)}
-    assert read(again, name(4)) == b"".join(content(4))
+    assert read(again, name(4)) == content(4)
     again.close()
 
 
 def test_segments_are_used_over_and_over(made):
     for n in range(2000):
-        made.add(name(n), b"{}", content(n, 20_000))
+        add(made, n, content(n, 20_000))
         made.take([name(n)])
     files = list(made._folder.glob("*.seg"))
     assert len(files) <= 3
@@ -73,19 +85,20 @@ def test_segments_are_used_over_and_over(made):
 def test_a_record_of_an_earlier_life_never_comes_back(made):
     """Even if the mark that it was taken had been lost."""
     for n in range(300):
-        made.add(name(n), b"{}", content(n))
+        add(made, n)
     made.take(map(name, range(300)))
     for path in made._folder.glob("*.seg"):
         path.write_bytes(path.read_bytes().replace(b"TAKEN\0\0\0", bytes(8)))
     while len({found.parcel for path in made._folder.glob("*.seg") for found in scan(path)} & {name(0)}):
-        made.add(name(1000), b"{}", content(1))  # until the first file has begun anew
+        add(made, 1000)  # until the first file has begun anew
         made.take([name(1000)])
     lives = [found.parcel for path in made._folder.glob("*.seg") for found in scan(path)]
     assert name(0) not in lives
 
 
+@pytest.mark.parametrize("made", [False], indirect=True)
 def test_one_sync_serves_all_who_wait(made, monkeypatch):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
     real, syncs, gate = os.fdatasync, [], threading.Event()
 
     def slow(handle):
@@ -94,11 +107,12 @@ def test_one_sync_serves_all_who_wait(made, monkeypatch):
         real(handle)
 
     monkeypatch.setattr(segment_module.os, "fdatasync", slow)
-    threads = [threading.Thread(target=made.add, args=(name(n), b"{}", content(n))) for n in range(1, 17)]
+    threads = [threading.Thread(target=add, args=(made, n)) for n in range(1, 17)]
     for thread in threads:
         thread.start()
-    while made._active._written < 17:
-        pass
+    deadline = time.monotonic() + 20
+    while made._active._written < 17 and time.monotonic() < deadline:
+        time.sleep(0.001)
     gate.set()
     for thread in threads:
         thread.join()
@@ -109,7 +123,7 @@ def test_one_sync_serves_all_who_wait(made, monkeypatch):
 @pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
 @pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, StorageFull), (errno.EIO, ResourceError)])
 def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, kind):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
 
     def fails(*_):
         raise OSError(code, os.strerror(code))
@@ -117,8 +131,8 @@ def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, 
     with monkeypatch.context() as patch:
         patch.setattr(segment_module.os, call, fails)
         with pytest.raises(kind):
-            made.add(name(1), b"{}", content(1))
-    made.add(name(2), b"{}", content(2))
+            add(made, 1)
+    add(made, 2)
     assert {parcel for parcel, _ in made.places()} == {name(0), name(2)}
     again, found = reopened(made)
     assert set(found) >= {name(0), name(2)}
@@ -126,7 +140,7 @@ def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, 
 
 
 def test_after_a_failed_sync_nothing_more_is_trusted_to_that_file(made, monkeypatch):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
     first = made.place(name(0)).path
 
     def fails(_):
@@ -135,15 +149,15 @@ def test_after_a_failed_sync_nothing_more_is_trusted_to_that_file(made, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(segment_module.os, "fdatasync", fails)
         with pytest.raises(ResourceError):
-            made.add(name(1), b"{}", content(1))
-    made.add(name(2), b"{}", content(2))
+            add(made, 1)
+    add(made, 2)
     assert made.place(name(2)).path != first
     made.take([name(0)])
     assert not first.exists()
 
 
 def test_a_mark_that_cannot_be_written_leaves_the_item(made, monkeypatch):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
 
     def fails(_):
         raise OSError(errno.EIO, "no")
@@ -152,7 +166,7 @@ def test_a_mark_that_cannot_be_written_leaves_the_item(made, monkeypatch):
         patch.setattr(segment_module.os, "fdatasync", fails)
         with pytest.raises(OSError, match="no"):
             made.take([name(0)])
-    assert read(made, name(0)) == b"".join(content(0))
+    assert read(made, name(0)) == content(0)
     made.take([name(0)])
     assert made.places() == []
 
@@ -168,7 +182,7 @@ def test_a_torn_record_costs_no_other(tmp_path_factory, sizes, torn, cut, zeros)
     """Of a record being written at the power cut, any part may be missing: cut off, or never written."""
     made = Segments(tmp_path_factory.mktemp("s"), SIZE, spares=1)
     for n, size in enumerate(sizes):
-        made.add(name(n), b"{}", [os.urandom(size)])
+        add(made, n, os.urandom(size))
     torn %= len(sizes)
     place = made.place(name(torn))
     begin = place.offset - place.offset % PAGE
@@ -188,7 +202,7 @@ def test_a_torn_record_costs_no_other(tmp_path_factory, sizes, torn, cut, zeros)
 
 def test_a_damaged_first_page_loses_nothing(made):
     for n in range(3):
-        made.add(name(n), b"{}", content(n))
+        add(made, n)
     (path,) = made._folder.glob("*.seg")
     with path.open("r+b") as file:
         file.write(b"?" * 100)
