@@ -6,7 +6,7 @@ As the index itself it holds no UID and no name.
 from __future__ import annotations
 
 from edge.spool.item import SpoolItem
-from edge.spool.segment import NOTE_LIMIT
+from edge.spool.record import NOTE_LIMIT
 from edge.spool.states import State
 from gateway import canonical
 from gateway.envelope.record import Record

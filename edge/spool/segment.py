@@ -12,17 +12,10 @@ one ``fdatasync`` serves everybody who waits at that moment.
 ::
 
     page 0    "TGSEG001" · life (16 random bytes)
-    page n    record: "TGSEGRE2" · state (8) · tag (16) · life (16) · parcel (16) · length of note (4)
-              · zeros (4) · length of content (8) · content (exactly what a ``.tge`` file holds, but its
-              trailer names no digests: `files.SpoolFiles.draft` computes them) · note (JSON: the index row)
+    page n    a record (`record`)
 
 A record begins on a page of its own, so that writing one never touches a page of another that was
-acknowledged. Its tag is AES-GMAC (NIST SP 800-38D) under the segment's life as key, five times as
-fast here as CRC-32. It is no secret and no signature: it tells a whole record from a torn one, and,
-as every use of a segment is a new life, from a record of an earlier life. The state is outside of the
-tag: eight zeros, overwritten by "TAKEN" once the item lives on elsewhere.
-
-Records of an older form, "TGSEGREC" · state · life · parcel · lengths · tag · note · content, are read, too.
+acknowledged.
 """
 
 from __future__ import annotations
@@ -31,51 +24,19 @@ import mmap
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from errno import EIO
-from itertools import chain
 from pathlib import Path
 from struct import Struct
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import GCM
-
-from edge.spool.aligned import PAGE, Gathered
+from edge.spool import record as records
+from edge.spool.aligned import PAGE
+from edge.spool.record import HEAD_SIZE, STATE_AT, TAKEN, Found, Record
 from gateway.model import ParcelId
 
-FILE_MAGIC, RECORD_MAGIC, FIRST_RECORD_MAGIC = b"TGSEG001", b"TGSEGRE2", b"TGSEGREC"
-FRESH, TAKEN = bytes(8), b"TAKEN\0\0\0"
-NOTE_LIMIT = 2048
+FILE_MAGIC = b"TGSEG001"
 _FILE = Struct("<8s16s")
-_RECORD = Struct("<8s8s16s16s16sL4xQ")
-_FIRST_RECORD = Struct("<8s8s16s16sLQ16s")
-_STATE_AT = len(RECORD_MAGIC)
-_TAGGED = 32
-"""Bytes of a record before the first that its tag is made of."""
-
-HEAD = _RECORD.size
-"""Bytes of a record before its content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A record: where it begins, where its content lies, and where it ends.
-
-    If it is not `whole` it was torn while being written, which nobody was told had succeeded, or has
-    rotted since: whoever has heard of the parcel knows which.
-    """
-
-    parcel: ParcelId
-    at: int
-    offset: int
-    length: int
-    taken: bool
-    note: bytes
-    whole: bool = True
-    end: int = 0
 
 
 class Segment:
@@ -98,7 +59,7 @@ class Segment:
         self.failed = False
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._direct = -1
-        self._life, self._key = b"", AES(bytes(16))
+        self._life = b""
         self._next = PAGE
         self._turn = threading.Condition()
         self._written = self._synced = 0
@@ -107,7 +68,6 @@ class Segment:
     def begin(self) -> None:
         """Begin a new life, durably: every record must have been taken."""
         self._life, self._next = secrets.token_bytes(16), PAGE
-        self._key = AES(self._life)
         _write(self._handle, _FILE.pack(FILE_MAGIC, self._life), 0)
         os.fdatasync(self._handle)
         if self._wish and self._direct < 0:
@@ -125,29 +85,20 @@ class Segment:
 
         For the owner alone, who holds its own lock; counts it as pending.
         """
-        at, end = self._next, self._next + HEAD + size
+        at, end = self._next, self._next + HEAD_SIZE + size
         if self.failed or (end > self.size and at > PAGE):
             return None
         self._next = -(-end // PAGE) * PAGE
         self.pending += 1
         return at
 
-    def write(self, at: int, parcel: ParcelId, note: bytes, content: Gathered) -> None:
+    def write(self, at: int, parcel: ParcelId, note: bytes, record: Record) -> None:
         """Write one record at the place reserved for it, and wait until it is durable.
-
-        Args:
-            at: the place.
-            parcel: whose it is.
-            note: at most `NOTE_LIMIT` bytes.
-            content: with `HEAD` bytes kept free before it.
 
         Raises:
             OSError: it is not; nothing was promised to anyone.
         """
-        ident, length = bytes.fromhex(parcel), content.length
-        empty = _RECORD.pack(RECORD_MAGIC, FRESH, bytes(16), self._life, ident, len(note), length)
-        data = content.whole(empty, note)
-        data[_TAGGED - 16 : _TAGGED] = _tag(self._key, at, [data[_TAGGED : HEAD + length + len(note)]])
+        data = record.whole(at, self._life, parcel, note)
         if self._direct >= 0:
             self._past_the_cache(data, at)
         else:
@@ -157,7 +108,7 @@ class Segment:
     def take(self, places: Sequence[int]) -> None:
         """Mark the records that begin at these places as taken, durably."""
         for at in places:
-            _write(self._handle, TAKEN, at + _STATE_AT)
+            _write(self._handle, TAKEN, at + STATE_AT)
         os.fdatasync(self._handle)
 
     def close(self) -> None:
@@ -214,55 +165,13 @@ def scan(path: Path) -> Iterator[Found]:
         head = os.pread(file.fileno(), _FILE.size, 0)
         magic, life = _FILE.unpack(head) if len(head) == _FILE.size else (b"", b"")
         at = PAGE
-        while at + HEAD <= size:
-            found = _read(file.fileno(), at, size, life if magic == FILE_MAGIC else None)
+        while at + HEAD_SIZE <= size:
+            found = records.read(file.fileno(), at, size, life if magic == FILE_MAGIC else None)
             if found is None:
                 at += PAGE
                 continue
             yield found
             at = -(-found.end // PAGE) * PAGE if found.whole else at + PAGE
-
-
-def _read(handle: int, at: int, size: int, life: bytes | None) -> Found | None:
-    head = os.pread(handle, HEAD, at)
-    if head.startswith(RECORD_MAGIC):
-        _, state, tag, own, ident, noted, length = _RECORD.unpack(head)
-        offset, note_at = at + HEAD, at + HEAD + length
-        tagged: list[tuple[int, int]] = [(at + _TAGGED, HEAD - _TAGGED + length + noted)]
-        said = b""
-    elif head.startswith(FIRST_RECORD_MAGIC):
-        _, state, own, ident, noted, length, tag = _FIRST_RECORD.unpack_from(head)
-        note_at = at + _FIRST_RECORD.size
-        offset, said = note_at + noted, ident + length.to_bytes(8, "big")
-        tagged = [(note_at, noted), (offset, length)]
-    else:
-        return None
-    end = max(offset + length, note_at + noted)
-    if noted > NOTE_LIMIT or end > size or (life is not None and own != life):
-        return None
-    note = os.pread(handle, noted, note_at)
-    taken = state == TAKEN  # then nothing depends on it any more: spare the reading
-    whole = taken or tag == _tag(AES(own), at, chain([said], *(_pieces(handle, *one) for one in tagged)))
-    return Found(ParcelId(ident.hex()), at, offset, length, taken, note, whole, end)
-
-
-def _pieces(handle: int, offset: int, length: int) -> Iterator[bytes]:
-    end = offset + length
-    while offset < end:
-        piece = os.pread(handle, min(1 << 20, end - offset), offset)
-        if not piece:
-            return
-        yield piece
-        offset += len(piece)
-
-
-def _tag(life: AES, at: int, pieces: Iterable[bytes | memoryview]) -> bytes:
-    mac = Cipher(life, GCM(at.to_bytes(12, "big"))).encryptor()
-    for piece in pieces:
-        mac.authenticate_additional_data(piece)
-    mac.finalize()
-    tag: bytes = mac.tag
-    return tag
 
 
 def _open_direct(path: Path) -> int:

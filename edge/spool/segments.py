@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from edge.spool.aligned import Gathered
-from edge.spool.segment import HEAD, Found, Segment, scan
+from edge.spool.record import HEAD_SIZE, Found, Record
+from edge.spool.segment import Segment, scan
 from gateway import durable
 from gateway.errors import ResourceError, StorageFull
 from gateway.log import logger
@@ -101,31 +101,26 @@ class Segments:
             with self._lock:
                 self._spares.append(segment)
 
-    def add(self, parcel: ParcelId, note: bytes, content: Gathered) -> None:
+    def add(self, parcel: ParcelId, note: bytes, record: Record) -> None:
         """Keep one record. Durable when this returns.
-
-        Args:
-            parcel: whose it is.
-            note: at most `segment.NOTE_LIMIT` bytes.
-            content: with `segment.HEAD` bytes kept free before it.
 
         Raises:
             StorageFull: no room.
             ResourceError: the disk fails.
         """
         try:
-            segment, at = self._reserve(len(note) + content.length)
+            segment, at = self._reserve(len(note) + record.length)
         except OSError as error:
             raise _lack(error) from error
         try:
-            segment.write(at, parcel, note, content)
+            segment.write(at, parcel, note, record)
         except OSError as error:
             log.warning("the disk failed", segment=segment.path.name, reason=str(error))
             raise _lack(error) from error
         else:
             with self._lock:
                 segment.live += 1
-                self._records[parcel] = (segment, at, at + HEAD, content.length)
+                self._records[parcel] = (segment, at, at + HEAD_SIZE, record.length)
         finally:
             with self._lock:
                 segment.pending -= 1

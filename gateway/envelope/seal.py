@@ -61,9 +61,10 @@ class _ChunkSealer:
         size: int,
         digest: Callable[[Buffer], Sha256],
         room: Callable[[int], memoryview],
+        plain: memoryview,
     ) -> None:
         self._cipher, self._sink, self._digest, self._room = cipher, sink, digest, room
-        self._buffer = memoryview(bytearray(size))
+        self._buffer = plain[:size]
         self._filled = 0
         self.digests: list[Sha256] = []
         self.plain_size = self.sealed_size = 0
@@ -223,6 +224,7 @@ class BodySealer:
         chunk_size: plain bytes of a chunk, 1 KiB to 8 MiB.
         random: where key, salt and blind come from; handed in by tests alone.
         keys: made before for these recipients and this parcel, and for no other body.
+        plain: `chunk_size` bytes in which a chunk is gathered; None: new ones.
         room: gives so many bytes for the next sealed chunk to be written to; by default new ones for each.
         digest: names a sealed chunk in the draft. Who answers a modality may leave this, half the hashing,
             for later; the header to be signed needs `chunk_digest`.
@@ -248,6 +250,7 @@ class BodySealer:
         digest: Callable[[Buffer], Sha256] = chunk_digest,
         keys: ParcelKeys | None = None,
         room: Callable[[int], memoryview] = _new_room,
+        plain: memoryview | None = None,
     ) -> None:
         if not CHUNK_SIZE_MIN <= chunk_size <= CHUNK_SIZE_MAX:
             raise Malformed(f"a chunk has {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, not {chunk_size}")
@@ -255,7 +258,14 @@ class BodySealer:
         self.key, self._context, self._cipher, self._wraps = keys.key, keys.context, keys.cipher, keys.wraps
         self._blind = random(16).hex()
         self._site, self._chunk_size = site, chunk_size
-        self._chunks = _ChunkSealer(self._cipher, sink, chunk_size, digest, room)
+        self._chunks = _ChunkSealer(
+            self._cipher,
+            sink,
+            chunk_size,
+            digest,
+            room,
+            _new_room(chunk_size) if plain is None else plain,
+        )
         self._entries: list[InstanceEntry] = []
         self._notices: list[Notice] = []
         self._shared: Shared | None = None

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.spool import segment as segment_module
-from edge.spool.aligned import PAGE, Gathered
-from edge.spool.segment import HEAD, scan
+from edge.spool.aligned import PAGE
+from edge.spool.record import Record
+from edge.spool.segment import scan
 from edge.spool.segments import Segments
 from edge.spool.spool import READY
 from gateway.errors import ResourceError, StorageFull
@@ -33,13 +34,13 @@ def content(number, size=5000):
 
 
 def add(made, number, data=None, note=b"{}"):
-    gathered = Gathered(HEAD)
+    record = Record()
     data = content(number) if data is None else data
-    gathered.room(len(data))[:] = data
+    record.room(len(data))[:] = data
     try:
-        made.add(name(number), note, gathered)
+        made.add(name(number), note, record)
     finally:
-        gathered.close()
+        record.close()
 
 
 @pytest.fixture(params=[True, False], ids=["past the cache", "through the cache"])
