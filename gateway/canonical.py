@@ -17,6 +17,7 @@ MAX_INTEGER = 2**53 - 1
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_SORTING = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True)
 
 
 def dump(value: Any) -> bytes:
@@ -27,6 +28,21 @@ def dump(value: Any) -> bytes:
     """
     try:
         return _ENCODER.encode(_form(value)).encode()
+    except UnicodeEncodeError as error:
+        raise Malformed("text with a lone surrogate") from error
+
+
+def dump_own(value: Any) -> bytes:
+    """The same bytes in a fifth of the time, unchecked: for what this program has put together itself.
+
+    Args:
+        value: text, integers within bounds, lists of such, and `dict` with ASCII keys; nothing else.
+
+    Raises:
+        Malformed: a lone surrogate.
+    """
+    try:
+        return _SORTING.encode(value).encode()
     except UnicodeEncodeError as error:
         raise Malformed("text with a lone surrogate") from error
 

@@ -20,7 +20,7 @@ MAX_VALUE = 512
 
 def _shorten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if key != "exception" and isinstance(value, str) and len(value) > MAX_VALUE:
+        if isinstance(value, str) and len(value) > MAX_VALUE and key != "exception":
             event[key] = value[:MAX_VALUE] + "…"
     return event
 
@@ -28,8 +28,10 @@ def _shorten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping
 _ENCODER = JSONEncoder(ensure_ascii=True, default=repr)
 
 
-def _json_line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+def _json_line(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
     """As structlog's own, which makes an encoder for every line."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, name, event)
     return _ENCODER.encode(event)
 
 
@@ -56,9 +58,7 @@ def configure(*, level: str = "info", json: bool | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _shorten,
     ]
-    tail: list[Any] = (
-        [structlog.processors.format_exc_info, _json_line] if as_json else [structlog.dev.ConsoleRenderer()]
-    )
+    tail: list[Any] = [_json_line] if as_json else [structlog.dev.ConsoleRenderer()]
     structlog.configure(
         processors=[*shared, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),

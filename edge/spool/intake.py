@@ -165,7 +165,7 @@ class Receiving:
         self._buffer = memoryview(b"")  # of a file
         self._file: IO[bytes] | None = None
         self._digests: list[Sha256] = []
-        self._open = ExitStack()
+        self._open: ExitStack | None = None
 
     @property
     def length(self) -> int:
@@ -251,8 +251,9 @@ class Receiving:
         """Give it up; nothing of it stays. Safe to call after `keep` has raised."""
         self._release()
         self._head.clear()
-        with suppress(_Given):
-            self._open.__exit__(_Given, _Given(), None)
+        if self._open is not None:
+            with suppress(_Given):
+                self._open.__exit__(_Given, _Given(), None)
 
     def end(
         self, *, priority: Priority, modality: str, instances: int, kept: Kept | None = None
@@ -275,7 +276,7 @@ class Receiving:
                 end = trailer(draft)
                 self._record.room(len(end))[:] = end
                 intake.files.segments.add(self.parcel, note_of(item), self._record)
-            else:
+            elif self._open is not None:
                 self._file.write(trailer(replace(draft, chunks=tuple(self._digests))))
                 self._open.close()
         except OSError as error:
@@ -324,6 +325,7 @@ class Receiving:
         length = self._record.length
         self._intake.check_room(length)
         target = self._intake.files.body(self.parcel)
+        self._open = ExitStack()
         file = self._open.enter_context(durable.writing(target))
         for at in range(0, length, _STORED):
             piece = self._record.part(at, _STORED)

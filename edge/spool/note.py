@@ -17,7 +17,7 @@ _KEYS = frozenset({"sealed_size", "chunk_count", "instances", "priority", "modal
 
 def note_of(item: SpoolItem) -> bytes:
     """Canonical JSON."""
-    return canonical.dump(
+    return canonical.dump_own(
         {
             "sealed_size": item.sealed_size,
             "chunk_count": item.chunk_count,

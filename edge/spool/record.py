@@ -41,7 +41,7 @@ STATE_AT = len(MAGIC)
 HEAD_SIZE = _HEAD.size + _REST.size
 """Bytes of a record before its content."""
 
-_NONCE = bytes(12)
+_MODE = GCM(bytes(12))
 """Each record has a key of its own."""
 
 
@@ -56,7 +56,7 @@ class Record:
         self._buffer: mmap.mmap | None = BUFFERS.take(LEAST)
         self._view = memoryview(self._buffer)
         self._key = secrets.token_bytes(16)
-        self._mac = Cipher(AES(self._key), GCM(_NONCE)).encryptor()
+        self._mac = Cipher(AES(self._key), _MODE).encryptor()
         self._tagged = HEAD_SIZE
         self.length = 0
 
@@ -160,7 +160,7 @@ def read(handle: int, at: int, size: int, life: bytes | None) -> Found | None:
     note = os.pread(handle, noted, offset + length)
     taken = state == TAKEN  # then nothing depends on it any more: spare the reading
     last = note + head[_HEAD.size :] + at.to_bytes(8, "big")
-    whole = taken or tag == _tag(key, _NONCE, chain(_pieces(handle, offset, length), (last,)))
+    whole = taken or tag == _tag(key, _MODE, chain(_pieces(handle, offset, length), (last,)))
     return Found(ParcelId(ident.hex()), at, offset, length, end, taken, note, whole)
 
 
@@ -173,8 +173,8 @@ def _read_first(handle: int, head: bytes, at: int, size: int, life: bytes | None
     note = os.pread(handle, noted, at + _FIRST.size)
     taken = state == TAKEN
     first = ident + length.to_bytes(8, "big")
-    nonce = at.to_bytes(12, "big")
-    whole = taken or tag == _tag(own, nonce, chain((first, note), _pieces(handle, offset, length)))
+    mode = GCM(at.to_bytes(12, "big"))
+    whole = taken or tag == _tag(own, mode, chain((first, note), _pieces(handle, offset, length)))
     return Found(ParcelId(ident.hex()), at, offset, length, end, taken, note, whole)
 
 
@@ -188,8 +188,8 @@ def _pieces(handle: int, offset: int, length: int) -> Iterator[bytes]:
         offset += len(piece)
 
 
-def _tag(key: bytes, nonce: bytes, pieces: Iterable[bytes]) -> bytes:
-    mac = Cipher(AES(key), GCM(nonce)).encryptor()
+def _tag(key: bytes, mode: GCM, pieces: Iterable[bytes]) -> bytes:
+    mac = Cipher(AES(key), mode).encryptor()
     for piece in pieces:
         mac.authenticate_additional_data(piece)
     mac.finalize()

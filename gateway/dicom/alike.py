@@ -64,6 +64,7 @@ class Alike:
         self._wanted, self._default = wanted, default_charset
         self._layout: _Layout | None = None
         self._charset: bytes | None = None
+        self._declared: tuple[str, ...] = ()
         self._texts: dict[tuple[str, bytes], str] = {}
 
     def read(
@@ -106,13 +107,13 @@ class Alike:
         charset = raw.get("SpecificCharacterSet")
         if charset != self._charset or len(self._texts) > TEXTS:
             self._texts.clear()
-            self._charset = charset
+            self._charset, self._declared = charset, text.terms(charset)
         found, known = {}, self._texts
         for word, value in raw.items():
             decoded = known.get((word, value))
             if decoded is None:
                 vr = tags.BY_KEYWORD[word].vr
-                decoded = plain(value, vr, text.terms(charset), self._default, little=True)
+                decoded = plain(value, vr, self._declared, self._default, little=True)
                 known[word, value] = decoded
             found[word] = decoded
         return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -104,6 +105,18 @@ def chunk_digest(sealed: Buffer) -> Sha256:
     return Sha256(hashlib.sha256(sealed).hexdigest())
 
 
+_TOOLS = threading.local()
+"""A compressor is for one thread, and making one takes longer than using it."""
+
+
+def _packed(manifest: bytes) -> bytes:
+    compressor = getattr(_TOOLS, "compressor", None)
+    if compressor is None:
+        compressor = _TOOLS.compressor = zstandard.ZstdCompressor(level=MANIFEST_LEVEL)
+    packed: bytes = compressor.compress(manifest)
+    return packed
+
+
 def _new_room(size: int) -> memoryview:
     return memoryview(bytearray(size))
 
@@ -166,6 +179,7 @@ class InstanceWriter:
     ) -> None:
         self._sealer, self._chunks, self._codec = sealer, chunks, way.codec
         self._coder = codecs.coder(way, chunks.write, plan, means)
+        self._code = chunks.write if way.codec == "raw" else self._coder.write
         self._offset = chunks.plain_size
         self._digest = hashlib.sha256()
         self.length = 0
@@ -174,7 +188,7 @@ class InstanceWriter:
         """Take the next bytes of the dataset."""
         self._digest.update(data)
         self.length += len(data)
-        self._coder.write(data)
+        self._code(data)
 
     def finish(
         self, facts: InstanceFacts, remarks: Mapping[str, str] = MappingProxyType({})
@@ -407,7 +421,7 @@ class BodySealer:
             blind=self._blind,
             shared=self._shared,
         ).to_bytes()
-        packed = zstandard.ZstdCompressor(level=MANIFEST_LEVEL).compress(manifest)
+        packed = _packed(manifest)
         sealed_manifest = self._cipher.seal_manifest(len(manifest).to_bytes(4, "big") + packed)
         if len(sealed_manifest) > SEALED_MANIFEST_LIMIT:
             raise Malformed(f"{len(self._entries)} instances are too many for one parcel")
