@@ -58,8 +58,8 @@ TURN_SECONDS = 0.0005
 for it back twenty times an instance; at Python's own five milliseconds each, the packer would starve it."""
 
 GARBAGE = 20_000
-"""Objects made before Python looks for those that only hold each other; at its own 700 that took a twentieth of
-receiving."""
+"""Objects made before Python looks for those that only hold each other: at its own 700 that took a twentieth
+of receiving."""
 
 log = logger("edge")
 

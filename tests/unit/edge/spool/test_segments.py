@@ -3,16 +3,18 @@
 import asyncio
 import errno
 import os
+import struct
 import threading
 import time
 from contextlib import suppress
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.spool import segment as segment_module
-from edge.spool.aligned import PAGE
+from edge.spool.aligned import PAGE, Buffers
 from edge.spool.record import Record
 from edge.spool.segment import scan
 from edge.spool.segments import Segments
@@ -246,3 +248,61 @@ async def test_in_quiet_moments_segments_are_written_ahead(tmp_path, monkeypatch
         with suppress(asyncio.CancelledError):
             await task
         world.spool.close()
+
+
+def first_form(life, at, number, note, data):
+    """A record as versions before this one wrote it."""
+    ident, length = bytes.fromhex(name(number)), len(data)
+    tag = AESGCM(life).encrypt(at.to_bytes(12, "big"), b"", ident + struct.pack(">Q", length) + note + data)
+    head = struct.pack("<8s8s16s16sLQ16s", b"TGSEGREC", bytes(8), life, ident, len(note), length, tag)
+    return head + note + data
+
+
+def test_what_an_older_version_left_is_found(made):
+    add(made, 0)
+    path, life = made.place(name(0)).path, os.urandom(16)
+    whole = first_form(life, PAGE, 1, b'{"a":1}', content(1))
+    torn = first_form(life, 3 * PAGE, 2, b"{}", content(2))[:-1] + b"?"
+    taken = first_form(life, 6 * PAGE, 3, b"{}", b"x").replace(bytes(8), b"TAKEN\0\0\0", 1)
+    old = path.with_name("00000099.seg")
+    with old.open("wb") as file:
+        file.write(b"TGSEG001" + life)
+        for at, data in ((PAGE, whole), (3 * PAGE, torn), (6 * PAGE, taken)):
+            file.seek(at)
+            file.write(data)
+        file.truncate(SIZE)
+    again, found = reopened(made)
+    assert set(found) == {name(0), name(1)}
+    assert found[name(1)].note == b'{"a":1}'
+    assert read(again, name(1)) == content(1)
+    again.take([name(1)])
+    assert not [one for one in scan(old) if not one.taken and one.whole]
+    again.close()
+
+
+def test_a_record_that_outgrows_its_buffer_is_the_same(made):
+    pieces = [os.urandom(size) for size in (1, 1 << 19, 300_000, 7)]
+    record = Record()
+    for piece in pieces * 4:
+        record.room(len(piece))[:] = piece
+    assert bytes(record.part(1, 1 << 19)) == pieces[1]
+    made.add(name(1), b"{}", record)
+    record.close()
+    with pytest.raises(ValueError, match="closed"):
+        record.room(1)
+    assert read(made, name(1)) == b"".join(pieces * 4)
+    again, found = reopened(made)
+    assert found[name(1)].whole
+    again.close()
+
+
+def test_a_buffer_is_never_given_to_two():
+    buffers, taken = Buffers(least=4096, keep=8192), []
+    first = buffers.take(1)
+    buffers.give(first)
+    taken = [buffers.take(4096) for _ in range(3)]
+    assert taken[0] is first
+    assert len({id(one) for one in taken}) == 3
+    for one in taken:
+        buffers.give(one)
+    assert len(buffers._free) == 2
