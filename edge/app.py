@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import ssl
 import sys
@@ -60,6 +61,10 @@ STOW_SLOWEST = 8192.0
 TURN_SECONDS = 0.0005
 """How long a thread may compute while another waits for the interpreter. An association gives it up and asks
 for it back twenty times an instance; at Python's own five milliseconds each, the packer would starve it."""
+
+GARBAGE = 20_000
+"""Objects made before Python looks for those that only hold each other: at its own 700 that took a twentieth
+of receiving."""
 
 log = logger("edge")
 
@@ -145,6 +150,8 @@ async def _run(
             await sites.enter_async_context(_listening(console, settings.console.host, settings.console.port))
             await _stow(sites, settings, spool, clock)
             log.info("edge runs", site=identity.site, port=listener.port)
+            gc.freeze()  # what is there now stays, and need not be looked at again
+            gc.set_threshold(GARBAGE)
             await supervise.run(
                 {
                     "pack": packer.run,

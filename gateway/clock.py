@@ -31,7 +31,7 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """An aware time as RFC 3339 text in UTC with microseconds and ``Z``: fixed width, so it sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from json import JSONEncoder
 from typing import Any, TextIO, cast
 
 import structlog
@@ -19,9 +20,19 @@ MAX_VALUE = 512
 
 def _shorten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if key != "exception" and isinstance(value, str) and len(value) > MAX_VALUE:
+        if isinstance(value, str) and len(value) > MAX_VALUE and key != "exception":
             event[key] = value[:MAX_VALUE] + "…"
     return event
+
+
+_ENCODER = JSONEncoder(ensure_ascii=True, default=repr)
+
+
+def _json_line(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
+    """As structlog's own, which makes an encoder for every line."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, name, event)
+    return _ENCODER.encode(event)
 
 
 class _StandardError:
@@ -43,19 +54,15 @@ def configure(*, level: str = "info", json: bool | None = None) -> None:
     """
     as_json = not sys.stderr.isatty() if json is None else json
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _shorten,
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer(ensure_ascii=True) if as_json else structlog.dev.ConsoleRenderer()
-    )
-    tail = [structlog.processors.format_exc_info, renderer] if as_json else [renderer]
+    tail: list[Any] = [_json_line] if as_json else [structlog.dev.ConsoleRenderer()]
     structlog.configure(
         processors=[*shared, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(cast("TextIO", _StandardError()))

@@ -269,14 +269,14 @@ class Stored:
         syntax: str,
     ) -> None:
         self._association, self._context, self._command = association, context, command
-        self._visit = visit
+        self._reception = reception
         self._incoming = reception.begin(visit, (command.sop_class, command.sop_instance), syntax)
         self.write, self.abandon = self._incoming.write, self._incoming.abandon
 
     def finish(self) -> None:
         """Answer when it is durable."""
         self._association.answer(self._context, self._command, int(self._incoming.finish()))
-        self._visit.make_ready()
+        self._incoming.answered()
 
 
 class Handled:

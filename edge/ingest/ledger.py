@@ -12,8 +12,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from edge.ingest.vault import Vault
 from gateway.envelope.receipt import Receipt
@@ -25,7 +26,7 @@ KEEP_SECONDS = 90 * 86400.0
 WAITING = 100_000
 """Rows that may wait to be written; what comes then is not noted."""
 
-TOGETHER_SECONDS = 0.02
+TOGETHER_SECONDS = 0.05
 """Rows of so long are written together, so that receiving is hardly disturbed."""
 
 _SCHEMA = """
@@ -37,6 +38,18 @@ CREATE TABLE IF NOT EXISTS signed(sha256 BLOB PRIMARY KEY, at INTEGER NOT NULL) 
 _CAME = "INSERT OR REPLACE INTO came VALUES (?, ?, ?, ?)"
 _SIGNED = "INSERT OR REPLACE INTO signed VALUES (?, ?)"
 _LOST = "DELETE FROM signed WHERE sha256 = ?"
+
+_Row = tuple[bytes | int, ...]
+
+
+class _Came(NamedTuple):
+    sop_class: str
+    instance: str
+    sha256: str
+    at: int
+
+
+_Told = _Came | tuple[str, Sequence[_Row]]  # or a statement and its rows
 
 log = logger("edge.ingest")
 
@@ -52,7 +65,7 @@ class Ledger:
     def __init__(self, vault: Vault, receipts: Path | None = None) -> None:
         self._vault = vault
         self._file = vault.folder / "ledger.sqlite"
-        self._queue: queue.Queue[tuple[str, list[tuple[bytes | int, ...]]] | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[_Told | None] = queue.Queue(WAITING)
         self._reading = self._connect()
         self._reading.executescript(_SCHEMA)
         self._lock = threading.Lock()
@@ -64,17 +77,16 @@ class Ledger:
 
     def came(self, sop_class: str, instance: str, sha256: str) -> None:
         """An instance is durable here."""
-        row = (self._mark(instance), self._mark(sop_class), bytes.fromhex(sha256), int(time.time()))
-        self._put(_CAME, [row])
+        self._put(_Came(sop_class, instance, sha256, int(time.time())))
 
     def receipt(self, signed: bytes) -> None:
         """A verified receipt is durable here."""
         now = int(time.time())
-        self._put(_SIGNED, [(one, now) for one in _digests(signed)])
+        self._put((_SIGNED, [(one, now) for one in _digests(signed)]))
 
     def lost(self, signed: bytes) -> None:
         """A receipt no longer counts."""
-        self._put(_LOST, [(one,) for one in _digests(signed)])
+        self._put((_LOST, [(one,) for one in _digests(signed)]))
 
     def find(self, instance: str) -> list[tuple[bytes, bool]]:
         """What came under this UID: the mark of its class, and whether the hub has signed for it."""
@@ -104,9 +116,13 @@ class Ledger:
     def _mark(self, uid: str) -> bytes:
         return self._vault.mark("instance", uid.strip(" \0"))
 
-    def _put(self, statement: str, rows: list[tuple[bytes | int, ...]]) -> None:
+    def _row(self, came: _Came) -> _Row:
+        """Marks are made here, in the ledger's own thread: who received the instance has to answer."""
+        return self._mark(came.instance), self._mark(came.sop_class), bytes.fromhex(came.sha256), came.at
+
+    def _put(self, told: _Told) -> None:
         try:
-            self._queue.put_nowait((statement, rows))
+            self._queue.put_nowait(told)
         except queue.Full:  # not committed then; the modality keeps it
             log.warning("not noted for storage commitment", reason="the disk is too slow")
 
@@ -124,12 +140,13 @@ class Ledger:
             connection.execute(f"DELETE FROM {table} WHERE at < ?", (old,))  # noqa: S608  # two fixed names
         while (first := self._queue.get()) is not None:
             time.sleep(TOGETHER_SECONDS)
-            work = [first]
+            work: list[_Told] = [first]
             while len(work) < 1000 and not self._queue.empty() and self._queue.queue[0] is not None:
                 work.append(self._queue.get())  # type: ignore[arg-type]  # this thread alone takes
             try:
                 connection.execute("BEGIN")
-                for statement, rows in work:
+                for told in work:
+                    statement, rows = (_CAME, [self._row(told)]) if isinstance(told, _Came) else told
                     connection.executemany(statement, rows)
                 connection.execute("COMMIT")
             except sqlite3.Error as error:  # as above: without a row nothing is committed

@@ -51,9 +51,9 @@ class AbortReason(IntEnum):
 RELEASE_RP = b"\x06\0\0\0\0\x04\0\0\0\0"
 
 
-def length_of(head: bytes | memoryview) -> int:
-    """Bytes that follow a PDU's six-byte head."""
-    length: int = _LENGTH.unpack(head)[0]
+def length_of(data: bytes | memoryview, at: int = 0) -> int:
+    """Bytes that follow a PDU's six-byte head, which is `at` in `data`."""
+    length: int = _LENGTH.unpack_from(data, at)[0]
     return length
 
 

@@ -14,11 +14,14 @@ from edge.spool.spool import Spool
 from edge.spool.view import StudyFacts
 from edge.verdict import WANTED
 from gateway.clock import Clock, rfc3339
-from gateway.dicom.header import read_attributes
+from gateway.dicom.alike import Alike
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.errors import GatewayError, ResourceError
 from gateway.log import logger
 from gateway.model import Priority
+
+READY = 4
+"""Keys made beforehand however much comes."""
 
 log = logger("edge.ingest")
 
@@ -30,13 +33,12 @@ class Visit:
     sender: Admitted
     called: str
     address: str
+    reads: Alike
     ident: str = field(default_factory=lambda: secrets.token_hex(16))
     studies: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     priority: Priority = Priority.STAT  # the least urgent of what came; the notice goes after all
     answered: dict[Status, int] = field(default_factory=lambda: defaultdict(int))
     kept_aside: set[str] = field(default_factory=set)
-    ready: Receiving | None = None
-    make_ready: Callable[[], object] = lambda: None
 
 
 class Reception:
@@ -61,40 +63,44 @@ class Reception:
         if isinstance(answer, Rejection):
             log.warning("rejected", calling_ae=calling, called_ae=called, address=address, reason=answer.name)
             return answer
-        visit = Visit(answer, called, address)
-        visit.make_ready = lambda: self._make_ready(visit)
-        return visit
+        return Visit(answer, called, address, Alike(WANTED, answer.charset))
 
     def begin(self, visit: Visit, command: tuple[str, str], syntax: str) -> Incoming:
         """C-STORE: an instance begins to come in."""
-        receiving, visit.ready = visit.ready, None
+        receiving = None
         refused = Status.OUT_OF_RESOURCES if self.draining else None
         if refused is None:
             try:
-                self._spool.check_room(0)
-                if receiving is None or receiving.stale:
-                    receiving = self._spool.intake.begin()
+                self._spool.intake.check_lately()
+                receiving = self._spool.intake.begin()
             except GatewayError as error:
                 refused = self.refuse(visit, command, error)
-        return Incoming(self, visit, command, syntax, None if refused else receiving, refused)
+        return Incoming(self, visit, command, syntax, receiving, refused)
 
     def refuse(self, visit: Visit, command: tuple[str, str], error: GatewayError) -> Status:
         """An instance cannot be kept: the status that says so."""
         log.warning("not kept", association=visit.ident, instance=command[1], reason=str(error))
         return status_of(error)
 
-    def judge(self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving) -> Status:
-        """An instance is whole: judge it by its header and keep it. Raises GatewayError."""
-        found, flaw = read_attributes(
-            receiving.read, syntax, default_charset=visit.sender.charset, wanted=WANTED
-        )
+    def judge(
+        self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving
+    ) -> tuple[Status, dict[str, Any] | None]:
+        """An instance is whole: judge it by its header and keep it.
+
+        Returns:
+            The status, and what is to be logged once that is answered.
+
+        Raises:
+            GatewayError: it cannot be kept.
+        """
+        found, flaw = visit.reads.read(receiving.head, receiving.length, receiving.read, syntax)
         study, series = found.get("StudyInstanceUID", ""), found.get("SeriesInstanceUID", "")
         own = (found.get("SOPClassUID", ""), found.get("SOPInstanceUID", ""))
         verdict = judge(command, own, study, series, flaw)
         if not verdict.keep or (verdict.status is Status.NOT_UNDERSTOOD and _seen(visit, receiving.digest)):
             log.warning("refused", association=visit.ident, instance=command[1], reason=verdict.flaw)
             receiving.abandon()
-            return verdict.status
+            return verdict.status, None
         facts = InstanceFacts(
             sop_class_uid=command[0],
             sop_instance_uid=command[1],
@@ -111,18 +117,16 @@ class Reception:
         visit.priority = max(visit.priority, priority)
         if study:
             visit.studies[study].add(command[1])
-        log.info(
-            "received",
-            association=visit.ident,
-            calling_ae=visit.sender.ae_title,
-            instance=command[1],
-            syntax=syntax,
-            size=receiving.length,
-            parcel=item.parcel_id,
-            status=f"0x{verdict.status:04X}",
-            flaw=verdict.flaw,
-        )
-        return verdict.status
+        return verdict.status, {
+            "association": visit.ident,
+            "calling_ae": visit.sender.ae_title,
+            "instance": command[1],
+            "syntax": syntax,
+            "size": receiving.length,
+            "parcel": item.parcel_id,
+            "status": f"0x{verdict.status:04X}",
+            "flaw": verdict.flaw,
+        }
 
     def ended(self, visit: Visit, *, released: bool) -> None:
         """The association is over: tell the hub what to expect, so that the study can settle."""
@@ -149,10 +153,9 @@ class Reception:
             log.warning("no notice", association=visit.ident, reason=str(error))
         self._closed(body)
 
-    def _make_ready(self, visit: Visit) -> None:
-        """While the sender reads our answer and finds its next file."""
-        if visit.ready is None:
-            visit.ready = self._spool.intake.begin()
+    def ready(self) -> None:
+        """What the next instance will need at once."""
+        self._spool.keys.fill(READY)
 
 
 class Incoming:
@@ -169,6 +172,7 @@ class Incoming:
     ) -> None:
         self._reception, self._visit, self._command, self._syntax = reception, visit, command, syntax
         self._receiving, self._refused = receiving, refused
+        self._words: dict[str, Any] | None = None
 
     def write(self, data: memoryview) -> None:
         """The next fragment."""
@@ -184,11 +188,19 @@ class Incoming:
         status = self._refused or Status.SUCCESS
         if self._receiving is not None:
             try:
-                status = self._reception.judge(self._visit, self._command, self._syntax, self._receiving)
+                status, self._words = self._reception.judge(
+                    self._visit, self._command, self._syntax, self._receiving
+                )
             except GatewayError as error:
                 status = self._refuse(error)
         self._visit.answered[status] += 1
         return status
+
+    def answered(self) -> None:
+        """While the sender reads our answer and finds its next file: what need not keep it waiting."""
+        if self._words is not None:
+            log.info("received", **self._words)
+        self._reception.ready()
 
     def abandon(self) -> None:
         """It will never be whole."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
+from struct import pack
 
 from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, length_of
 
@@ -17,6 +19,9 @@ PROGRESS_SECONDS, PROGRESS_BYTES = 60.0, 64 << 10
 
 LINGER_SECONDS = 1.0
 BUFFER = 512 << 10
+TICK = 0.25
+"""Seconds after which a plain socket that is read says that nothing came. It is set once and for all: a
+time-out of Python's own takes two more calls of the system for every read."""
 
 
 class Ended(OSError):
@@ -32,6 +37,14 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._ticks = not isinstance(connection, ssl.SSLSocket)
+        if self._ticks:
+            connection.settimeout(None)
+            times = {socket.SO_RCVTIMEO: TICK, socket.SO_SNDTIMEO: PDU_SECONDS}
+            for option, seconds in times.items():
+                connection.setsockopt(
+                    socket.SOL_SOCKET, option, pack("ll", int(seconds), int(seconds % 1 * 1e6))
+                )
         self._buffer = memoryview(bytearray(BUFFER))
         self._start = self._end = 0
         self._limit = FIRST_PDU
@@ -57,14 +70,16 @@ class Wire:
             self._start = self._end = 0
             self._fill(1, time.monotonic() + idle)
         deadline = time.monotonic() + PDU_SECONDS
-        self._fill(HEAD, deadline)
-        kind, length = self._buffer[self._start], length_of(self._buffer[self._start : self._start + HEAD])
+        if self._end - self._start < HEAD:
+            self._fill(HEAD, deadline)
+        kind, length = self._buffer[self._start], length_of(self._buffer, self._start)
         if length > self._limit:
             raise Ended(f"a PDU of {length} bytes, at most {self._limit} were agreed")
-        self._fill(HEAD + length, deadline)
-        body = self._buffer[self._start + HEAD : self._start + HEAD + length]
-        self._start += HEAD + length
-        return kind, body
+        if self._end - self._start < HEAD + length:
+            self._fill(HEAD + length, deadline)
+        at = self._start + HEAD
+        self._start = at + length
+        return kind, self._buffer[at : self._start]
 
     def progress(self, *, busy: bool) -> None:
         """Called after each PDU: whether a message is under way.
@@ -85,7 +100,8 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Write a PDU. Raises OSError."""
         with self._lock:
-            self._socket.settimeout(PDU_SECONDS)
+            if not self._ticks:
+                self._socket.settimeout(PDU_SECONDS)
             self._socket.sendall(data)
 
     def hang_up(self) -> None:
@@ -114,9 +130,15 @@ class Wire:
             self._buffer[:left] = self._buffer[self._start : self._end]
             self._start, self._end = 0, left
         while self._end - self._start < size:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            seconds = deadline - time.monotonic()
+            if not self._ticks:
+                self._socket.settimeout(max(seconds, 0.001))
+            elif seconds <= 0:
+                raise Ended("it was silent for too long, or too slow")
             try:
                 count = self._socket.recv_into(self._buffer[self._end :])
+            except BlockingIOError:
+                continue
             except TimeoutError as error:
                 raise Ended("it was silent for too long") from error
             if not count:

@@ -8,16 +8,18 @@ packer, which does not, seals everything anew.
 
 from __future__ import annotations
 
+import mmap
 import os
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import IO
 
+from edge.spool.ahead import KeysAhead
+from edge.spool.aligned import Buffers
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
 from edge.spool.custodian import Custodian
@@ -27,6 +29,7 @@ from edge.spool.journal import Journal
 from edge.spool.kept import Kept, instance_number
 from edge.spool.looking import Inspects, plain
 from edge.spool.note import note_of
+from edge.spool.record import Record
 from edge.spool.segments import LARGEST
 from edge.spool.states import State
 from edge.spool.traffic import Traffic
@@ -35,7 +38,7 @@ from gateway import durable
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.envelope.layout import TAG_SIZE
-from gateway.envelope.seal import BodySealer, InstanceWriter, KemPublic, chunk_digest
+from gateway.envelope.seal import BodySealer, InstanceWriter, chunk_digest
 from gateway.envelope.trailer import trailer
 from gateway.errors import ResourceError
 from gateway.model import ParcelId, Priority, Sha256, SiteId
@@ -43,20 +46,33 @@ from gateway.model import ParcelId, Priority, Sha256, SiteId
 CHUNK = 256 << 10
 """Plain bytes of a chunk of what is received: small, so that sealing keeps up with the wire."""
 
+_STORED = CHUNK + TAG_SIZE
+
 HEAD = 64 << 10
 """First bytes of a dataset kept in clear in memory while it comes: most headers lie in them."""
 
 CHECK_EVERY = 16 << 20
 """Bytes of a large instance after which the disk is looked at again."""
 
-FRESH_SECONDS = 60.0
-"""A sealer made ahead is used within this time, so that a new key of the hub is used soon."""
+LOOK_SECONDS, AMPLE = 0.1, 1 << 30
+"""While so much more than the reserve is free, the disk is looked at no more often before an instance."""
+
+PLAIN = Buffers(least=CHUNK, keep=8 << 20)
+"""For a chunk in clear each."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class _Given(Exception):  # no error: an item is given up, so its file must not appear
     pass
+
+
+@dataclass(slots=True)
+class _Looked:
+    """When the disk was looked at, and what was free."""
+
+    at: float = -LOOK_SECONDS
+    free: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +86,7 @@ class Intake:
         keep: remembers how to open an item again, in memory.
         received: rung when something is there to sign.
         site: our own, sealed into every parcel.
-        recipients: the hub's current keys.
+        keys: of parcels to come, for the hub's current keys.
         make_room: lets go of what is kept though it is confirmed, if the disk needs it.
         budget: how much may be taken.
         traffic: hears of everything that comes.
@@ -85,22 +101,30 @@ class Intake:
     keep: Callable[[ParcelId, Kept], object]
     received: Bell
     site: SiteId
-    recipients: Callable[[], Sequence[KemPublic]]
+    keys: KeysAhead
     make_room: Callable[[int], object]
     budget: Callable[[], Budget]
     traffic: Traffic
     inspector: Callable[[], Inspects | None]
     custodian: Callable[[], Custodian | None]
     clock: Clock
+    _looked: _Looked = field(default_factory=_Looked)
 
     def begin(self) -> Receiving:
-        """Ready for one instance; it costs a quarter of a millisecond that may be spent ahead."""
+        """Ready for one instance."""
         return Receiving(self)
 
     def check_room(self, incoming: int) -> None:
         """Raises StorageFull if `incoming` bytes may not be taken now."""
         self.make_room(incoming)
-        self.budget().check(durable.free_bytes(self.files.spool), incoming)
+        self._looked.free, self._looked.at = durable.free_bytes(self.files.spool), time.monotonic()
+        self.budget().check(self._looked.free, incoming)
+
+    def check_lately(self) -> None:
+        """As `check_room` for nothing yet; not looked at again where that was just done and much was free."""
+        looked = self._looked
+        if time.monotonic() - looked.at > LOOK_SECONDS or looked.free < self.budget().reserve + AMPLE:
+            self.check_room(0)
 
     def notify(self, notice: Notice, *, priority: Priority) -> SpoolItem:
         """Take in a notice. Raises as `Receiving.keep`."""
@@ -120,33 +144,38 @@ class Receiving:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._made = time.monotonic()
-        self.parcel = ParcelId(secrets.token_hex(16))
+        keys = intake.keys.take()
+        self.parcel = keys.parcel_id
+        self._plain: mmap.mmap | None = PLAIN.take(CHUNK)
         self.sealer = BodySealer(
             self._take,
-            intake.recipients(),
+            keys.recipients,
             self.parcel,
             site=intake.site,
             chunk_size=CHUNK,
             digest=self._named,
+            keys=keys,
+            room=self._room,
+            plain=memoryview(self._plain),
         )
         self._writer: InstanceWriter | None = None
         self._head = bytearray()
-        self._pieces: list[bytes] = []
-        self._held = self._checked = 0
+        self._record = Record()
+        self._checked = 0
+        self._buffer = memoryview(b"")  # of a file
         self._file: IO[bytes] | None = None
         self._digests: list[Sha256] = []
-        self._open = ExitStack()
-
-    @property
-    def stale(self) -> bool:
-        """Whether it was made so long ago that another should be begun; only asked before `write`."""
-        return time.monotonic() - self._made > FRESH_SECONDS
+        self._open: ExitStack | None = None
 
     @property
     def length(self) -> int:
         """Plain bytes of the instance so far."""
         return 0 if self._writer is None else self._writer.length
+
+    @property
+    def head(self) -> bytearray:
+        """The first bytes of the dataset, up to `HEAD`: not to be changed."""
+        return self._head
 
     @property
     def digest(self) -> Sha256:
@@ -160,6 +189,8 @@ class Receiving:
             StorageFull: the disk has fallen below its reserve, or is full. Then `abandon`.
             ResourceError: the disk fails.
         """
+        if self._plain is None:
+            raise ValueError("it has been ended")
         writer = self._writer or self._instance()
         if len(self._head) < HEAD:
             self._head += data[: HEAD - len(self._head)]
@@ -197,8 +228,7 @@ class Receiving:
             StorageFull: no room; nothing is kept.
             ResourceError: the disk fails; nothing is kept.
         """
-        digest = self._instance().digest
-        self._instance().finish(facts, remarks)
+        digest = self._instance().finish(facts, remarks).sha256
         modality = study.modality[:16] if study else ""
         alone = not facts.study_uid or "flaw" in remarks  # odd ones put no others at risk
         kept = Kept(
@@ -219,10 +249,11 @@ class Receiving:
 
     def abandon(self) -> None:
         """Give it up; nothing of it stays. Safe to call after `keep` has raised."""
-        self._pieces.clear()
+        self._release()
         self._head.clear()
-        with suppress(_Given):
-            self._open.__exit__(_Given, _Given(), None)
+        if self._open is not None:
+            with suppress(_Given):
+                self._open.__exit__(_Given, _Given(), None)
 
     def end(
         self, *, priority: Priority, modality: str, instances: int, kept: Kept | None = None
@@ -242,13 +273,16 @@ class Receiving:
                 received_at=rfc3339(intake.clock.now()),
             )
             if self._file is None:
-                self._pieces.append(trailer(draft))
-                intake.files.segments.add(self.parcel, note_of(item), self._pieces)
-            else:
+                end = trailer(draft)
+                self._record.room(len(end))[:] = end
+                intake.files.segments.add(self.parcel, note_of(item), self._record)
+            elif self._open is not None:
                 self._file.write(trailer(replace(draft, chunks=tuple(self._digests))))
                 self._open.close()
         except OSError as error:
             raise ResourceError(f"the disk does not keep what is received: {error}") from error
+        finally:
+            self._release()
         if kept is not None:
             intake.keep(self.parcel, kept)
         intake.journal.put_soon(item)
@@ -256,21 +290,31 @@ class Receiving:
         intake.received.ring()
         return item
 
+    def _release(self) -> None:
+        """What is of no more use goes to the next; once, or two would write into the same memory."""
+        plain, self._plain = self._plain, None
+        if plain is not None:
+            PLAIN.give(plain)
+        self._record.close()
+
     def _instance(self) -> InstanceWriter:
         if self._writer is None:
             self._writer = self.sealer.begin("raw")
         return self._writer
 
-    def _take(self, sealed: bytes) -> None:
+    def _room(self, size: int) -> memoryview:
+        """Where the next chunk is sealed: in its place in the record, or in a file's one buffer."""
+        if self._file is None:
+            return self._record.room(size)
+        return self._buffer[:size]
+
+    def _take(self, sealed: memoryview) -> None:
         if self._file is not None:
             self._file.write(sealed)
-            return
-        self._pieces.append(sealed)
-        self._held += len(sealed)
-        if self._held > LARGEST:
+        elif self._record.length > LARGEST:
             self._spill()
 
-    def _named(self, sealed: bytes) -> Sha256:
+    def _named(self, sealed: bytes | bytearray | memoryview) -> Sha256:
         if self._file is None:
             return UNNAMED
         self._digests.append(chunk_digest(sealed))
@@ -278,18 +322,21 @@ class Receiving:
 
     def _spill(self) -> None:
         """It is large: go on in a file of its own, which appears when it is whole."""
-        self._intake.check_room(self._held)
+        length = self._record.length
+        self._intake.check_room(length)
         target = self._intake.files.body(self.parcel)
+        self._open = ExitStack()
         file = self._open.enter_context(durable.writing(target))
-        for piece in self._pieces:
+        for at in range(0, length, _STORED):
+            piece = self._record.part(at, _STORED)
             self._digests.append(chunk_digest(piece))
             file.write(piece)
-        self._pieces.clear()
+        self._record.close()
+        self._buffer = memoryview(bytearray(_STORED))
         self._file = file
 
-    def _sealed(self, index: int) -> bytes:
+    def _sealed(self, index: int) -> bytes | memoryview:
         if self._file is None:
-            return self._pieces[index]
+            return self._record.part(index * _STORED, _STORED)
         self._file.flush()
-        stored = CHUNK + TAG_SIZE
-        return os.pread(self._file.fileno(), stored, index * stored)
+        return os.pread(self._file.fileno(), _STORED, index * _STORED)

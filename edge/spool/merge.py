@@ -112,7 +112,7 @@ def merge(
     files: SpoolFiles,
     new: ParcelId,
     parts: Sequence[tuple[SpoolItem, bytes]],
-    sealed_for: Callable[[Callable[[bytes], object], ParcelId], BodySealer],
+    sealed_for: Callable[[Callable[[memoryview], object], ParcelId], BodySealer],
     coding: Coding,
     line: Line,
 ) -> Packed:

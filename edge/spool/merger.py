@@ -180,8 +180,8 @@ class Merger:
             tasks = [original.task(entry, self.coding, line) for entry in original.own.manifest.instances]
         return any(task is not None and self.coding.pays(task) for task in tasks)
 
-    def _sealer_of(self, size: int) -> Callable[[Callable[[bytes], object], ParcelId], BodySealer]:
-        def sealer(sink: Callable[[bytes], object], parcel: ParcelId) -> BodySealer:
+    def _sealer_of(self, size: int) -> Callable[[Callable[[memoryview], object], ParcelId], BodySealer]:
+        def sealer(sink: Callable[[memoryview], object], parcel: ParcelId) -> BodySealer:
             return BodySealer(sink, self._recipients(), parcel, site=self._site, chunk_size=size)
 
         return sealer

@@ -6,7 +6,7 @@ As the index itself it holds no UID and no name.
 from __future__ import annotations
 
 from edge.spool.item import SpoolItem
-from edge.spool.segment import NOTE_LIMIT
+from edge.spool.record import NOTE_LIMIT
 from edge.spool.states import State
 from gateway import canonical
 from gateway.envelope.record import Record
@@ -17,7 +17,7 @@ _KEYS = frozenset({"sealed_size", "chunk_count", "instances", "priority", "modal
 
 def note_of(item: SpoolItem) -> bytes:
     """Canonical JSON."""
-    return canonical.dump(
+    return canonical.dump_own(
         {
             "sealed_size": item.sealed_size,
             "chunk_count": item.chunk_count,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from edge.spool.segment import Found, Segment, scan
+from edge.spool.record import HEAD_SIZE, Found, Record
+from edge.spool.segment import Segment, scan
 from gateway import durable
 from gateway.errors import ResourceError, StorageFull
 from gateway.log import logger
@@ -21,6 +22,8 @@ SPARES = 8
 
 LARGEST = 4 << 20
 """Sealed bytes up to which an item is held in memory and written as one record."""
+
+_Known = tuple[Segment, int, int, int]  # where the record begins and its content, and how long that is
 
 log = logger("edge.spool")
 
@@ -41,14 +44,15 @@ class Segments:
         folder: ``data/spool/segments``; made when it is first needed.
         size: bytes of a segment.
         spares: segments kept when nothing is in them.
+        direct: as `Segment` takes it.
     """
 
-    def __init__(self, folder: Path, size: int = SIZE, spares: int = SPARES) -> None:
-        self._folder, self._size, self._keep = folder, size, spares
+    def __init__(self, folder: Path, size: int = SIZE, spares: int = SPARES, *, direct: bool = True) -> None:
+        self._folder, self._size, self._keep, self._direct = folder, size, spares, direct
         self._lock = threading.Lock()
         self._spares: list[Segment] = []
         self._active: Segment | None = None
-        self._records: dict[ParcelId, tuple[Segment, Found]] = {}
+        self._records: dict[ParcelId, _Known] = {}
         self._count = 0
 
     def recover(self, known: Callable[[ParcelId], bool]) -> list[Found]:
@@ -61,13 +65,13 @@ class Segments:
         """
         live = []
         for path in self._paths():
-            segment = Segment(path, self._size)
+            segment = Segment(path, self._size, direct=self._direct)
             self._count = max(self._count, int(path.stem) if path.stem.isdecimal() else 0)
             for found in scan(path):
                 missed = not found.taken and (found.whole or known(found.parcel))
                 if missed and found.parcel not in self._records:
                     live.append(found)
-                    self._records[found.parcel] = (segment, found)
+                    self._records[found.parcel] = (segment, found.at, found.offset, found.length)
                     segment.live += 1
             if not segment.live:
                 self._put_back(segment)
@@ -97,27 +101,26 @@ class Segments:
             with self._lock:
                 self._spares.append(segment)
 
-    def add(self, parcel: ParcelId, note: bytes, pieces: Sequence[bytes]) -> None:
+    def add(self, parcel: ParcelId, note: bytes, record: Record) -> None:
         """Keep one record. Durable when this returns.
 
         Raises:
             StorageFull: no room.
             ResourceError: the disk fails.
         """
-        size = len(note) + sum(map(len, pieces))
         try:
-            segment, at = self._reserve(size)
+            segment, at = self._reserve(len(note) + record.length)
         except OSError as error:
             raise _lack(error) from error
         try:
-            found = segment.write(at, parcel, note, pieces)
+            segment.write(at, parcel, note, record)
         except OSError as error:
             log.warning("the disk failed", segment=segment.path.name, reason=str(error))
             raise _lack(error) from error
         else:
             with self._lock:
                 segment.live += 1
-                self._records[parcel] = (segment, replace(found, note=b""))
+                self._records[parcel] = (segment, at, at + HEAD_SIZE, record.length)
         finally:
             with self._lock:
                 segment.pending -= 1
@@ -135,20 +138,20 @@ class Segments:
 
     def take(self, parcels: Iterable[ParcelId]) -> None:
         """These live on elsewhere, durably: let go of their records, durably. Safe to repeat."""
-        going: dict[Segment, list[Found]] = defaultdict(list)
+        going: dict[Segment, dict[ParcelId, _Known]] = defaultdict(dict)
         with self._lock:
             for parcel in parcels:
                 known = self._records.pop(parcel, None)
                 if known is not None:
-                    going[known[0]].append(known[1])
+                    going[known[0]][parcel] = known
         while going:
             segment, records = going.popitem()
             try:
-                segment.take([record.at for record in records])
+                segment.take([at for _, at, _, _ in records.values()])
             except OSError:
                 with self._lock:
-                    for left, known_left in (*going.items(), (segment, records)):
-                        self._records.update((one.parcel, (left, one)) for one in known_left)
+                    for left in (*going.values(), records):
+                        self._records.update(left)
                 raise
             with self._lock:
                 segment.live -= len(records)
@@ -157,7 +160,7 @@ class Segments:
     def close(self) -> None:
         """Close every file."""
         with self._lock:
-            held = {segment for segment, _ in self._records.values()}
+            held = {known[0] for known in self._records.values()}
             for segment in (*self._spares, *held, *([self._active] if self._active else [])):
                 segment.close()
             self._spares, self._active = [], None
@@ -183,7 +186,7 @@ class Segments:
         durable.make_folder(self._folder)
         self._count += 1
         path = self._folder / f"{self._count:08}.seg"
-        segment = Segment(path, self._size)
+        segment = Segment(path, self._size, direct=self._direct)
         durable.sync_folder(self._folder)
         return segment
 
@@ -200,8 +203,8 @@ class Segments:
             self._spares.append(segment)
 
 
-def _place(segment: Segment, found: Found) -> Place:
-    return Place(segment.path, found.offset, found.length)
+def _place(segment: Segment, _: int, offset: int, length: int) -> Place:
+    return Place(segment.path, offset, length)
 
 
 def _lack(error: OSError) -> ResourceError:

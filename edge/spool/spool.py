@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
+from edge.spool.ahead import KeysAhead
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
 from edge.spool.confirmed import Confirmed
@@ -31,7 +32,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.envelope.layout import Draft
 from gateway.envelope.seal import KemPublic
-from gateway.errors import Broken, StorageFull
+from gateway.errors import Broken, GatewayError
 from gateway.log import logger
 from gateway.model import ParcelId, Priority, Sha256, SiteId
 
@@ -56,6 +57,7 @@ class Spool:
         merger: makes one parcel of several.
         confirmed: what the hub has signed for.
         intake: takes instances in while they come.
+        keys: of parcels to come.
         tip: the newest signed header.
         inspector: looks at every instance up to 64 MiB after it is durable and before it is coded.
         custodian: hears what storage commitment is given by.
@@ -75,6 +77,7 @@ class Spool:
         keep_confirmed: float = 0.0,
     ) -> None:
         self.received, self.sealed = Bell(), Bell()
+        self.keys = KeysAhead(recipients)
         self.view, self.traffic = StudyView(), Traffic()
         self.tip = tip
         self.inspector: Inspects | None = None
@@ -101,7 +104,7 @@ class Spool:
             self.merger.keep,
             self.received,
             site,
-            recipients,
+            self.keys,
             self.confirmed.make_room,
             lambda: self._budget,
             self.traffic,
@@ -200,23 +203,28 @@ class Spool:
             raise
 
     def prepare(self, count: int = 2) -> bool:
-        """Before senders come: write the blocks of `count` segments. Blocks for a second. False: no room."""
+        """Before senders come: write the blocks of `count` segments, and make keys. Blocks for a second.
+
+        Returns:
+            False: no room for segments.
+        """
         try:
+            self.keys.fill(stop=lambda: self.traffic.busy)
             self.check_room(2 * SIZE)
             self.files.segments.prepare(count)
-        except (StorageFull, OSError) as error:  # images then take longer
-            log.warning("no segments prepared", reason=str(error))
+        except (GatewayError, OSError) as error:  # images then take longer
+            log.warning("nothing prepared", reason=str(error))
             return False
         return True
 
     async def prepare_ahead(self) -> None:
-        """For ever: in quiet moments, have so many segments ready that the next burst fits into them."""
+        """For ever: in quiet moments, have so much ready that the next burst finds it."""
         pause = QUIET_SECONDS
         while True:
             await asyncio.sleep(pause)
             ready = self.files.segments.ready
-            if ready < READY and not self.traffic.busy:
-                done = await asyncio.to_thread(self.prepare, ready + 1)
+            if (ready < READY or self.keys.few) and not self.traffic.busy:
+                done = await asyncio.to_thread(self.prepare, min(ready + 1, READY))
                 pause = QUIET_SECONDS if done else FULL_SECONDS
 
     def notify(self, notice: Notice, *, priority: Priority = Priority.ROUTINE) -> SpoolItem:

@@ -160,16 +160,23 @@ def read_attributes(
     declared_by = found.get("SpecificCharacterSet")
     declared = text.terms(declared_by.value if declared_by else None)
     values = {
-        word: _plain(found[word], tags.BY_KEYWORD[word].vr, declared, default_charset) for word in found
+        word: plain(
+            found[word].value or b"",
+            tags.BY_KEYWORD[word].vr,
+            declared,
+            default_charset,
+            little=found[word].little,
+        )
+        for word in found
     }
     flaws += source_flaw()
     return values, "; ".join(flaws)[:1000]
 
 
-def _plain(element: Element, vr: str, declared: tuple[str, ...], default: str | None) -> str:
-    value = element.value or b""
+def plain(value: bytes, vr: str, declared: tuple[str, ...], default: str | None, *, little: bool) -> str:
+    """A value of an attribute of `tags.TABLE` as text; see `text.decode` for `declared` and `default`."""
     if vr == "US":
-        order: Literal["little", "big"] = "little" if element.little else "big"
+        order: Literal["little", "big"] = "little" if little else "big"
         return "\\".join(str(int.from_bytes(value[at : at + 2], order)) for at in range(0, len(value) - 1, 2))
     if vr in TEXT:
         return text.decode(value, declared, default, name=vr == "PN").text.strip(" \0")

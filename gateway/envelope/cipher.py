@@ -82,7 +82,11 @@ class ParcelCipher:
         """Encrypt one chunk. Never call it twice for one index: that would reuse a nonce."""
         return self._body.encrypt(self._nonce(index), plain, _place(index, last=last))
 
-    def open_chunk(self, index: int, *, last: bool, sealed: bytes, into: memoryview) -> int:
+    def seal_chunk_into(self, index: int, *, last: bool, plain: memoryview, into: memoryview) -> None:
+        """The same into `into`, `TAG_SIZE` longer than `plain`; other threads run meanwhile."""
+        self._body.encrypt_into(self._nonce(index), plain, _place(index, last=last), into)
+
+    def open_chunk(self, index: int, *, last: bool, sealed: bytes | memoryview, into: memoryview) -> int:
         """Decrypt one chunk into `into`, whose length must be the chunk's plain length.
 
         Returns:

@@ -196,7 +196,7 @@ class InnerManifest:
         }
         if self.shared is not None:
             fields |= {"version": SHARED_VERSION, "shared": asdict(self.shared)}
-        return canonical.dump(fields)
+        return canonical.dump(fields) if self.notices else canonical.dump_own(fields)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> InnerManifest:

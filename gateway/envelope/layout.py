@@ -142,7 +142,7 @@ class Draft:
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
-        return canonical.dump(self.fields())
+        return canonical.dump_own(self.fields())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Draft:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
 import zstandard
@@ -27,14 +28,24 @@ from gateway.envelope.layout import (
     CHUNK_SIZE_MIN,
     SALT_SIZE,
     SEALED_MANIFEST_LIMIT,
+    TAG_SIZE,
     Draft,
     Header,
+    KeyWrap,
 )
 from gateway.envelope.signature import Statement
 from gateway.errors import Malformed
 from gateway.model import ParcelId, Priority, Sha256, SiteId
 
-__all__ = ["BodySealer", "InstanceWriter", "KemPublic", "chunk_digest", "complete", "header_digest"]
+__all__ = [
+    "BodySealer",
+    "InstanceWriter",
+    "KemPublic",
+    "ParcelKeys",
+    "chunk_digest",
+    "complete",
+    "header_digest",
+]
 
 Buffer = bytes | bytearray | memoryview
 MANIFEST_LEVEL = 9
@@ -47,12 +58,14 @@ class _ChunkSealer:
     def __init__(
         self,
         cipher: ParcelCipher,
-        sink: Callable[[bytes], object],
+        sink: Callable[[memoryview], object],
         size: int,
-        digest: Callable[[bytes], Sha256],
+        digest: Callable[[Buffer], Sha256],
+        room: Callable[[int], memoryview],
+        plain: memoryview,
     ) -> None:
-        self._cipher, self._sink, self._digest = cipher, sink, digest
-        self._buffer = memoryview(bytearray(size))
+        self._cipher, self._sink, self._digest, self._room = cipher, sink, digest, room
+        self._buffer = plain[:size]
         self._filled = 0
         self.digests: list[Sha256] = []
         self.plain_size = self.sealed_size = 0
@@ -79,16 +92,78 @@ class _ChunkSealer:
         index = len(self.digests)
         if index >= CHUNK_LIMIT:
             raise Malformed(f"a parcel holds at most {CHUNK_LIMIT} chunks")
-        sealed = self._cipher.seal_chunk(index, last=last, plain=self._buffer[: self._filled])
+        sealed = self._room(self._filled + TAG_SIZE)
+        self._cipher.seal_chunk_into(index, last=last, plain=self._buffer[: self._filled], into=sealed)
         self.digests.append(self._digest(sealed))
         self.sealed_size += len(sealed)
         self._filled = 0
         self._sink(sealed)
 
 
-def chunk_digest(sealed: bytes) -> Sha256:
+def chunk_digest(sealed: Buffer) -> Sha256:
     """What the header names a sealed chunk by."""
     return Sha256(hashlib.sha256(sealed).hexdigest())
+
+
+_TOOLS = threading.local()
+"""A compressor is for one thread, and making one takes longer than using it."""
+
+
+def _packed(manifest: bytes) -> bytes:
+    compressor = getattr(_TOOLS, "compressor", None)
+    if compressor is None:
+        compressor = _TOOLS.compressor = zstandard.ZstdCompressor(level=MANIFEST_LEVEL)
+    packed: bytes = compressor.compress(manifest)
+    return packed
+
+
+def _new_room(size: int) -> memoryview:
+    return memoryview(bytearray(size))
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelKeys:
+    """A parcel's own key, wrapped for its recipients: most of the work before its first byte, so done ahead.
+
+    Used for one body only. It must never be written anywhere.
+
+    Args:
+        recipients: who can open it; all of the one suite.
+        parcel_id: fresh and random; never used for another body.
+        suite: the name of the algorithms; None: that of the first recipient.
+        random: where key and salt come from; handed in by tests alone.
+
+    Raises:
+        Unverified: an unknown suite.
+        Malformed: no recipient, or one of another suite.
+    """
+
+    recipients: Sequence[KemPublic]
+    parcel_id: ParcelId
+    suite: str | None = None
+    random: Callable[[int], bytes] = field(default=os.urandom, repr=False)
+    key: bytes = field(init=False, repr=False)
+    context: Context = field(init=False)
+    cipher: ParcelCipher = field(init=False, repr=False)
+    wraps: tuple[KeyWrap, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make and wrap the key."""
+        if self.suite is not None:
+            known_suite(self.suite)
+        if not self.recipients:
+            raise Malformed("a parcel needs at least one recipient")
+        suite = known_suite(self.recipients[0].suite) if self.suite is None else self.suite
+        if any(recipient.suite != suite for recipient in self.recipients):
+            raise Malformed(f"every recipient of a parcel must be of its suite, {suite!r}")
+        key, salt = self.random(32), self.random(SALT_SIZE)
+        context = Context(suite, self.parcel_id, salt)
+        cipher = ParcelCipher(key, context)
+        info = context.wrap_info(cipher.commitment)
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "context", context)
+        object.__setattr__(self, "cipher", cipher)
+        object.__setattr__(self, "wraps", tuple(one.wrap(key, info) for one in self.recipients))
 
 
 class InstanceWriter:
@@ -104,6 +179,7 @@ class InstanceWriter:
     ) -> None:
         self._sealer, self._chunks, self._codec = sealer, chunks, way.codec
         self._coder = codecs.coder(way, chunks.write, plan, means)
+        self._code = chunks.write if way.codec == "raw" else self._coder.write
         self._offset = chunks.plain_size
         self._digest = hashlib.sha256()
         self.length = 0
@@ -112,7 +188,7 @@ class InstanceWriter:
         """Take the next bytes of the dataset."""
         self._digest.update(data)
         self.length += len(data)
-        self._coder.write(data)
+        self._code(data)
 
     def finish(
         self, facts: InstanceFacts, remarks: Mapping[str, str] = MappingProxyType({})
@@ -123,7 +199,13 @@ class InstanceWriter:
         """
         parameters = {**remarks, **self._coder.finish()}
         entry = InstanceEntry(
-            **{field.name: getattr(facts, field.name) for field in fields(InstanceFacts)},
+            sop_class_uid=facts.sop_class_uid,
+            sop_instance_uid=facts.sop_instance_uid,
+            study_uid=facts.study_uid,
+            series_uid=facts.series_uid,
+            transfer_syntax_uid=facts.transfer_syntax_uid,
+            received_at=facts.received_at,
+            calling_ae=facts.calling_ae,
             sha256=Sha256(self._digest.hexdigest()),
             length=self.length,
             codec=self._codec,
@@ -148,13 +230,16 @@ class BodySealer:
     """Writes one parcel's body as a stream, holding one chunk in memory.
 
     Args:
-        sink: takes each sealed chunk, as bytes that stay valid.
+        sink: takes each sealed chunk, in what `room` gave for it.
         recipients: who can open it; all of the one suite.
         parcel_id: fresh and random; never used for another body.
         site: whose parcel it is: sealed inside, so that a stolen body cannot be sent as another site's.
         suite: the name of the algorithms; None: that of the first recipient.
         chunk_size: plain bytes of a chunk, 1 KiB to 8 MiB.
         random: where key, salt and blind come from; handed in by tests alone.
+        keys: made before for these recipients and this parcel, and for no other body.
+        plain: `chunk_size` bytes in which a chunk is gathered; None: new ones.
+        room: gives so many bytes for the next sealed chunk to be written to; by default new ones for each.
         digest: names a sealed chunk in the draft. Who answers a modality may leave this, half the hashing,
             for later; the header to be signed needs `chunk_digest`.
 
@@ -168,7 +253,7 @@ class BodySealer:
 
     def __init__(
         self,
-        sink: Callable[[bytes], object],
+        sink: Callable[[memoryview], object],
         recipients: Sequence[KemPublic],
         parcel_id: ParcelId,
         *,
@@ -176,26 +261,25 @@ class BodySealer:
         suite: str | None = None,
         chunk_size: int = CHUNK_SIZE,
         random: Callable[[int], bytes] = os.urandom,
-        digest: Callable[[bytes], Sha256] = chunk_digest,
+        digest: Callable[[Buffer], Sha256] = chunk_digest,
+        keys: ParcelKeys | None = None,
+        room: Callable[[int], memoryview] = _new_room,
+        plain: memoryview | None = None,
     ) -> None:
-        if suite is not None:
-            known_suite(suite)
-        if not recipients:
-            raise Malformed("a parcel needs at least one recipient")
-        suite = known_suite(recipients[0].suite) if suite is None else suite
-        if any(recipient.suite != suite for recipient in recipients):
-            raise Malformed(f"every recipient of a parcel must be of its suite, {suite!r}")
         if not CHUNK_SIZE_MIN <= chunk_size <= CHUNK_SIZE_MAX:
             raise Malformed(f"a chunk has {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, not {chunk_size}")
-        key, salt = random(32), random(SALT_SIZE)
-        self.key = key
+        keys = keys or ParcelKeys(recipients, parcel_id, suite, random)
+        self.key, self._context, self._cipher, self._wraps = keys.key, keys.context, keys.cipher, keys.wraps
         self._blind = random(16).hex()
-        self._context = Context(suite, parcel_id, salt)
-        self._cipher = ParcelCipher(key, self._context)
-        info = self._context.wrap_info(self._cipher.commitment)
-        self._wraps = tuple(recipient.wrap(key, info) for recipient in recipients)
         self._site, self._chunk_size = site, chunk_size
-        self._chunks = _ChunkSealer(self._cipher, sink, chunk_size, digest)
+        self._chunks = _ChunkSealer(
+            self._cipher,
+            sink,
+            chunk_size,
+            digest,
+            room,
+            _new_room(chunk_size) if plain is None else plain,
+        )
         self._entries: list[InstanceEntry] = []
         self._notices: list[Notice] = []
         self._shared: Shared | None = None
@@ -207,7 +291,7 @@ class BodySealer:
         """Coded bytes written so far."""
         return self._chunks.plain_size
 
-    def opened(self, offset: int, size: int, sealed: Callable[[int], bytes]) -> bytes:
+    def opened(self, offset: int, size: int, sealed: Callable[[int], bytes | memoryview]) -> bytes:
         """Up to `size` coded bytes written so far, from `offset`; fewer at a chunk's end and at the end.
 
         Args:
@@ -339,7 +423,7 @@ class BodySealer:
             blind=self._blind,
             shared=self._shared,
         ).to_bytes()
-        packed = zstandard.ZstdCompressor(level=MANIFEST_LEVEL).compress(manifest)
+        packed = _packed(manifest)
         sealed_manifest = self._cipher.seal_manifest(len(manifest).to_bytes(4, "big") + packed)
         if len(sealed_manifest) > SEALED_MANIFEST_LIMIT:
             raise Malformed(f"{len(self._entries)} instances are too many for one parcel")
@@ -380,7 +464,7 @@ def complete(
     Raises:
         Malformed: sequence and previous do not fit each other.
     """
-    known = {field.name: getattr(draft, field.name) for field in fields(Draft)}
+    known = {one.name: getattr(draft, one.name) for one in fields(Draft)}
     return Header(
         **known,
         site=site,

@@ -44,3 +44,19 @@ def test_what_has_no_canonical_form_is_refused(value: object) -> None:
 def test_bytes_that_are_not_the_one_form_are_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         canonical.load(data)
+
+
+OWN = st.recursive(
+    st.text(st.characters(exclude_categories=["Cs"])) | st.integers(0, canonical.MAX_INTEGER),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="ascii")), inner),
+)
+
+
+@given(OWN)
+def test_what_is_put_together_here_has_the_same_form_unchecked(value):
+    assert canonical.dump_own(value) == canonical.dump(value)
+
+
+def test_a_lone_surrogate_is_refused_unchecked_too():
+    with pytest.raises(Malformed):
+        canonical.dump_own({"a": "\ud800"})

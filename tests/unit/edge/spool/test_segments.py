@@ -3,15 +3,20 @@
 import asyncio
 import errno
 import os
+import struct
 import threading
+import time
 from contextlib import suppress
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.spool import segment as segment_module
-from edge.spool.segment import PAGE, scan
+from edge.spool.aligned import PAGE, Buffers
+from edge.spool.record import Record
+from edge.spool.segment import scan
 from edge.spool.segments import Segments
 from edge.spool.spool import READY
 from gateway.errors import ResourceError, StorageFull
@@ -27,12 +32,22 @@ def name(number):
 
 
 def content(number, size=5000):
-    return [bytes([number % 251]) * size, b"end"]
+    return bytes([number % 251]) * size + b"end"
 
 
-@pytest.fixture
-def made(tmp_path):
-    made = Segments(tmp_path / "segments", SIZE, spares=2)
+def add(made, number, data=None, note=b"{}"):
+    record = Record()
+    data = content(number) if data is None else data
+    record.room(len(data))[:] = data
+    try:
+        made.add(name(number), note, record)
+    finally:
+        record.close()
+
+
+@pytest.fixture(params=[True, False], ids=["past the cache", "through the cache"])
+def made(tmp_path, request):
+    made = Segments(tmp_path / "segments", SIZE, spares=2, direct=request.param)
     yield made
     made.close()
 
@@ -49,18 +64,18 @@ def read(segments, parcel):
 
 def test_what_was_added_is_found_again_and_what_was_taken_is_not(made):
     for n in range(5):
-        made.add(name(n), b"{}", content(n))
+        add(made, n)
     made.take([name(1), name(3), name(77)])
     assert Segments(made._folder).waiting() == 3
     again, found = reopened(made)
     assert set(found) == {name(0), name(2), name(4)}
-    assert read(again, name(4)) == b"".join(content(4))
+    assert read(again, name(4)) == content(4)
     again.close()
 
 
 def test_segments_are_used_over_and_over(made):
     for n in range(2000):
-        made.add(name(n), b"{}", content(n, 20_000))
+        add(made, n, content(n, 20_000))
         made.take([name(n)])
     files = list(made._folder.glob("*.seg"))
     assert len(files) <= 3
@@ -73,19 +88,20 @@ def test_segments_are_used_over_and_over(made):
 def test_a_record_of_an_earlier_life_never_comes_back(made):
     """Even if the mark that it was taken had been lost."""
     for n in range(300):
-        made.add(name(n), b"{}", content(n))
+        add(made, n)
     made.take(map(name, range(300)))
     for path in made._folder.glob("*.seg"):
         path.write_bytes(path.read_bytes().replace(b"TAKEN\0\0\0", bytes(8)))
     while len({found.parcel for path in made._folder.glob("*.seg") for found in scan(path)} & {name(0)}):
-        made.add(name(1000), b"{}", content(1))  # until the first file has begun anew
+        add(made, 1000)  # until the first file has begun anew
         made.take([name(1000)])
     lives = [found.parcel for path in made._folder.glob("*.seg") for found in scan(path)]
     assert name(0) not in lives
 
 
+@pytest.mark.parametrize("made", [False], indirect=True)
 def test_one_sync_serves_all_who_wait(made, monkeypatch):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
     real, syncs, gate = os.fdatasync, [], threading.Event()
 
     def slow(handle):
@@ -94,11 +110,12 @@ def test_one_sync_serves_all_who_wait(made, monkeypatch):
         real(handle)
 
     monkeypatch.setattr(segment_module.os, "fdatasync", slow)
-    threads = [threading.Thread(target=made.add, args=(name(n), b"{}", content(n))) for n in range(1, 17)]
+    threads = [threading.Thread(target=add, args=(made, n)) for n in range(1, 17)]
     for thread in threads:
         thread.start()
-    while made._active._written < 17:
-        pass
+    deadline = time.monotonic() + 20
+    while made._active._written < 17 and time.monotonic() < deadline:
+        time.sleep(0.001)
     gate.set()
     for thread in threads:
         thread.join()
@@ -109,7 +126,7 @@ def test_one_sync_serves_all_who_wait(made, monkeypatch):
 @pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
 @pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, StorageFull), (errno.EIO, ResourceError)])
 def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, kind):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
 
     def fails(*_):
         raise OSError(code, os.strerror(code))
@@ -117,8 +134,8 @@ def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, 
     with monkeypatch.context() as patch:
         patch.setattr(segment_module.os, call, fails)
         with pytest.raises(kind):
-            made.add(name(1), b"{}", content(1))
-    made.add(name(2), b"{}", content(2))
+            add(made, 1)
+    add(made, 2)
     assert {parcel for parcel, _ in made.places()} == {name(0), name(2)}
     again, found = reopened(made)
     assert set(found) >= {name(0), name(2)}
@@ -126,7 +143,7 @@ def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, 
 
 
 def test_after_a_failed_sync_nothing_more_is_trusted_to_that_file(made, monkeypatch):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
     first = made.place(name(0)).path
 
     def fails(_):
@@ -135,15 +152,15 @@ def test_after_a_failed_sync_nothing_more_is_trusted_to_that_file(made, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(segment_module.os, "fdatasync", fails)
         with pytest.raises(ResourceError):
-            made.add(name(1), b"{}", content(1))
-    made.add(name(2), b"{}", content(2))
+            add(made, 1)
+    add(made, 2)
     assert made.place(name(2)).path != first
     made.take([name(0)])
     assert not first.exists()
 
 
 def test_a_mark_that_cannot_be_written_leaves_the_item(made, monkeypatch):
-    made.add(name(0), b"{}", content(0))
+    add(made, 0)
 
     def fails(_):
         raise OSError(errno.EIO, "no")
@@ -152,7 +169,7 @@ def test_a_mark_that_cannot_be_written_leaves_the_item(made, monkeypatch):
         patch.setattr(segment_module.os, "fdatasync", fails)
         with pytest.raises(OSError, match="no"):
             made.take([name(0)])
-    assert read(made, name(0)) == b"".join(content(0))
+    assert read(made, name(0)) == content(0)
     made.take([name(0)])
     assert made.places() == []
 
@@ -168,7 +185,7 @@ def test_a_torn_record_costs_no_other(tmp_path_factory, sizes, torn, cut, zeros)
     """Of a record being written at the power cut, any part may be missing: cut off, or never written."""
     made = Segments(tmp_path_factory.mktemp("s"), SIZE, spares=1)
     for n, size in enumerate(sizes):
-        made.add(name(n), b"{}", [os.urandom(size)])
+        add(made, n, os.urandom(size))
     torn %= len(sizes)
     place = made.place(name(torn))
     begin = place.offset - place.offset % PAGE
@@ -188,7 +205,7 @@ def test_a_torn_record_costs_no_other(tmp_path_factory, sizes, torn, cut, zeros)
 
 def test_a_damaged_first_page_loses_nothing(made):
     for n in range(3):
-        made.add(name(n), b"{}", content(n))
+        add(made, n)
     (path,) = made._folder.glob("*.seg")
     with path.open("r+b") as file:
         file.write(b"?" * 100)
@@ -231,3 +248,61 @@ async def test_in_quiet_moments_segments_are_written_ahead(tmp_path, monkeypatch
         with suppress(asyncio.CancelledError):
             await task
         world.spool.close()
+
+
+def first_form(life, at, number, note, data):
+    """A record as versions before this one wrote it."""
+    ident, length = bytes.fromhex(name(number)), len(data)
+    tag = AESGCM(life).encrypt(at.to_bytes(12, "big"), b"", ident + struct.pack(">Q", length) + note + data)
+    head = struct.pack("<8s8s16s16sLQ16s", b"TGSEGREC", bytes(8), life, ident, len(note), length, tag)
+    return head + note + data
+
+
+def test_what_an_older_version_left_is_found(made):
+    add(made, 0)
+    path, life = made.place(name(0)).path, os.urandom(16)
+    whole = first_form(life, PAGE, 1, b'{"a":1}', content(1))
+    torn = first_form(life, 3 * PAGE, 2, b"{}", content(2))[:-1] + b"?"
+    taken = first_form(life, 6 * PAGE, 3, b"{}", b"x").replace(bytes(8), b"TAKEN\0\0\0", 1)
+    old = path.with_name("00000099.seg")
+    with old.open("wb") as file:
+        file.write(b"TGSEG001" + life)
+        for at, data in ((PAGE, whole), (3 * PAGE, torn), (6 * PAGE, taken)):
+            file.seek(at)
+            file.write(data)
+        file.truncate(SIZE)
+    again, found = reopened(made)
+    assert set(found) == {name(0), name(1)}
+    assert found[name(1)].note == b'{"a":1}'
+    assert read(again, name(1)) == content(1)
+    again.take([name(1)])
+    assert not [one for one in scan(old) if not one.taken and one.whole]
+    again.close()
+
+
+def test_a_record_that_outgrows_its_buffer_is_the_same(made):
+    pieces = [os.urandom(size) for size in (1, 1 << 19, 300_000, 7)]
+    record = Record()
+    for piece in pieces * 4:
+        record.room(len(piece))[:] = piece
+    assert bytes(record.part(1, 1 << 19)) == pieces[1]
+    made.add(name(1), b"{}", record)
+    record.close()
+    with pytest.raises(ValueError, match="closed"):
+        record.room(1)
+    assert read(made, name(1)) == b"".join(pieces * 4)
+    again, found = reopened(made)
+    assert found[name(1)].whole
+    again.close()
+
+
+def test_a_buffer_is_never_given_to_two():
+    buffers, taken = Buffers(least=4096, keep=8192), []
+    first = buffers.take(1)
+    buffers.give(first)
+    taken = [buffers.take(4096) for _ in range(3)]
+    assert taken[0] is first
+    assert len({id(one) for one in taken}) == 3
+    for one in taken:
+        buffers.give(one)
+    assert len(buffers._free) == 2
