@@ -112,6 +112,7 @@ class Packer:
         self._packed = 0  # how often something was
         self._row = 0  # parcels of many instances since nothing waited
         self._large: Priority | None = None  # of the large instance that is being coded
+        self._leading: Priority | None = None  # of the instance that reading begins with, while it is packed
         self._choosing, self._signing = asyncio.Lock(), asyncio.Lock()
 
     @property
@@ -137,12 +138,15 @@ class Packer:
                 large = self._large is None and chosen.items[0].sealed_size >= LARGE
                 if large:
                     self._large = chosen.items[0].priority
+                elif chosen.lead:
+                    self._leading = chosen.items[0].priority
             try:
                 await self._pack(chosen, new)
             finally:
                 self._under_way -= parcels
                 self._packed += 1
                 self._large = None if large else self._large
+                self._leading = None if chosen.lead else self._leading
                 self._spool.received.ring()  # what could not go beside it may go now
 
     def _begin(self, chosen: Group) -> None:
@@ -214,12 +218,14 @@ class Packer:
 
     def _waiting(self) -> list[SpoolItem]:
         """Blocking: what may be taken now, most urgent first."""
-        large = self._large
+        large, leading = self._large, self._leading
         under_way = set(self._under_way)
         found = [item for item in self._spool.to_pack(LOOK) if item.parcel_id not in under_way]
         if not under_way:
             return found
         kept = self._spool.merger.kept  # a notice waits: it follows what was received before it
+        if leading is not None:  # nothing that is sooner ready may go before it
+            found = [item for item in found if item.priority < leading]
         if large is None:
             return list(takewhile(lambda item: kept(item.parcel_id), found))
         return [
