@@ -203,11 +203,7 @@ class Spool:
             raise
 
     def prepare(self, count: int = 2) -> bool:
-        """Before senders come: write the blocks of `count` segments, and make keys. Blocks for a second.
-
-        Returns:
-            False: no room for segments.
-        """
+        """Before senders come: make keys, write the blocks of `count` segments. Blocks. False: no room."""
         try:
             self.keys.fill(stop=lambda: self.traffic.busy)
             self.check_room(2 * SIZE)

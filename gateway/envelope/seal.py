@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from types import MappingProxyType
 
 import zstandard
@@ -18,20 +18,17 @@ import zstandard
 from gateway import codec as codecs
 from gateway.codec import way as ways
 from gateway.codec.segmented import ALONE
-from gateway.envelope.cipher import Context, ParcelCipher
+from gateway.envelope.chunks import Buffer, ChunkSealer, chunk_digest, new_room
 from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice, Shared
-from gateway.envelope.kem import KemPublic, known_suite
+from gateway.envelope.kem import KemPublic
+from gateway.envelope.keys import ParcelKeys
 from gateway.envelope.layout import (
-    CHUNK_LIMIT,
     CHUNK_SIZE,
     CHUNK_SIZE_MAX,
     CHUNK_SIZE_MIN,
-    SALT_SIZE,
     SEALED_MANIFEST_LIMIT,
-    TAG_SIZE,
     Draft,
     Header,
-    KeyWrap,
 )
 from gateway.envelope.signature import Statement
 from gateway.errors import Malformed
@@ -47,62 +44,8 @@ __all__ = [
     "header_digest",
 ]
 
-Buffer = bytes | bytearray | memoryview
 MANIFEST_LEVEL = 9
 """Of zstd: manifests are small and full of UIDs that resemble each other."""
-
-
-class _ChunkSealer:
-    """Cuts the payload into chunks and seals each. One chunk is held back, since the last one is marked."""
-
-    def __init__(
-        self,
-        cipher: ParcelCipher,
-        sink: Callable[[memoryview], object],
-        size: int,
-        digest: Callable[[Buffer], Sha256],
-        room: Callable[[int], memoryview],
-        plain: memoryview,
-    ) -> None:
-        self._cipher, self._sink, self._digest, self._room = cipher, sink, digest, room
-        self._buffer = plain[:size]
-        self._filled = 0
-        self.digests: list[Sha256] = []
-        self.plain_size = self.sealed_size = 0
-
-    def write(self, data: Buffer) -> None:
-        view, size = memoryview(data), len(self._buffer)
-        while view:
-            if self._filled == size:
-                self._seal(last=False)
-            count = min(size - self._filled, len(view))
-            self._buffer[self._filled : self._filled + count] = view[:count]
-            self._filled += count
-            self.plain_size += count
-            view = view[count:]
-
-    def finish(self) -> None:
-        self._seal(last=True)
-
-    def pending(self) -> tuple[int, memoryview]:
-        """How many chunks are sealed, and what is not."""
-        return len(self.digests), self._buffer[: self._filled]
-
-    def _seal(self, *, last: bool) -> None:
-        index = len(self.digests)
-        if index >= CHUNK_LIMIT:
-            raise Malformed(f"a parcel holds at most {CHUNK_LIMIT} chunks")
-        sealed = self._room(self._filled + TAG_SIZE)
-        self._cipher.seal_chunk_into(index, last=last, plain=self._buffer[: self._filled], into=sealed)
-        self.digests.append(self._digest(sealed))
-        self.sealed_size += len(sealed)
-        self._filled = 0
-        self._sink(sealed)
-
-
-def chunk_digest(sealed: Buffer) -> Sha256:
-    """What the header names a sealed chunk by."""
-    return Sha256(hashlib.sha256(sealed).hexdigest())
 
 
 _TOOLS = threading.local()
@@ -117,62 +60,13 @@ def _packed(manifest: bytes) -> bytes:
     return packed
 
 
-def _new_room(size: int) -> memoryview:
-    return memoryview(bytearray(size))
-
-
-@dataclass(frozen=True, slots=True)
-class ParcelKeys:
-    """A parcel's own key, wrapped for its recipients: most of the work before its first byte, so done ahead.
-
-    Used for one body only. It must never be written anywhere.
-
-    Args:
-        recipients: who can open it; all of the one suite.
-        parcel_id: fresh and random; never used for another body.
-        suite: the name of the algorithms; None: that of the first recipient.
-        random: where key and salt come from; handed in by tests alone.
-
-    Raises:
-        Unverified: an unknown suite.
-        Malformed: no recipient, or one of another suite.
-    """
-
-    recipients: Sequence[KemPublic]
-    parcel_id: ParcelId
-    suite: str | None = None
-    random: Callable[[int], bytes] = field(default=os.urandom, repr=False)
-    key: bytes = field(init=False, repr=False)
-    context: Context = field(init=False)
-    cipher: ParcelCipher = field(init=False, repr=False)
-    wraps: tuple[KeyWrap, ...] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Make and wrap the key."""
-        if self.suite is not None:
-            known_suite(self.suite)
-        if not self.recipients:
-            raise Malformed("a parcel needs at least one recipient")
-        suite = known_suite(self.recipients[0].suite) if self.suite is None else self.suite
-        if any(recipient.suite != suite for recipient in self.recipients):
-            raise Malformed(f"every recipient of a parcel must be of its suite, {suite!r}")
-        key, salt = self.random(32), self.random(SALT_SIZE)
-        context = Context(suite, self.parcel_id, salt)
-        cipher = ParcelCipher(key, context)
-        info = context.wrap_info(cipher.commitment)
-        object.__setattr__(self, "key", key)
-        object.__setattr__(self, "context", context)
-        object.__setattr__(self, "cipher", cipher)
-        object.__setattr__(self, "wraps", tuple(one.wrap(key, info) for one in self.recipients))
-
-
 class InstanceWriter:
     """One instance on its way into a parcel. Made by `BodySealer.begin`; ended by `finish` or `abandon`."""
 
     def __init__(
         self,
         sealer: BodySealer,
-        chunks: _ChunkSealer,
+        chunks: ChunkSealer,
         way: codecs.Way,
         plan: codecs.Plan | None,
         means: codecs.Means,
@@ -263,7 +157,7 @@ class BodySealer:
         random: Callable[[int], bytes] = os.urandom,
         digest: Callable[[Buffer], Sha256] = chunk_digest,
         keys: ParcelKeys | None = None,
-        room: Callable[[int], memoryview] = _new_room,
+        room: Callable[[int], memoryview] = new_room,
         plain: memoryview | None = None,
     ) -> None:
         if not CHUNK_SIZE_MIN <= chunk_size <= CHUNK_SIZE_MAX:
@@ -272,13 +166,13 @@ class BodySealer:
         self.key, self._context, self._cipher, self._wraps = keys.key, keys.context, keys.cipher, keys.wraps
         self._blind = random(16).hex()
         self._site, self._chunk_size = site, chunk_size
-        self._chunks = _ChunkSealer(
+        self._chunks = ChunkSealer(
             self._cipher,
             sink,
             chunk_size,
             digest,
             room,
-            _new_room(chunk_size) if plain is None else plain,
+            new_room(chunk_size) if plain is None else plain,
         )
         self._entries: list[InstanceEntry] = []
         self._notices: list[Notice] = []

@@ -1,0 +1,71 @@
+"""Cutting a payload into chunks, each sealed where it is to lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from gateway.envelope.cipher import ParcelCipher
+from gateway.envelope.layout import CHUNK_LIMIT, TAG_SIZE
+from gateway.errors import Malformed
+from gateway.model import Sha256
+
+Buffer = bytes | bytearray | memoryview
+
+
+class ChunkSealer:
+    """Cuts the payload into chunks and seals each. One chunk is held back, since the last one is marked."""
+
+    def __init__(
+        self,
+        cipher: ParcelCipher,
+        sink: Callable[[memoryview], object],
+        size: int,
+        digest: Callable[[Buffer], Sha256],
+        room: Callable[[int], memoryview],
+        plain: memoryview,
+    ) -> None:
+        self._cipher, self._sink, self._digest, self._room = cipher, sink, digest, room
+        self._buffer = plain[:size]
+        self._filled = 0
+        self.digests: list[Sha256] = []
+        self.plain_size = self.sealed_size = 0
+
+    def write(self, data: Buffer) -> None:
+        view, size = memoryview(data), len(self._buffer)
+        while view:
+            if self._filled == size:
+                self._seal(last=False)
+            count = min(size - self._filled, len(view))
+            self._buffer[self._filled : self._filled + count] = view[:count]
+            self._filled += count
+            self.plain_size += count
+            view = view[count:]
+
+    def finish(self) -> None:
+        self._seal(last=True)
+
+    def pending(self) -> tuple[int, memoryview]:
+        """How many chunks are sealed, and what is not."""
+        return len(self.digests), self._buffer[: self._filled]
+
+    def _seal(self, *, last: bool) -> None:
+        index = len(self.digests)
+        if index >= CHUNK_LIMIT:
+            raise Malformed(f"a parcel holds at most {CHUNK_LIMIT} chunks")
+        sealed = self._room(self._filled + TAG_SIZE)
+        self._cipher.seal_chunk_into(index, last=last, plain=self._buffer[: self._filled], into=sealed)
+        self.digests.append(self._digest(sealed))
+        self.sealed_size += len(sealed)
+        self._filled = 0
+        self._sink(sealed)
+
+
+def chunk_digest(sealed: Buffer) -> Sha256:
+    """What the header names a sealed chunk by."""
+    return Sha256(hashlib.sha256(sealed).hexdigest())
+
+
+def new_room(size: int) -> memoryview:
+    """So many new bytes."""
+    return memoryview(bytearray(size))
