@@ -150,8 +150,7 @@ async def _run(
             await sites.enter_async_context(_listening(console, settings.console.host, settings.console.port))
             await _stow(sites, settings, spool, clock)
             log.info("edge runs", site=identity.site, port=listener.port)
-            gc.freeze()  # what is there now stays, and need not be looked at again
-            gc.set_threshold(GARBAGE)
+            _look_less_for_garbage()
             await supervise.run(
                 {
                     "pack": packer.run,
@@ -171,6 +170,11 @@ async def _run(
             )
     finally:
         await asyncio.to_thread(listener.stop)
+
+
+def _look_less_for_garbage() -> None:
+    gc.freeze()  # what is there now stays, and need not be looked at again
+    gc.set_threshold(GARBAGE)
 
 
 def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) -> Packer:

@@ -13,6 +13,7 @@ from typing import Self
 from edge.spool.ahead import KeysAhead
 from edge.spool.bell import Bell
 from edge.spool.budget import Budget
+from edge.spool.census import census
 from edge.spool.confirmed import Confirmed
 from edge.spool.custodian import Custodian
 from edge.spool.files import BodyFile, SpoolFiles
@@ -23,8 +24,8 @@ from edge.spool.looking import Inspects
 from edge.spool.merger import Merger
 from edge.spool.recovery import recover
 from edge.spool.segments import SIZE
-from edge.spool.states import UNSENT, WAITING, Event, State, after
-from edge.spool.status import Load, SpoolStatus, reason
+from edge.spool.states import UNSENT, Event, State, after
+from edge.spool.status import SpoolStatus
 from edge.spool.traffic import Traffic
 from edge.spool.view import StudyFacts, StudyView
 from gateway import durable
@@ -36,7 +37,6 @@ from gateway.errors import Broken, GatewayError
 from gateway.log import logger
 from gateway.model import ParcelId, Priority, Sha256, SiteId
 
-SHOWN = 100
 KEEP_PURGED = timedelta(days=30)
 PIECE = 1 << 20
 READY = 4
@@ -405,18 +405,5 @@ class Spool:
         return changed
 
     def _status(self, link: LinkState | None) -> SpoolStatus:
-        counts = self._journal.counts()
         free = durable.free_bytes(self.files.spool)
-        per_day = self._journal.received_since(rfc3339(self._clock.now() - timedelta(days=1)))
-        first = self._journal.in_states(WAITING, SHOWN)
-        return SpoolStatus(
-            states={state: Load(*counts[state]) for state in counts},
-            oldest_waiting=self._journal.oldest(WAITING),
-            first=tuple((item, reason(item, link)) for item in first),
-            held=tuple(self._journal.in_states((State.HELD,), SHOWN)),
-            studies=tuple(self.view.studies()),
-            free=free,
-            reserve=self._budget.reserve,
-            days_left=self._budget.days_left(free, per_day),
-            accepting=free > self._budget.reserve,
-        )
+        return census(self._journal, self.view, self._budget, free, self._clock.now(), link)
