@@ -100,12 +100,14 @@ class ExactSender:
         request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, instance
         request.Priority = 2
         request.DataSet = BytesIO(data)
-        self.association._reactor_checkpoint.clear()
-        while not self.association._is_paused:  # or its own loop takes the answer (as pynetdicom itself does)
+        checkpoint = self.association._reactor_checkpoint
+        checkpoint.clear()
+        # Or its own loop takes the answer. `_is_paused`, which pynetdicom itself asks, is set a moment too early.
+        while not checkpoint._cond._waiters:
             time.sleep(0.001)
         self.association.dimse.send_msg(request, context.context_id)
         _, answer = self.association.dimse.get_msg(block=True)
-        self.association._reactor_checkpoint.set()
+        checkpoint.set()
         return None if answer is None else int(answer.Status)
 
     def release(self) -> None:
