@@ -12,32 +12,20 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from io import BytesIO
 
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    ImplementationClassUIDNotification,
-    MaximumLengthNotification,
-)
-from pynetdicom.presentation import build_context
+from pydicom.uid import SecondaryCaptureImageStorage
 
-from gateway.dicom.part10 import IMPLEMENTATION_CLASS_UID
+from gateway.bench import dimse
 from gateway.errors import Unavailable
 
 PER_STUDY = 500
 ANSWER_SECONDS = 60.0
-_CONTEXT = 1
 _MARK = "2.25." + "7" * 38
 """Stands for the SOP Instance UID, and takes as many bytes as each."""
 _STUDY = "2.25." + "8" * 38
 _RUN = f"{secrets.randbelow(10**25):025d}"
 """So that no receiver has seen them before."""
-_STATUS = struct.pack("<HHI", 0x0000, 0x0900, 2)  # PS3.7 §9.3.1.2
 
 
 def pour(
@@ -110,14 +98,14 @@ class _Scanner:
         try:
             with socket.create_connection(self._place, ANSWER_SECONDS) as line:
                 line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                line.sendall(_request(self._called))
-                _expect_accepted(_pdu(line)[0])
+                line.sendall(dimse.associate_rq("BENCH", self._called, SecondaryCaptureImageStorage))
+                dimse.expect_accepted(dimse.next_pdu(line)[0])
                 while (number := self._tally.next()) is not None:
                     line.sendall(self._numbered(number))
-                    _expect_success(_pdu(line)[1])
+                    _expect_success(dimse.next_pdu(line)[1])
                     self._tally.answered()
                 line.sendall(struct.pack(">BxII", 0x05, 4, 0))  # A-RELEASE-RQ
-                _pdu(line)
+                dimse.next_pdu(line)
         except (OSError, Unavailable) as error:
             self._tally.fault = str(error)
 
@@ -131,32 +119,10 @@ def _uid(kind: int, number: int) -> bytes:
     return f"2.25.{kind}{_RUN}{number:012d}".encode()
 
 
-def _request(called: str) -> bytes:
-    asked = A_ASSOCIATE()
-    asked.application_context_name = "1.2.840.10008.3.1.1.1"
-    asked.calling_ae_title, asked.called_ae_title = "BENCH", called
-    context = build_context(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)
-    context.context_id = _CONTEXT
-    asked.presentation_context_definition_list = [context]
-    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
-    length.maximum_length_received = 16384
-    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    asked.user_information = [length, implementation]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(asked)
-    return bytes(pdu.encode())
-
-
 def _message() -> bytes:
-    """C-STORE-RQ and a tiny dataset, each in one P-DATA-TF (PS3.7 §9.3.1.1, PS3.8 §9.3.5)."""
-    command = Dataset()
-    command.AffectedSOPClassUID = SecondaryCaptureImageStorage
-    command.CommandField, command.MessageID, command.Priority = 0x0001, 1, 0
-    command.CommandDataSetType = 0x0001
-    command.AffectedSOPInstanceUID = _MARK
-    encoded = _encoded(command, implicit=True)
-    group_length = struct.pack("<HHII", 0x0000, 0x0000, 4, len(encoded))
-    return _p_data(0x03, group_length + encoded) + _p_data(0x02, _encoded(_tiny(), implicit=False))
+    """A whole C-STORE request of a tiny dataset."""
+    command = dimse.c_store_rq(SecondaryCaptureImageStorage, _MARK)
+    return command + dimse.p_data(dimse.LAST, dimse.encoded(_tiny()))
 
 
 def _tiny() -> Dataset:
@@ -174,40 +140,7 @@ def _tiny() -> Dataset:
     return dataset
 
 
-def _encoded(dataset: Dataset, *, implicit: bool) -> bytes:
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, implicit
-    write_dataset(buffer, dataset)
-    return bytes(buffer.getvalue())
-
-
-def _p_data(control: int, fragment: bytes) -> bytes:
-    item = struct.pack(">IBB", len(fragment) + 2, _CONTEXT, control) + fragment
-    return struct.pack(">BxI", 0x04, len(item)) + item
-
-
-def _pdu(line: socket.socket) -> tuple[int, bytes]:
-    kind, length = struct.unpack(">BxI", _exactly(line, 6))
-    return kind, _exactly(line, length)
-
-
-def _exactly(line: socket.socket, count: int) -> bytes:
-    found = BytesIO()
-    while found.tell() < count:
-        data = line.recv(count - found.tell())
-        if not data:
-            raise Unavailable("the receiver closed the association")
-        found.write(data)
-    return found.getvalue()
-
-
-def _expect_accepted(kind: int) -> None:
-    if kind != 0x02:  # A-ASSOCIATE-AC, PS3.8 §9.3.3
-        raise Unavailable("the association was not accepted")
-
-
 def _expect_success(body: bytes) -> None:
-    place = body.find(_STATUS)
-    status = struct.unpack_from("<H", body, place + len(_STATUS))[0] if place >= 0 else None
+    status = dimse.status_of(body)
     if status != 0:
         raise Unavailable(f"C-STORE answered {'without a status' if status is None else f'0x{status:04X}'}")

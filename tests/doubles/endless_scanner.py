@@ -6,34 +6,19 @@ import socket
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-from pydicom.uid import (
-    UID,
-    ExplicitVRLittleEndian,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    generate_uid,
-)
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    ImplementationClassUIDNotification,
-    MaximumLengthNotification,
-)
-from pynetdicom.presentation import build_context
+from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage, generate_uid
 
-from gateway.dicom.part10 import IMPLEMENTATION_CLASS_UID
+from gateway.bench import dimse
 
 SIDE = 512
 FRAME = SIDE * SIDE * 2
 PDU = 131072
 """The edge's own limit (PS3.8 D.1); a sender that announces none takes it."""
 
-CONTEXT = 1
+CLASS = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 PATIENCE = 300.0
 
 
@@ -41,7 +26,7 @@ PATIENCE = 300.0
 class Sent:
     """What went over the line."""
 
-    status: int
+    status: int | None
     study: str
     instance: str
     size: int
@@ -54,10 +39,10 @@ def send(host: str, port: int, called: str, size: int) -> Sent:
     study, instance = str(generate_uid(None)), str(generate_uid(None))
     with socket.create_connection((host, port), PATIENCE) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        line.sendall(_request(called))
-        kind, _ = _pdu(line)
+        line.sendall(dimse.associate_rq("ENDLESS", called, CLASS))
+        kind, _ = dimse.next_pdu(line)
         assert kind == 0x02, f"PDU {kind:#04x} instead of A-ASSOCIATE-AC"
-        line.sendall(_p_data(0x03, _command(instance)))
+        line.sendall(dimse.c_store_rq(CLASS, instance))
         out = _DataSet(line)
         out.write(_header(study, instance, frames))
         out.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, frames * FRAME))
@@ -65,9 +50,9 @@ def send(host: str, port: int, called: str, size: int) -> Sent:
         for number in range(frames):
             out.write(np.roll(image, number * 7).tobytes())
         out.end()
-        status = _status(_pdu(line)[1])
+        status = dimse.status_of(dimse.next_pdu(line)[1])
         line.sendall(struct.pack(">BxII", 0x05, 4, 0))  # A-RELEASE-RQ
-        _pdu(line)
+        dimse.next_pdu(line)
     return Sent(status, study, instance, out.size, out.digest.hexdigest())
 
 
@@ -84,11 +69,11 @@ class _DataSet:
         self._waiting += data
         most = PDU - 6
         while len(self._waiting) > most:
-            self._line.sendall(_p_data(0x00, bytes(self._waiting[:most])))
+            self._line.sendall(dimse.p_data(dimse.PIECE, bytes(self._waiting[:most])))
             del self._waiting[:most]
 
     def end(self) -> None:
-        self._line.sendall(_p_data(0x02, bytes(self._waiting)))
+        self._line.sendall(dimse.p_data(dimse.LAST, bytes(self._waiting)))
 
 
 def _image() -> np.ndarray:
@@ -100,7 +85,7 @@ def _image() -> np.ndarray:
 
 def _header(study: str, instance: str, frames: int) -> bytes:
     dataset = Dataset()
-    dataset.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    dataset.SOPClassUID = CLASS
     dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (
         instance,
         study,
@@ -111,61 +96,4 @@ def _header(study: str, instance: str, frames: int) -> bytes:
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.NumberOfFrames, dataset.Rows, dataset.Columns = frames, SIDE, SIDE
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    return _encoded(dataset, implicit=False)
-
-
-def _command(instance: str) -> bytes:
-    command = Dataset()
-    command.AffectedSOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
-    command.CommandField, command.MessageID, command.Priority = 0x0001, 1, 0
-    command.CommandDataSetType = 0x0001
-    command.AffectedSOPInstanceUID = UID(instance)
-    encoded = _encoded(command, implicit=True)
-    return struct.pack("<HHII", 0x0000, 0x0000, 4, len(encoded)) + encoded
-
-
-def _request(called: str) -> bytes:
-    asked = A_ASSOCIATE()
-    asked.application_context_name = "1.2.840.10008.3.1.1.1"
-    asked.calling_ae_title, asked.called_ae_title = "ENDLESS", called
-    context = build_context(MultiFrameGrayscaleWordSecondaryCaptureImageStorage, ExplicitVRLittleEndian)
-    context.context_id = CONTEXT
-    asked.presentation_context_definition_list = [context]
-    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
-    length.maximum_length_received = 16384
-    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    asked.user_information = [length, implementation]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(asked)
-    return bytes(pdu.encode())
-
-
-def _encoded(dataset: Dataset, *, implicit: bool) -> bytes:
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, implicit
-    write_dataset(buffer, dataset)
-    return bytes(buffer.getvalue())
-
-
-def _p_data(control: int, fragment: bytes) -> bytes:
-    item = struct.pack(">IBB", len(fragment) + 2, CONTEXT, control) + fragment
-    return struct.pack(">BxI", 0x04, len(item)) + item
-
-
-def _pdu(line: socket.socket) -> tuple[int, bytes]:
-    kind, length = struct.unpack(">BxI", _exactly(line, 6))
-    return kind, _exactly(line, length)
-
-
-def _exactly(line: socket.socket, count: int) -> bytes:
-    found = BytesIO()
-    while found.tell() < count:
-        data = line.recv(count - found.tell())
-        assert data, "the receiver closed the association"
-        found.write(data)
-    return found.getvalue()
-
-
-def _status(body: bytes) -> int:
-    mark = struct.pack("<HHI", 0x0000, 0x0900, 2)  # PS3.7 §9.3.1.2
-    return int(struct.unpack_from("<H", body, body.index(mark) + len(mark))[0])
+    return dimse.encoded(dataset)
