@@ -14,7 +14,7 @@ from typing import TypeAlias
 from weakref import WeakSet
 
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
-from edge.uplink.relay import Relay, share
+from edge.uplink.relay import LONG, Relay, share
 from gateway import sockets
 from gateway.clock import Clock
 
@@ -111,6 +111,7 @@ class Flow:
     _left_at: float = 0.0  # when what was sent before it had left this machine
     _queue: float = 0.0  # seconds it then waited on the line
     _burst: float = 0.0
+    _busy: float = 0.0  # seconds for which there was always something to send
 
     @property
     def rate(self) -> float:
@@ -130,11 +131,15 @@ class Flow:
     @property
     def wanted(self) -> int:
         """How many streams fill the line."""
-        return streams_wanted(self.congestion, self._loss.share, self.rate, self.round_trip or 0.0, self.most)
+        trip = self.round_trip or 0.0
+        turns = self._busy >= LONG
+        return streams_wanted(self.congestion, self._loss.share, self.rate, trip, self.most, turns=turns)
 
     @property
     def relayed(self) -> bool:
         """Whether streams take turns."""
+        if self._busy < LONG:
+            return False
         return takes_turns(self.congestion, self.wanted, self.rate, self.round_trip or 0.0)
 
     def has_place(self, bodies: int) -> bool:
@@ -278,6 +283,7 @@ class Flow:
         if trips and self.direct:
             self.round_trip = min(trips)
         busy = any(stream.rank is not None for stream in self.streams.values())
+        self._busy = self._busy + now - self._sampled_at if busy and self._sampled_at is not None else 0.0
         if self._sampled_at is not None and busy:
             self._meter.add(now - self._sampled_at, came)
             self._loss.add(now - self._sampled_at, *counts)

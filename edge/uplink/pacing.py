@@ -35,6 +35,8 @@ LEAST_PIECE, MOST_PIECE = 4 << 10, 256 << 10
 BBR = "bbr"
 WINDOW_BYTES = 2 << 20
 """What one connection has on its way at most at hosts that nobody has tuned: Linux' `tcp_rmem` of 6 MB."""
+BRIEF_BY_BBR = 2
+"""One stream fills the line, the other what it leaves while it probes."""
 FILLED_BY_BBR, LOSSY_BY_BBR = TEAMS, 2 * TEAMS
 """In teams that take turns (`relay`), one stream each fills the line; with loss, several find its rate
 sooner, and one that repairs what was lost does not hold up the others."""
@@ -75,7 +77,9 @@ def piece_bytes(unsent: int) -> int:
     return max(LEAST_PIECE, min(MOST_PIECE, unsent // 2))
 
 
-def streams_wanted(congestion: str, loss: float, rate: float, round_trip: float, most: int) -> int:
+def streams_wanted(
+    congestion: str, loss: float, rate: float, round_trip: float, most: int, *, turns: bool = True
+) -> int:
     """How many streams fill the line.
 
     Args:
@@ -84,9 +88,12 @@ def streams_wanted(congestion: str, loss: float, rate: float, round_trip: float,
         rate: bytes per second; 0 if unknown.
         round_trip: seconds; 0 if unknown.
         most: as configured.
+        turns: whether there has been enough to send for so long that streams take turns where BBR sends.
     """
     windows = int(-(-rate * round_trip // WINDOW_BYTES))
-    if congestion.startswith(BBR):
+    if congestion.startswith(BBR) and not turns:
+        wanted = max(BRIEF_BY_BBR, windows)
+    elif congestion.startswith(BBR):
         wanted = max(LOSSY_BY_BBR if loss >= MUCH_LOSS else FILLED_BY_BBR, TEAMS * windows)
     else:
         wanted = max(FEW if loss < SOME_LOSS else MANY if loss < MUCH_LOSS else MOST, windows)

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 TEAMS = 3
 TURN = 7.0
 """Seconds: less than BBR's ten, with room for what is still on its way; and two turns are more than ten."""
+LONG = 40.0
+"""Seconds of work after which turns begin: before, two streams at once are sooner done."""
 COLD = 14.0
 """Seconds after which a team that has never sent gets its first turn. It has to find the line's rate, which
-costs seconds too: who has sent for so long will probably send long enough to get them back."""
+costs seconds too."""
 OPENING = 4.0
 """Seconds that the next team's streams may take to connect."""
 QUIET = 0.3

@@ -23,7 +23,7 @@ from gateway.demo.layout import free_base
 from gateway.errors import Unavailable
 
 WARM_SECONDS = 45.0
-"""Of the line, filled before a warm scenario begins: every connection has had its turn by then."""
+"""Of the line, filled before a warm scenario begins."""
 SETTLED = 10
 """Round trips that the edge is left alone after it was started: one that has run for months is connected."""
 STAT_AFTER = 6.0

@@ -40,6 +40,11 @@ def test_streams(
     assert streams_wanted(congestion, loss, rate, round_trip, most) == wanted
 
 
+def test_what_is_soon_sent_takes_no_turns() -> None:
+    assert streams_wanted("bbr", 0.02, 20 * MBIT, 0.6, 16, turns=False) == pacing.BRIEF_BY_BBR
+    assert streams_wanted("cubic", 0.0, 20 * MBIT, 0.1, 16, turns=False) == pacing.FEW
+
+
 @pytest.mark.parametrize(
     ("congestion", "streams", "rate", "round_trip", "turns"),
     [

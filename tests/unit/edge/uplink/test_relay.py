@@ -39,7 +39,7 @@ def pour(relay: Relay, seconds: float) -> list[tuple[float, int]]:
 
 
 def test_each_team_is_warmed_once_and_then_they_take_turns() -> None:
-    begun = pour(three(), 90.0)
+    begun = pour(three(), 2 * COLD + 62)
     assert [number for _, number in begun] == [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]
     lengths = [after - before for (before, _), (after, _) in pairwise(begun)]
     assert lengths[:2] == [COLD, COLD]
@@ -47,7 +47,7 @@ def test_each_team_is_warmed_once_and_then_they_take_turns() -> None:
 
 
 def test_a_pause_is_longer_than_what_bbr_remembers() -> None:
-    begun = pour(three(), 120.0)
+    begun = pour(three(), 2 * COLD + 92)
     for number in (1, 2, 3):
         turns = [(at, begun[place + 1][0]) for place, (at, one) in enumerate(begun[:-1]) if one == number]
         assert len(turns) > 2
