@@ -270,13 +270,14 @@ class Flow:
         trips: list[float] = []
         counts = [0, 0]
         burst = 0.0
+        resting = self.relay.resting if self.relayed else frozenset[int]()
         for stream in self.streams.values():
-            moved = self._moved(stream, trips, counts)
+            info = stream.info()
+            moved = self._moved(stream, info, trips, counts)
             if moved:
                 stream.moved_at = self.progress_at = now
             came += moved
-            info = stream.info()
-            if info is not None and not (self.relayed and stream.number in self.relay.resting):
+            if info is not None and stream.number not in resting:
                 burst += info.delivery
         self._burst = max(burst, SETTLED * self._burst)
         self.carried += came
@@ -289,9 +290,9 @@ class Flow:
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
 
-    def _moved(self, stream: Stream, trips: list[float], counts: list[int]) -> int:
+    @staticmethod
+    def _moved(stream: Stream, info: sockets.TcpInfo | None, trips: list[float], counts: list[int]) -> int:
         """Bytes acknowledged on a stream since the last look."""
-        info = stream.info()
         if info is None:
             seen, stream.acknowledged = stream.acknowledged or 0, stream.written - stream.unsent()
             return max(0, stream.acknowledged - seen)

@@ -207,13 +207,12 @@ class Sending:
 
     async def _next_frames(self, body: _Body) -> list[bytes]:
         """What goes next; waits a little for it. Empty: the body may end."""
-        until = self._clock.monotonic() + KEEP_OPEN
-        latest = until - KEEP_OPEN + REST
+        began = self._clock.monotonic()
         while True:
             heard = self._bell.rings
             rests = self._rests(body)
             frames = [] if rests else await self._frames(body) or await self._hedged(body)
-            left = (latest if rests else until) - self._clock.monotonic()
+            left = began + (REST if rests else KEEP_OPEN) - self._clock.monotonic()
             if frames or left <= 0 or body.number not in self._exchanges.own:
                 return frames
             body.parcel = None

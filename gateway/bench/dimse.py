@@ -24,6 +24,8 @@ from gateway.errors import Unavailable
 CONTEXT = 1
 COMMAND_WHOLE, PIECE, LAST = 0x03, 0x00, 0x02
 """Message control headers, PS3.8 E.2."""
+RELEASE_RQ = struct.pack(">BxII", 0x05, 4, 0)
+"""A-RELEASE-RQ, PS3.8 §9.3.6."""
 _STATUS = struct.pack("<HHI", 0x0000, 0x0900, 2)  # PS3.7 §9.3.1.2
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -104,7 +103,7 @@ class _Scanner:
                     line.sendall(self._numbered(number))
                     _expect_success(dimse.next_pdu(line)[1])
                     self._tally.answered()
-                line.sendall(struct.pack(">BxII", 0x05, 4, 0))  # A-RELEASE-RQ
+                line.sendall(dimse.RELEASE_RQ)
                 dimse.next_pdu(line)
         except (OSError, Unavailable) as error:
             self._tally.fault = str(error)

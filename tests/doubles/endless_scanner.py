@@ -40,8 +40,7 @@ def send(host: str, port: int, called: str, size: int) -> Sent:
     with socket.create_connection((host, port), PATIENCE) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.sendall(dimse.associate_rq("ENDLESS", called, CLASS))
-        kind, _ = dimse.next_pdu(line)
-        assert kind == 0x02, f"PDU {kind:#04x} instead of A-ASSOCIATE-AC"
+        dimse.expect_accepted(dimse.next_pdu(line)[0])
         line.sendall(dimse.c_store_rq(CLASS, instance))
         out = _DataSet(line)
         out.write(_header(study, instance, frames))
@@ -51,7 +50,7 @@ def send(host: str, port: int, called: str, size: int) -> Sent:
             out.write(np.roll(image, number * 7).tobytes())
         out.end()
         status = dimse.status_of(dimse.next_pdu(line)[1])
-        line.sendall(struct.pack(">BxII", 0x05, 4, 0))  # A-RELEASE-RQ
+        line.sendall(dimse.RELEASE_RQ)
         dimse.next_pdu(line)
     return Sent(status, study, instance, out.size, out.digest.hexdigest())
 
