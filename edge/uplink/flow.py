@@ -14,7 +14,7 @@ from typing import TypeAlias
 from weakref import WeakSet
 
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
-from edge.uplink.relay import LONG, Relay, share
+from edge.uplink.relay import KNOWN_SHARE, KNOWN_TRIPS, LONG, SURE, TEAMS, Relay, share
 from gateway import sockets
 from gateway.clock import Clock
 
@@ -36,6 +36,11 @@ LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 
 Rank: TypeAlias = tuple[int, int]
 """Priority; and among the same, the place of what reading can begin with, before all else."""
+
+
+def _info_of(transport: asyncio.Transport | None) -> sockets.TcpInfo | None:
+    socket = None if transport is None else transport.get_extra_info("socket")
+    return None if socket is None else sockets.info_of(socket)
 
 
 @dataclass(slots=True)
@@ -65,8 +70,7 @@ class Stream:
 
     def info(self) -> sockets.TcpInfo | None:
         """What the kernel knows of it."""
-        socket = None if self.transport is None else self.transport.get_extra_info("socket")
-        return None if socket is None else sockets.info_of(socket)
+        return _info_of(self.transport)
 
     def unsent(self) -> int:
         """Bytes in this machine's buffers that are not on the line yet, as far as is known."""
@@ -83,6 +87,7 @@ class Flow:
     Args:
         clock: this machine's.
         most: streams that may carry chunks side by side.
+        ahead: sealed bytes that wait for the line.
 
     Attributes:
         round_trip: seconds; None before the first answer.
@@ -96,6 +101,7 @@ class Flow:
     clock: Clock
     most: int
     direct: bool = True
+    ahead: Callable[[], int] = lambda: 0
     round_trip: float | None = None
     congestion: str = ""
     progress_at: float = 0.0
@@ -112,6 +118,7 @@ class Flow:
     _queue: float = 0.0  # seconds it then waited on the line
     _burst: float = 0.0
     _busy: float = 0.0  # seconds for which there was always something to send
+    _turning: bool = False
 
     @property
     def rate(self) -> float:
@@ -131,24 +138,40 @@ class Flow:
     @property
     def wanted(self) -> int:
         """How many streams fill the line."""
+        return self._wanted(turns=self._turning)
+
+    def _wanted(self, *, turns: bool) -> int:
         trip = self.round_trip or 0.0
-        turns = self._busy >= LONG
         return streams_wanted(self.congestion, self._loss.share, self.rate, trip, self.most, turns=turns)
 
     @property
     def relayed(self) -> bool:
         """Whether streams take turns."""
-        if self._busy < LONG:
-            return False
-        return takes_turns(self.congestion, self.wanted, self.rate, self.round_trip or 0.0)
+        return self._turning and takes_turns(self.congestion, self.wanted, self.rate, self.round_trip or 0.0)
 
     def has_place(self, bodies: int) -> bool:
         """Whether another stream is wanted beside so many that carry something."""
         if not self.connections:
             return bodies < 1  # the first connection tells what TCP does here
+        if not bodies:
+            self._turning = self._idle_known() >= TEAMS
         if not self.relayed:
             return bodies < self.wanted
-        return self.relay.has_place(self.wanted, self.clock.monotonic())
+        return self.relay.has_place(self.wanted, self.clock.monotonic(), known=self._idle_known() > 0)
+
+    def _idle_known(self) -> int:
+        """Connections without an exchange that know the line."""
+        used = {stream.transport for stream in self.streams.values()}
+        idle = (one for one in self._transports if one not in used and not one.is_closing())
+        return sum(self._knows(_info_of(one)) for one in idle)
+
+    def _knows(self, info: sockets.TcpInfo | None) -> bool:
+        """Whether a connection has found what the line carries."""
+        if info is None or not self.capacity:
+            return False
+        whole = KNOWN_TRIPS * self.capacity * (self.round_trip or 0.0)
+        fast = info.pacing * share(self._wanted(turns=True)) >= KNOWN_SHARE * self.capacity
+        return fast and info.acknowledged >= whole / share(self._wanted(turns=True))
 
     def may_send(self, number: int) -> bool:
         """Whether a stream that has something to send may do so now, or rests."""
@@ -179,6 +202,8 @@ class Flow:
                     info.sent,
                     info.repeated,
                 )
+                if self._knows(info):
+                    self.relay.knows(stream.number)
 
         return note
 
@@ -285,10 +310,16 @@ class Flow:
             self.round_trip = min(trips)
         busy = any(stream.rank is not None for stream in self.streams.values())
         self._busy = self._busy + now - self._sampled_at if busy and self._sampled_at is not None else 0.0
+        self._turning = self._turning or (busy and self._long())
         if self._sampled_at is not None and busy:
             self._meter.add(now - self._sampled_at, came)
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
+
+    def _long(self) -> bool:
+        """Whether there is so much to do that turns are worth their beginning."""
+        sure = self._meter.seconds >= SURE
+        return self._busy >= LONG or (sure and self._busy + self.ahead() / self.capacity >= LONG)
 
     @staticmethod
     def _moved(stream: Stream, info: sockets.TcpInfo | None, trips: list[float], counts: list[int]) -> int:

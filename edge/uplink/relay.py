@@ -17,7 +17,13 @@ TEAMS = 3
 TURN = 7.0
 """Seconds: less than BBR's ten, with room for what is still on its way; and two turns are more than ten."""
 LONG = 40.0
-"""Seconds of work after which turns begin: before, two streams at once are sooner done."""
+"""Seconds of work, done or ahead, that are worth that each team finds the line's rate: where there is less,
+two streams at once are sooner done."""
+SURE = 5.0
+"""Seconds of measured line before it is said how long what is ahead will take."""
+KNOWN_SHARE, KNOWN_TRIPS = 0.6, 4.0
+"""A connection knows the line if it would send at so much of its share, and has carried so many round trips
+of that."""
 COLD = 14.0
 """Seconds after which a team that has never sent gets its first turn. It has to find the line's rate, which
 costs seconds too."""
@@ -52,15 +58,23 @@ class Relay:
     since: float | None = None
     _teams: list[_Team] = field(default_factory=lambda: [_Team() for _ in range(TEAMS)])  # who sends is first
 
-    def has_place(self, streams: int, now: float) -> bool:
-        """Whether another stream is wanted now, where `streams` are in all: first where it is sent."""
+    def has_place(self, streams: int, now: float, *, known: bool = False) -> bool:
+        """Whether another stream is wanted now, where `streams` are in all: first where it is sent.
+
+        Args:
+            streams: in all.
+            now: monotonic seconds.
+            known: whether the connection it would get knows the line.
+        """
         mine, following, *_ = self._teams
-        late = self.since is not None and now - self.since >= COLD
+        late = self.since is not None and now - self.since >= (TURN if known else COLD)
         return len(mine.members) < share(streams) or (late and len(following.members) < share(streams))
 
     def join(self, number: int, streams: int) -> None:
         """A stream is opened, where `streams` are wanted in all."""
         mine, following, *_ = self._teams
+        if not any(team.members for team in self._teams):
+            self.since = None  # what was before is over
         (following if len(mine.members) >= share(streams) else mine).members.add(number)
 
     def leave(self, number: int) -> None:
@@ -68,6 +82,11 @@ class Relay:
         for team in self._teams:
             team.members.discard(number)
             team.sent.discard(number)
+
+    def knows(self, number: int) -> None:
+        """A stream's connection has found the line's rate before."""
+        for team in self._teams:
+            team.sent |= {number} & team.members
 
     def wants(self, number: int, now: float) -> None:
         """A stream has something to write."""

@@ -76,10 +76,10 @@ def test_a_silent_team_gives_way_at_once() -> None:
 
 def test_places_are_filled_where_it_is_sent_and_elsewhere_only_when_it_is_time() -> None:
     relay = Relay()
-    relay.may_send(0, 0.0)
     for number in range(3):
         assert relay.has_place(9, 0.0)
         relay.join(number, 9)
+        relay.may_send(number, 0.0)
     assert not relay.has_place(9, COLD - 1)
     assert relay.has_place(9, COLD)
     relay.join(9, 9)
