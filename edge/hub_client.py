@@ -44,7 +44,8 @@ MAX_JSON = 8 << 20
 
 Connected: TypeAlias = Callable[[asyncio.Transport], None]
 _connected: ContextVar[Connected | None] = ContextVar("connected", default=None)
-_warmest: ContextVar[bool] = ContextVar("warmest", default=False)
+Worth: TypeAlias = Callable[[asyncio.Transport | None], int]
+_worth: ContextVar[Worth | None] = ContextVar("worth", default=None)
 
 log = logger("edge.hub")
 
@@ -62,12 +63,14 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Gives uploads the idle connection that knows the line's rate best; aiohttp gives the oldest."""
+    """Gives a request the idle connection that it values most; aiohttp gives the oldest."""
 
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
-        idle = self._conns.get(key)
-        if idle and _warmest.get():
-            best = max(idle, key=lambda one: _window(one[0].transport))
+        idle, worth = self._conns.get(key), _worth.get()
+        if idle and worth is not None:
+            best = max(idle, key=lambda one: worth(one[0].transport))
+            if worth(best[0].transport) <= 0:
+                return None
             idle.remove(best)
             idle.appendleft(best)
         return await super()._get(key, traces)
@@ -75,12 +78,6 @@ class _Connector(aiohttp.TCPConnector):
 
 def _patience(idle: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle)
-
-
-def _window(transport: asyncio.Transport | None) -> int:
-    made = None if transport is None else transport.get_extra_info("socket")
-    info = None if made is None else sockets.info_of(made)
-    return 0 if info is None else info.window
 
 
 class HubClient:
@@ -140,7 +137,7 @@ class HubClient:
         idle_timeout: float | None = None,
         accept: Collection[int] = (),
         connected: Connected | None = None,
-        warmest: bool = False,
+        worth: Worth | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; the block reads the answer, as a whole or as a stream.
 
@@ -155,7 +152,7 @@ class HubClient:
                 the hub may rightly be silent (long polls); a dead line is found by TCP all the same.
             accept: statuses other than 2xx that the block itself deals with.
             connected: called with the connection before the first byte of the request is sent on it.
-            warmest: much will be sent; use the connection that has carried most of late.
+            worth: of an idle connection: the one worth most is used, and a new one rather than one worth 0.
 
         Raises:
             Unavailable: the hub is away, busy or unreachable, before or during the answer.
@@ -166,7 +163,7 @@ class HubClient:
         session = await self._open()
         used: list[asyncio.Transport] = []
         _connected.set(partial(self._taken, used, connected))
-        _warmest.set(warmest)
+        _worth.set(worth)
         try:
             async with session.request(
                 method,

@@ -90,9 +90,10 @@ class Exchanges:
         """Send (`much`, or a word) and hear, to the end or to the break. Returns whether it ended well."""
         clean = False
         connected = self._flow.connected(self._flow.streams[number])
+        worth = self._flow.worth if much else None
         try:
             async with self._client.request(
-                "POST", path, data=body, headers=HEADERS, connected=connected, warmest=much
+                "POST", path, data=body, headers=HEADERS, connected=connected, worth=worth
             ) as response:
                 if self._gate.worked(self._clock.monotonic()):
                     log.info("the line is back")

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from weakref import WeakSet
 
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
-from edge.uplink.relay import KNOWN_SHARE, KNOWN_TRIPS, LONG, SURE, TEAMS, Relay, share
+from edge.uplink.relay import LEAD_TRIPS, LONG, SURE, TEAMS, Relay, share
 from gateway import sockets
 from gateway.clock import Clock
 
@@ -30,6 +30,11 @@ SETTLED = 0.98
 """Of the fastest that was seen before, what stays of it with each sample."""
 SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
+KNOWN_TRIPS, KNOWN_SHARE, ENOUGH = 4.0, 0.6, 0.85
+"""A connection has looked for the line's rate when it has carried so many round trips of its share. It knows
+the line if it would then send so much of its share; it need not where its team sends so much of the whole."""
+FULL = 0.999
+"""Of the most that the line carried, what stays of it with each sample."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
 
@@ -51,13 +56,17 @@ class Stream:
         number: the exchange's.
         transport: None before it is connected.
         rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
-        moved_at: monotonic seconds; when something was last acknowledged or heard on it.
+        opened_at: monotonic seconds; when the exchange began.
+        moved_at: likewise; when something was last acknowledged or heard on it.
+        slow: it has not found the line's rate and would take a minute to; a new connection takes seconds.
     """
 
     number: int
     transport: asyncio.Transport | None = None
     rank: Rank | None = None
+    opened_at: float = 0.0
     moved_at: float = 0.0
+    slow: bool = False
     written: int = 0
     acknowledged: int | None = None
     sent: int = 0
@@ -119,6 +128,7 @@ class Flow:
     _burst: float = 0.0
     _busy: float = 0.0  # seconds for which there was always something to send
     _turning: bool = False
+    _full: float = 0.0  # bytes a second that the line carried at most over some time
 
     @property
     def rate(self) -> float:
@@ -154,24 +164,47 @@ class Flow:
         if not self.connections:
             return bodies < 1  # the first connection tells what TCP does here
         if not bodies:
-            self._turning = self._idle_known() >= TEAMS
+            self._turning = self._known() >= TEAMS
         if not self.relayed:
             return bodies < self.wanted
-        return self.relay.has_place(self.wanted, self.clock.monotonic(), known=self._idle_known() > 0)
+        return self.relay.has_place(self.wanted, self.clock.monotonic(), self._lead, self._known())
 
-    def _idle_known(self) -> int:
+    @property
+    def _lead(self) -> float:
+        return LEAD_TRIPS * (self.round_trip or 0.0)
+
+    def _known(self) -> int:
         """Connections without an exchange that know the line."""
         used = {stream.transport for stream in self.streams.values()}
-        idle = (one for one in self._transports if one not in used and not one.is_closing())
-        return sum(self._knows(_info_of(one)) for one in idle)
+        idle = [one for one in self._transports if one not in used and not one.is_closing()]
+        return sum(self._looked(info) and self._found(info) for one in idle if (info := _info_of(one)))
 
-    def _knows(self, info: sockets.TcpInfo | None) -> bool:
-        """Whether a connection has found what the line carries."""
-        if info is None or not self.capacity:
-            return False
-        whole = KNOWN_TRIPS * self.capacity * (self.round_trip or 0.0)
-        fast = info.pacing * share(self._wanted(turns=True)) >= KNOWN_SHARE * self.capacity
-        return fast and info.acknowledged >= whole / share(self._wanted(turns=True))
+    def _looked(self, info: sockets.TcpInfo) -> bool:
+        """Whether a connection has carried enough to have found what the line carries."""
+        whole = KNOWN_TRIPS * self._full * (self.round_trip or 0.0)
+        return self._full > 0 and info.acknowledged * share(self._wanted(turns=True)) >= whole
+
+    def _found(self, info: sockets.TcpInfo) -> bool:
+        """Whether a connection would send so much, as far as that is known."""
+        return info.pacing * share(self._wanted(turns=True)) >= KNOWN_SHARE * self._full
+
+    def worth(self, transport: asyncio.Transport | None) -> int:
+        """For `HubClient.request`: how good an idle connection is to send much; 0: a new one is better."""
+        info = _info_of(transport)
+        if info is None:
+            return 1
+        return 0 if self._looked(info) and not self._found(info) else 1 + info.window
+
+    def _judge(self, *, over: bool) -> None:
+        """See which streams have found the line's rate; what has not when its turn is over never will."""
+        members = [self.streams[one] for one in self.relay.sending if one in self.streams]
+        infos = [(one, info) for one in members if (info := one.info()) is not None]
+        enough = sum(info.pacing for _, info in infos) >= ENOUGH * self._full
+        for stream, info in infos:
+            if enough or (self._looked(info) and self._found(info)):
+                self.relay.knows(stream.number)
+            elif over and not self._found(info):
+                stream.slow = self.relay.since is not None and stream.opened_at <= self.relay.since
 
     def may_send(self, number: int) -> bool:
         """Whether a stream that has something to send may do so now, or rests."""
@@ -179,11 +212,12 @@ class Flow:
             return True
         now = self.clock.monotonic()
         self.relay.wants(number, now)
-        return self.relay.may_send(number, now)
+        return self.relay.may_send(number, now, self._lead)
 
     def open(self, number: int) -> Stream:
         """An exchange begins."""
-        stream = self.streams[number] = Stream(number, moved_at=self.clock.monotonic())
+        now = self.clock.monotonic()
+        stream = self.streams[number] = Stream(number, opened_at=now, moved_at=now)
         return stream
 
     def connected(self, stream: Stream) -> Callable[[asyncio.Transport], None]:
@@ -202,7 +236,7 @@ class Flow:
                     info.sent,
                     info.repeated,
                 )
-                if self._knows(info):
+                if self._looked(info) and self._found(info):
                     self.relay.knows(stream.number)
 
         return note
@@ -258,6 +292,8 @@ class Flow:
     def _held(self, stream: Stream, rank: Rank) -> bool:
         if self._goes_first(stream, rank):
             return True
+        if stream.slow:
+            return False  # so that it can end
         if self.may_send(stream.number):
             return self._drains(stream.number)
         others = [one.rank for one in self.streams.values() if one is not stream and one.rank is not None]
@@ -315,6 +351,9 @@ class Flow:
             self._meter.add(now - self._sampled_at, came)
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
+        self._full = max(self._meter.rate, FULL * self._full)
+        if self.relayed:
+            self._judge(over=self.relay.late(now, SAMPLE_SECONDS))
 
     def _long(self) -> bool:
         """Whether there is so much to do that turns are worth their beginning."""

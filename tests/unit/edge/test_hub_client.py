@@ -135,7 +135,7 @@ async def test_uploads_take_the_connection_that_has_carried_most(client: HubClie
             assert await second.read() == b"B"
         assert client.spare
         await first.read()
-    async with client.request("POST", "/echo", data=b"c", connected=used.append, warmest=True) as third:
+    async with client.request("POST", "/echo", data=b"c", connected=used.append, worth=lambda one: one.get_extra_info("socket").fileno() and 1) as third:
         assert client.spare
         assert await third.read() == b"C"
     big, small, last = used
