@@ -8,6 +8,7 @@ urgent goes on another stream the others stand still meanwhile.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -128,6 +129,7 @@ class Flow:
     _burst: float = 0.0
     _busy: float = 0.0  # seconds for which there was always something to send
     _turning: bool = False
+    _worked_at: float | None = None
     _full: float = 0.0  # bytes a second that the line carried at most over some time
 
     @property
@@ -144,6 +146,11 @@ class Flow:
     def burst(self) -> float:
         """Bytes per second at which the little arrived that a line was given; 0 where nobody counts."""
         return self._burst
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since there was something to send; infinite if there never was."""
+        return math.inf if self._worked_at is None else self.clock.monotonic() - self._worked_at
 
     @property
     def wanted(self) -> int:
@@ -164,16 +171,16 @@ class Flow:
         if not self.connections:
             return bodies < 1  # the first connection tells what TCP does here
         if not bodies:
-            self._turning = self._known() >= TEAMS
+            self._turning = self.known() >= TEAMS - 1
         if not self.relayed:
             return bodies < self.wanted
-        return self.relay.has_place(self.wanted, self.clock.monotonic(), self._lead, self._known())
+        return self.relay.has_place(self.wanted, self.clock.monotonic(), self._lead, self.known())
 
     @property
     def _lead(self) -> float:
         return LEAD_TRIPS * (self.round_trip or 0.0)
 
-    def _known(self) -> int:
+    def known(self) -> int:
         """Connections without an exchange that know the line."""
         used = {stream.transport for stream in self.streams.values()}
         idle = [one for one in self._transports if one not in used and not one.is_closing()]
@@ -351,6 +358,7 @@ class Flow:
             self._meter.add(now - self._sampled_at, came)
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
+        self._worked_at = now if busy else self._worked_at
         self._full = max(self._meter.rate, FULL * self._full)
         if self.relayed:
             self._judge(over=self.relay.late(now, SAMPLE_SECONDS))

@@ -151,7 +151,7 @@ class Sending:
             first = await self._frames(body)
             body.chosen.set()
             if first:
-                await self._exchanges.talk(body.number, UPLINK, self._written(body, first), much=True)
+                await self._exchanges.talk(body.number, UPLINK, self._written(body, first), self._flow.worth)
             else:
                 self._gate.released()
                 self._exchanges.end(body.number, clean=True)
