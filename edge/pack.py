@@ -194,7 +194,7 @@ class Packer:
             if found is None:
                 self._row = 0
                 await self._spool.received.wait(heard)
-                await self._breathe()
+                await self._breathe(packed)
                 continue
             chosen, ready, demand = found
             first, now = chosen.items[0].parcel_id, self._clock.monotonic()
@@ -207,10 +207,12 @@ class Packer:
             if ready or left <= 0:
                 return chosen
             await self._spool.received.wait(heard, left)
-            await self._breathe()
+            await self._breathe(packed)
 
-    async def _breathe(self) -> None:
-        """A pause before the next look; shorter if something is packed meanwhile: others wait behind it."""
+    async def _breathe(self, packed: int) -> None:
+        """A pause before the next look; none once more than `packed` were packed: others wait for that."""
+        if packed != self._packed:
+            return
         self._ended.clear()
         with suppress(TimeoutError):
             seconds = BUSY_LOOK_SECONDS if self._spool.traffic.busy else LOOK_SECONDS

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from weakref import WeakSet
 
+from edge.uplink.found import Line
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
 from edge.uplink.relay import LEAD_TRIPS, LONG, SURE, TEAMS, Relay, share
 from gateway import sockets
@@ -31,11 +32,8 @@ SETTLED = 0.98
 """Of the fastest that was seen before, what stays of it with each sample."""
 SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
-KNOWN_TRIPS, KNOWN_SHARE, ENOUGH = 4.0, 0.6, 0.85
-"""A connection has looked for the line's rate when it has carried so many round trips of its share. It knows
-the line if it would then send so much of its share; it need not where its team sends so much of the whole."""
-FULL = 0.999
-"""Of the most that the line carried, what stays of it with each sample."""
+FULL = 0.996
+"""Of the most that the line carried, what stays of it with each sample: half after 43 seconds of work."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
 
@@ -184,34 +182,28 @@ class Flow:
         """Connections without an exchange that know the line."""
         used = {stream.transport for stream in self.streams.values()}
         idle = [one for one in self._transports if one not in used and not one.is_closing()]
-        return sum(self._looked(info) and self._found(info) for one in idle if (info := _info_of(one)))
+        line = self._line
+        return sum(line.knows(info) for one in idle if (info := _info_of(one)))
 
-    def _looked(self, info: sockets.TcpInfo) -> bool:
-        """Whether a connection has carried enough to have found what the line carries."""
-        whole = KNOWN_TRIPS * self._full * (self.round_trip or 0.0)
-        return self._full > 0 and info.acknowledged * share(self._wanted(turns=True)) >= whole
-
-    def _found(self, info: sockets.TcpInfo) -> bool:
-        """Whether a connection would send so much, as far as that is known."""
-        return info.pacing * share(self._wanted(turns=True)) >= KNOWN_SHARE * self._full
+    @property
+    def _line(self) -> Line:
+        return Line(self._full, self.round_trip or 0.0, share(self._wanted(turns=True)))
 
     def worth(self, transport: asyncio.Transport | None) -> int:
         """For `HubClient.request`: how good an idle connection is to send much; 0: a new one is better."""
-        info = _info_of(transport)
-        if info is None:
-            return 1
-        return 0 if self._looked(info) and not self._found(info) else 1 + info.window
+        return self._line.worth(_info_of(transport))
 
     def _judge(self, *, over: bool) -> None:
         """See which streams have found the line's rate; what has not when its turn is over never will."""
         members = [self.streams[one] for one in self.relay.sending if one in self.streams]
         infos = [(one, info) for one in members if (info := one.info()) is not None]
-        enough = sum(info.pacing for _, info in infos) >= ENOUGH * self._full
+        line, began = self._line, self.relay.since or 0.0
+        enough = line.enough(info for _, info in infos)
         for stream, info in infos:
-            if enough or (self._looked(info) and self._found(info)):
+            if enough or line.knows(info):
                 self.relay.knows(stream.number)
-            elif over and not self._found(info):
-                stream.slow = self.relay.since is not None and stream.opened_at <= self.relay.since
+            elif over and not line.found(info):
+                stream.slow = stream.opened_at <= began
 
     def may_send(self, number: int) -> bool:
         """Whether a stream that has something to send may do so now, or rests."""
@@ -243,7 +235,7 @@ class Flow:
                     info.sent,
                     info.repeated,
                 )
-                if self._looked(info) and self._found(info):
+                if self._line.knows(info):
                     self.relay.knows(stream.number)
 
         return note
@@ -358,8 +350,9 @@ class Flow:
             self._meter.add(now - self._sampled_at, came)
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
-        self._worked_at = now if busy else self._worked_at
-        self._full = max(self._meter.rate, FULL * self._full)
+        if busy:
+            self._worked_at = now
+            self._full = max(self._meter.rate, FULL * self._full)
         if self.relayed:
             self._judge(over=self.relay.late(now, SAMPLE_SECONDS))
 
