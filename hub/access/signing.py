@@ -32,6 +32,7 @@ from gateway.database import Database
 from gateway.errors import Broken, Malformed, NotAllowed
 from hub.access.passwords import SALT_BYTES, Cost, Passwords
 from hub.access.throttle import Failures
+from hub.standing import Standing
 from hub.tables.account import signing_keys
 
 MAGIC = b"TSK1"
@@ -115,8 +116,9 @@ async def unwrap(wrapped: bytes, passphrase: str, passwords: Passwords) -> ec.El
 class SigningKeys:
     """The table of wrapped keys."""
 
-    def __init__(self, database: Database, passwords: Passwords, clock: Clock) -> None:
+    def __init__(self, database: Database, passwords: Passwords, clock: Clock, standing: Standing) -> None:
         self._database, self._passwords, self._clock = database, passwords, clock
+        self._standing = standing
         self._failures = Failures()
 
     async def create(
@@ -134,6 +136,7 @@ class SigningKeys:
         async with self._database.writing() as connection:
             await connection.execute(signing_keys.delete().where(signing_keys.c.user == user))
             await connection.execute(signing_keys.insert().values(user=user, **row))
+            await self._standing.enter(connection, user)
         return issued.certificate
 
     async def unlock(self, user: str, passphrase: str) -> SigningKey:

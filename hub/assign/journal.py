@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.assign.states import CaseEvent, CaseState, after
-from hub.record import Record, subject_of
+from hub.record import Record, subject_of, user
 from hub.tables.case import case_events, cases
 
 HUB = "hub"
@@ -55,7 +55,7 @@ async def change(
     await note(connection, row["id"], event.value, by=by, at=at, detail=detail)
     if event in CUSTODY:
         subject = subject_of("case", row["id"])
-        detail_of = {"by": subject_of("user", by)} if by != HUB else {}
+        detail_of = {"by": user(by)} if by != HUB else {}
         await custody.append(
             connection, f"case-{event.value}", site=row["site"], subject=subject, detail=detail_of
         )

@@ -44,6 +44,8 @@ FOLLOWED = {
     "rows-edited": "rows-edited",
     "witness-alarm": "witness-alarm",
     "salt-erased": "salt-erased",
+    "person-erased": "person-erased",
+    "seals-begun": "seals-begun",
     "edge-revoked": "edge-revoked",
     "token-created": "token-created",
     "kem-rotated": "kem-rotated",

@@ -30,12 +30,14 @@ from hub.archive.store import BlobStore
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.worklist import Worklist
 from hub.audit.search import AuditSearch
+from hub.custody import CustodyLog
 from hub.dicomweb.routes import routes as dicomweb_routes
 from hub.people import Role
 from hub.portal.app import portal_routes
 from hub.reports.desk import Desk
 from hub.reports.press import Press
 from hub.rules.book import RuleBook
+from hub.seals import Seals
 from hub.tables import VERSION, metadata
 from hub.tables.study import studies
 from hub.trail import AuditTrail
@@ -62,7 +64,8 @@ class ReadingRoom:
 async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
     """One reader, `wei`, and the generated head on her list."""
     database = await open_database(sqlite_url(folder / "hub.db"), metadata, version=VERSION)
-    record = MemoryRecord()
+    seals = Seals(b"v" * 32)
+    record = MemoryRecord(log=CustodyLog(database, None, CLOCK, seals))
     archive = Archive(database, BlobStore(folder / "archive"), record, CLOCK)
     trail = AuditTrail(database, CLOCK)
     access = Access(
@@ -70,6 +73,7 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
         record,
         CLOCK,
         vault=Vault(b"v" * 32),
+        seals=seals,
         trail=trail,
         passwords=Passwords(CHEAP),
         require_second_factor=False,
@@ -112,7 +116,7 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
     await server.start_server(shutdown_timeout=0.1)
     try:
         url = f"http://localhost:{server.port}"
-        access.passkeys = Passkeys(database, CLOCK, access.flows, origin=url, name="Telerad")
+        access.passkeys = Passkeys(database, CLOCK, access.flows, access.standing, origin=url, name="Telerad")
         yield ReadingRoom(url, archive, access)
     finally:
         await server.close()

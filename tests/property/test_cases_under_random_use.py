@@ -60,7 +60,9 @@ class Play:
         elif what == "wait":
             self.hub.clock.advance(how[0])
         elif what == "presence":
-            await Readers(self.hub.database).change(self.readers[how[0]].name, available=how[1])
+            await Readers(self.hub.database, self.hub.access.standing).change(
+                self.readers[how[0]].name, available=how[1]
+            )
         elif what == "answer":
             await self.answer(f"1.2.3.{how[0]}", how[1])
         elif what == "grow":
@@ -133,7 +135,7 @@ async def play(script: list[tuple[Any, ...]], folder: Path) -> None:
         # whatever happened, every case can still be brought to its report
         hub.clock.advance(1000)
         for reader in readers:
-            await Readers(hub.database).change(reader.name, available=True)
+            await Readers(hub.database, hub.access.standing).change(reader.name, available=True)
         await game.dispatcher.turn()
         for row in await game.rows():
             if row["state"] != CaseState.REPORTED:

@@ -61,7 +61,10 @@ async def test_no_byte_of_a_wrapped_key_may_change() -> None:
 async def test_the_table_keeps_certificate_and_chain(tmp_path: Path) -> None:
     hub = await open_hub(tmp_path)
     await hub.account("chen")
-    keys, authority = SigningKeys(hub.database, Passwords(CHEAP), hub.clock), OnePerson(hub.clock)
+    keys, authority = (
+        SigningKeys(hub.database, Passwords(CHEAP), hub.clock, hub.access.standing),
+        OnePerson(hub.clock),
+    )
     certificate = await keys.create("chen", "Dr Chen", "chen@example.org", "pass phrase", authority)
     opened = await keys.unlock("chen", "pass phrase")
     assert opened.certificate == certificate
@@ -78,7 +81,7 @@ async def test_the_table_keeps_certificate_and_chain(tmp_path: Path) -> None:
 async def test_guessing_a_passphrase_is_slowed_down(tmp_path: Path) -> None:
     hub = await open_hub(tmp_path)
     await hub.account("chen")
-    keys = SigningKeys(hub.database, Passwords(CHEAP), hub.clock)
+    keys = SigningKeys(hub.database, Passwords(CHEAP), hub.clock, hub.access.standing)
     await keys.create("chen", "Dr Chen", "c@example.org", "right", OnePerson(hub.clock))
     for _ in range(FREE_TRIES):
         with pytest.raises(NotAllowed):
