@@ -196,7 +196,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
         database, hub.archive.store, lambda: hub.keys.receipt_signer, hub.keys.trust, custody, clock
     )
     proxies = Forwarding.of(settings.line.trusted_proxies, settings.line.client_cert_header)
-    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list, proxies)
+    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list, proxies, hub.seals)
     line = web.Application(middlewares=[device_middleware(door)], client_max_size=MAX_BODY)
     line.add_routes(intake.route_table())
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))

@@ -36,7 +36,7 @@ class Seals:
     def __init__(self, key: bytes) -> None:
         self._leaf = _derived(key, "leaf")
         self._session = _derived(key, "session")
-        self._trail = _derived(key, "trail")
+        self._turn = _derived(key, "turn")
 
     @classmethod
     def load(cls, data: Path) -> Seals:
@@ -51,9 +51,10 @@ class Seals:
         """Of a session: everything that is decided when it begins."""
         return hmac.new(self._session, canonical.dump(dict(facts)), hashlib.sha256).hexdigest()
 
-    def trail(self, before: str, rows: bytes) -> str:
-        """Of a stretch of the audit trail, chained to the one before it."""
-        return hmac.new(self._trail, before.encode() + b"\n" + rows, hashlib.sha256).hexdigest()
+    def turn(self, site: str, edge: str, number: int, tag: str) -> str:
+        """Of a number handed to an edge (`hub/fleet/turns.py`)."""
+        said = canonical.dump([site, edge, number, tag])
+        return hmac.new(self._turn, said, hashlib.sha256).hexdigest()
 
 
 def read_key(file: Path) -> bytes:

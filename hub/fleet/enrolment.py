@@ -19,7 +19,7 @@ from gateway.errors import NotAllowed
 from gateway.log import logger
 from gateway.request import DeviceRequest
 from gateway.trust import Identity, fingerprint
-from hub.fleet import devices, tokens
+from hub.fleet import devices, tokens, turnstile
 from hub.record import Record
 
 log = logger("hub.fleet")
@@ -79,6 +79,7 @@ class Enrolment:
             edge = grant.edge or await devices.next_edge(connection, grant.site)
             replaced = await devices.revoke(connection, grant.site, edge, now, "replaced by a new enrolment")
             enrolled = await self._issue(connection, grant.site, edge, wanted, "edge-enrolled")
+            await turnstile.forget(connection, grant.site, edge)
             mark = fingerprint(enrolled.issued.certificate)
             await tokens.spend(connection, token, mark, now)
         for old in replaced.certificates:

@@ -32,6 +32,7 @@ from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.forwarded import Forwarding
 from hub.identity import HubKeys
+from hub.seals import Seals
 from hub.tables import VERSION, metadata
 
 
@@ -116,7 +117,7 @@ async def small_hub(
     events = Events()
     enrolment = Enrolment(database, authority, events, clock, second_keys=config.suites != ("P256",))
     proxies = Forwarding.of(config.line.trusted_proxies, config.line.client_cert_header)
-    door = Door(database, keys.trust, clock, events, keys.on_list, proxies)
+    door = Door(database, keys.trust, clock, events, keys.on_list, proxies, Seals(b"s" * 32))
     hub = SmallHub(config, database, authority, keys, enrolment, door, events)
     portal = web.Application()
     returns = Returns(database, authority, events, clock, second_keys=config.suites != ("P256",))
