@@ -73,6 +73,7 @@ from hub.rows import Audit
 from hub.rows_images import Images
 from hub.rows_quick import Quick
 from hub.rows_told import Told
+from hub.rows_trail import TrailSeals
 from hub.rules.book import RuleBook
 from hub.seals import FILE, Seals
 from hub.tables import VERSION, metadata
@@ -233,6 +234,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "audit": Follower(database).run,
                 **_export(hub),
                 "rows": Audit(database, custody, hub.keys.trust, images, told_of).run,
+                "trail seals": TrailSeals(database, custody, hub.seals, clock, told_of).run,
                 "accounts": Quick(database, hub.seals, hub.access.standing, clock, told_of).run,
             }
         )

@@ -22,7 +22,7 @@ from gateway.custody.evidence import Evidence
 from gateway.database import Database, open_database
 from gateway.envelope.kem import FILE_SUFFIX, KemKeys
 from gateway.errors import UsageError
-from hub import rows_accounts, standing
+from hub import rows_accounts, rows_fleet, standing
 from hub.archive.store import BlobStore
 from hub.config import HubConfig
 from hub.custody import CustodyLog, log_name
@@ -32,6 +32,8 @@ from hub.persons import erase
 from hub.record import USER, operator, subject_of
 from hub.rows import compare
 from hub.rows_images import Images
+from hub.rows_told import Told
+from hub.rows_trail import TrailSeals
 from hub.sealed import SealedLog
 from hub.seals import Seals
 from hub.tables import VERSION, metadata
@@ -215,6 +217,8 @@ async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
         seals, clock = Seals.load(settings.data), SystemClock()
         faults = await SealedLog(database, seals).look()
         faults += await compare(database, trust) + await rows_accounts.look(database, seals, clock)
+        faults += await rows_fleet.look(database)
+        faults += await TrailSeals(database, log, seals, clock, Told(database, log, clock)).compare()
         faults += await Images(database, BlobStore(settings.data / "archive"), _kem(settings)).look()
     finally:
         await database.close()

@@ -9,7 +9,8 @@ leaf                    what it holds to
 ======================  ==========================================================================
 ``parcel-stored``       the parcel's header, receipt, site and number; its instances, and whose they are
 ``report-signed``       the report's text, its digests and version; by the text: case, study, patient, author
-``edge-enrolled`` …     a device's certificate, what stands in it, site and number; none without a leaf
+``edge-enrolled`` …     a device's certificate, what stands in it, site and number; none without a leaf;
+                        no token that nobody made
 ``edge-revoked``        a revoked device stays revoked
 ======================  ==========================================================================
 
@@ -40,6 +41,7 @@ from gateway.report.text import one_line
 from gateway.trust import Trust, fingerprint
 from hub.custody import CustodyLog
 from hub.rows_accounts import gone
+from hub.rows_fleet import CREATED
 from hub.rows_images import Images
 from hub.rows_told import Told
 from hub.tables.arrival import arrivals
@@ -306,13 +308,20 @@ async def _devices(connection: AsyncConnection) -> list[str]:
     """Who is in the fleet: every row must have been let in, and stay out once revoked."""
     let_in: dict[str, tuple[str, str]] = {}
     revoked: set[str] = set()
-    async for leaves in _leaves(connection, (*LET_IN, "edge-revoked")):
+    made: set[str] = set()
+    found, seen = [], set()
+    async for leaves in _leaves(connection, (*LET_IN, "edge-revoked", CREATED)):
         for leaf in leaves:
-            if leaf["event"] == "edge-revoked":
+            if leaf["event"] == CREATED:
+                made.add(leaf["subject"])
+            elif leaf["event"] == "edge-revoked":
                 revoked.add(leaf["subject"])
             else:
                 let_in[leaf["subject"]] = (leaf["site"], leaf["detail"]["edge"])
-    found, seen = [], set()
+                if leaf["detail"].get("token", "") not in {"", *made}:
+                    found.append(
+                        f"edge {leaf['site']}/{leaf['detail']['edge']}: let in by a token nobody made"
+                    )
     for row in (await connection.execute(select(devices))).mappings():
         mark, name = row["fingerprint"], f"edge {row['site']}/{row['edge']}"
         seen.add(mark)

@@ -6,7 +6,7 @@ import asyncio
 
 from gateway.clock import Clock
 from gateway.database import Database
-from hub import rows_accounts
+from hub import rows_accounts, rows_fleet
 from hub.rows_told import Told
 from hub.sealed import SealedLog
 from hub.seals import Seals
@@ -17,7 +17,7 @@ PERIOD = 60.0
 
 
 class Quick:
-    """Looks at accounts, sessions and new entries of the custody log.
+    """Looks at accounts, sessions, tokens and new entries of the custody log.
 
     Args:
         database: the hub's.
@@ -45,6 +45,6 @@ class Quick:
     async def look(self) -> list[str]:
         """Once. Returns what does not fit."""
         found = await rows_accounts.look(self._database, self._seals, self._clock)
-        found += await self._log.look()
+        found += await rows_fleet.look(self._database) + await self._log.look()
         await self._told.tell(found)
         return found

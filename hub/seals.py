@@ -37,6 +37,7 @@ class Seals:
         self._leaf = _derived(key, "leaf")
         self._session = _derived(key, "session")
         self._turn = _derived(key, "turn")
+        self._trail = _derived(key, "trail")
 
     @classmethod
     def load(cls, data: Path) -> Seals:
@@ -50,6 +51,10 @@ class Seals:
     def session(self, facts: Mapping[str, Any]) -> str:
         """Of a session: everything that is decided when it begins."""
         return hmac.new(self._session, canonical.dump(dict(facts)), hashlib.sha256).hexdigest()
+
+    def trail(self, before: str, rows: bytes) -> str:
+        """Of a stretch of the audit trail, chained to the mark of the one before it."""
+        return hmac.new(self._trail, before.encode() + b"\n" + rows, hashlib.sha256).hexdigest()
 
     def turn(self, site: str, edge: str, number: int, tag: str) -> str:
         """Of a number handed to an edge (`hub/fleet/turns.py`)."""

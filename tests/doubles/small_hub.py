@@ -72,7 +72,13 @@ class SmallHub:
         random = secrets.token_bytes(tokens.TOKEN_BYTES)
         now = SystemClock().now()
         async with self.database.writing() as connection:
-            return await tokens.create(connection, site_id(site), edge, now, timedelta(hours=hours), random)
+            life = timedelta(hours=hours)
+            token = await tokens.create(connection, site_id(site), edge, now, life, random)
+            if not isinstance(log := self.enrolment._custody, Events):  # a true log: as the command enters it
+                detail = {"edge": edge or "", "seconds": int(life.total_seconds())}
+                subject = tokens.digest_of(token)
+                await log.append(connection, "token-created", site=site, subject=subject, detail=detail)
+            return token
 
     async def invitation(self, site: str = "H001", edge: str | None = None) -> Invitation:
         return Invitation(self.config.web.url, await self.token(site, edge), self.pin)
