@@ -206,7 +206,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     line.add_routes(witness_routes(_witnesses(hub)))
     portal = web_application(hub, enrolment, rules)
     told = {"rules-loaded": {"sha256": hashlib.sha256(rules.text.encode()).hexdigest()}}
-    told_of = Told(database, custody, clock)
+    told_of = Told(database, custody, hub.trail)
     images = Images(database, hub.archive.store, hub.keys.kem_keys)
     patience = SettlePatience(settings.settle.after_association, settings.settle.quiet)
     async with (

@@ -40,6 +40,7 @@ from hub.tables import VERSION, metadata
 from hub.tables.account import users
 from hub.tables.custody import subject_salts
 from hub.tables.study import studies
+from hub.trail import AuditTrail
 
 EXAMPLES = """examples:
   telerad hub custody audit -c hub.yaml
@@ -218,7 +219,9 @@ async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
         faults = await SealedLog(database, seals).look()
         faults += await compare(database, trust) + await rows_accounts.look(database, seals, clock)
         faults += await rows_fleet.look(database)
-        faults += await TrailSeals(database, log, seals, clock, Told(database, log, clock)).compare()
+        faults += await TrailSeals(
+            database, log, seals, clock, Told(database, log, AuditTrail(database, clock))
+        ).compare()
         faults += await Images(database, BlobStore(settings.data / "archive"), _kem(settings)).look()
     finally:
         await database.close()

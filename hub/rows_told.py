@@ -1,13 +1,16 @@
-"""Tells of rows that were edited behind the program's back: in the program's own log and the custody log."""
+"""Tells of rows that were edited behind the program's back: the program's log, the custody log, the trail."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-from gateway.clock import Clock
 from gateway.database import Database
 from gateway.log import logger
-from hub.record import Record
+from hub.record import Deed, Record, Trail
+
+EVENT = "rows-edited"
+MOST = 50
+"""Faults that one deed of the trail names."""
 
 REMEMBERED = 10_000
 """Faults that were told already, by this run of the hub."""
@@ -20,12 +23,12 @@ class Told:
 
     Args:
         database: the hub's.
-        custody: the log; from there the audit trail and its repository hear of it.
-        clock: the hub's.
+        custody: the log; hears how many.
+        trail: the audit trail, and by it the hospital's repository; hears which.
     """
 
-    def __init__(self, database: Database, custody: Record, clock: Clock) -> None:
-        self._database, self._custody, self._clock = database, custody, clock
+    def __init__(self, database: Database, custody: Record, trail: Trail) -> None:
+        self._database, self._custody, self._trail = database, custody, trail
         self._known: OrderedDict[str, None] = OrderedDict()
 
     async def tell(self, faults: list[str]) -> list[str]:
@@ -38,5 +41,6 @@ class Told:
             self._known.popitem(last=False)
         if new:
             async with self._database.writing() as connection:
-                await self._custody.append(connection, "rows-edited", detail={"faults": len(new)})
+                await self._custody.append(connection, EVENT, detail={"faults": len(new)})
+                await self._trail.append(connection, Deed(EVENT, detail={"what": new[:MOST]}))
         return new

@@ -41,7 +41,6 @@ FOLLOWED = {
     "edge-return-refused": "edge-return-refused",
     "edge-returned": "edge-returned",
     "edge-used-twice": "edge-used-twice",
-    "rows-edited": "rows-edited",
     "witness-alarm": "witness-alarm",
     "salt-erased": "salt-erased",
     "person-erased": "person-erased",

@@ -35,6 +35,7 @@ from hub.seals import Seals
 from hub.standing import faults
 from hub.tables.account import users
 from hub.tables.custody import custody
+from hub.trail import AuditTrail
 from tests.doubles.people import CHEAP, PASSWORD, Hub, Passwords, open_hub
 from tests.doubles.studies import Studies
 from tests.unit.hub.access.test_signing import OnePerson
@@ -250,7 +251,7 @@ def _append(file: Path, leaf: dict[str, object]) -> None:
 
 
 def _quick(hub: Hub) -> Quick:
-    told = Told(hub.database, hub.record, hub.clock)
+    told = Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock))
     return Quick(hub.database, SEALS, hub.access.standing, hub.clock, told)
 
 
@@ -286,14 +287,26 @@ async def test_another_key_is_told_and_vouching_ends_it(hub: Hub, filled: Path) 
 
     lost = Seals(b"w" * 32)
     log = CustodyLog(hub.database, None, hub.clock, lost)
-    quick = Quick(hub.database, lost, Standing(log, lost), hub.clock, Told(hub.database, log, hub.clock))
+    quick = Quick(
+        hub.database,
+        lost,
+        Standing(log, lost),
+        hub.clock,
+        Told(hub.database, log, AuditTrail(hub.database, hub.clock)),
+    )
     found = await quick.look()
     assert any("keys/access.key is not the one" in fault for fault in found)
     assert any("session" in fault for fault in found)
     async with hub.database.writing() as connection:
         await log.begin_seals(connection, operator())
         await Standing(log, lost).vouch(connection, rfc3339(hub.clock.now()))
-    quick = Quick(hub.database, lost, Standing(log, lost), hub.clock, Told(hub.database, log, hub.clock))
+    quick = Quick(
+        hub.database,
+        lost,
+        Standing(log, lost),
+        hub.clock,
+        Told(hub.database, log, AuditTrail(hub.database, hub.clock)),
+    )
     assert await quick.look() == []
     by_hand(filled, "UPDATE users SET role = 'admin' WHERE name = 'chen'")
     assert await quick.look() == ["account chen: its account was changed"]

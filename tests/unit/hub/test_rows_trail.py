@@ -40,7 +40,13 @@ def by_hand(file: Path, command: str) -> None:
 
 
 def trail_of(hub: Hub) -> TrailSeals:
-    return TrailSeals(hub.database, hub.record, SEALS, hub.clock, Told(hub.database, hub.record, hub.clock))
+    return TrailSeals(
+        hub.database,
+        hub.record,
+        SEALS,
+        hub.clock,
+        Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock)),
+    )
 
 
 async def note(hub: Hub, count: int) -> None:
@@ -85,7 +91,11 @@ async def test_a_deed_that_is_young_waits_and_the_seal_names_nobody(hub: Hub) ->
     assert "trail-sealed" in str(leaf)
     assert "SAMPLE" not in str(leaf)
     other = TrailSeals(
-        hub.database, hub.record, Seals(b"w" * 32), hub.clock, Told(hub.database, hub.record, hub.clock)
+        hub.database,
+        hub.record,
+        Seals(b"w" * 32),
+        hub.clock,
+        Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock)),
     )
     assert len(await other.compare()) == 1  # without the key nothing fits, nor can be made to fit
 
