@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pydicom import Dataset
 from sqlalchemy import update
 
 from gateway import durable
@@ -61,8 +62,10 @@ class ReadingRoom:
 
 
 @asynccontextmanager
-async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
-    """One reader, `wei`, and the generated head on her list."""
+async def reading_room(
+    folder: Path, change: Callable[[Dataset], None] = lambda _: None
+) -> AsyncIterator[ReadingRoom]:
+    """One reader, `wei`, and the generated head on her list, each image `change`d first."""
     database = await open_database(sqlite_url(folder / "hub.db"), metadata, version=VERSION)
     seals = Seals(b"v" * 32)
     record = MemoryRecord(log=CustodyLog(database, None, CLOCK, seals))
@@ -93,7 +96,7 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
         name="wei", display_name="Dr Wei Lin", email="wei@example.org", role=Role.READER, groups=["neuro"]
     )
     await access.accounts.create(new, PASSWORD)
-    await _arrive(archive)
+    await _arrive(archive, change)
     await Dispatcher(database, book, record, CLOCK).turn()
 
     app = web.Application(middlewares=[problems, same_origin])
@@ -123,10 +126,11 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
         await database.close()
 
 
-async def _arrive(archive: Archive) -> None:
+async def _arrive(archive: Archive, change: Callable[[Dataset], None]) -> None:
     batch = []
     for image in dicomweb_phantom.instances():
         image["PixelData"].VR = "OW"
+        change(image)
         data = encode(image)
         place = archive.store.incoming_path()
         durable.create(place, data)
