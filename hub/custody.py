@@ -202,6 +202,17 @@ class CustodyLog:
             raise Broken(f"the custody log lost entries: {max(signed)} were signed, {frontier.size} are here")
         return frontier.size
 
+    async def root_at(self, size: int) -> str:
+        """The root of the first `size` entries (hexadecimal), as they are now.
+
+        Raises:
+            Refused: the log has fewer entries.
+        """
+        if size < 0:
+            raise Refused(f"no log has {size} entries")
+        leaves = await self._leaves(size)
+        return (await asyncio.to_thread(lambda: merkle.root(_split(leaves)))).hex()
+
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the log of `old` entries grew into that of `new` (RFC 9162 §2.1.4).
 
@@ -279,6 +290,13 @@ class CustodyLog:
                 self._hashes += leaf_hash
             if self._frontier.size < start + BATCH:
                 return
+
+
+async def newest_checkpoint(connection: AsyncConnection) -> tuple[int, str] | None:
+    """Entries and root (hexadecimal) of the newest signed checkpoint; None if there is none yet."""
+    query = select(checkpoints.c.size, checkpoints.c.root).order_by(checkpoints.c.size.desc()).limit(1)
+    row = (await connection.execute(query)).first()
+    return None if row is None else (row.size, row.root)
 
 
 async def _said(connection: AsyncConnection, value: Any) -> Any:

@@ -21,7 +21,7 @@ from gateway.custody.commitment import person_digest
 from gateway.custody.evidence import Evidence
 from gateway.database import Database, open_database
 from gateway.envelope.kem import FILE_SUFFIX, KemKeys
-from gateway.errors import UsageError
+from gateway.errors import Refused, UsageError
 from hub import rows_accounts, rows_fleet, standing
 from hub.archive.store import BlobStore
 from hub.config import HubConfig
@@ -45,6 +45,7 @@ from hub.trail import AuditTrail
 EXAMPLES = """examples:
   telerad hub custody audit -c hub.yaml
   telerad hub custody key -c hub.yaml
+  telerad hub custody compare -c hub.yaml 281 3fa9c0…
   telerad hub custody vouch -c hub.yaml
   telerad hub custody erase-person -c hub.yaml --name chen
   telerad hub custody prove -c hub.yaml --subject 9f86d081… -o bundle.json
@@ -75,6 +76,12 @@ def fill(actions: Actions) -> None:
     prove.add_argument("--subject", required=True, help="digest or identifier, as the log names it")
     prove.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a new file")
     prove.set_defaults(run=lambda parsed: asyncio.run(_with_log(parsed, _prove)))
+    printed = _command(
+        group, "compare", "compare the log with a state that was printed on a report, or noted"
+    )
+    printed.add_argument("entries", type=int, help="how many it had")
+    printed.add_argument("root", help="its root, in hexadecimal")
+    printed.set_defaults(run=lambda parsed: asyncio.run(_with_log(parsed, _compare)))
     erase = _command(group, "erase", "erase the salt by which a study's entries can be led back to it")
     erase.add_argument("study", metavar="STUDY", help="its Study Instance UID")
     erase.add_argument("--site", help="whose study, where two sites have one of this UID")
@@ -242,6 +249,19 @@ async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
 def _kem(settings: HubConfig) -> KemKeys:
     keys = settings.data / "keys"
     return KemKeys.load(keys) if any(keys.glob(f"*{FILE_SUFFIX}")) else KemKeys({})
+
+
+async def _compare(parsed: argparse.Namespace, log: CustodyLog) -> int:
+    try:
+        root = await log.root_at(parsed.entries)
+    except Refused as error:
+        print(f"the log is not the one that was printed: {error}")
+        return 1
+    if root != "".join(parsed.root.split()).lower():
+        print(f"the log is not the one that was printed: its first {parsed.entries} entries have root {root}")
+        return 1
+    print(f"the first {parsed.entries} entries are those that were printed")
+    return 0
 
 
 async def _prove(parsed: argparse.Namespace, log: CustodyLog) -> int:
