@@ -22,7 +22,7 @@ from gateway.custody.evidence import Evidence
 from gateway.database import Database, open_database
 from gateway.envelope.kem import FILE_SUFFIX, KemKeys
 from gateway.errors import Refused, UsageError
-from hub import rows_accounts, rows_fleet, standing
+from hub import rows_accounts, rows_cases, rows_fleet, standing
 from hub.archive.store import BlobStore
 from hub.config import HubConfig
 from hub.custody import CustodyLog, log_name
@@ -225,7 +225,9 @@ async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
         seals, clock = Seals.load(settings.data), SystemClock()
         faults = await SealedLog(database, seals).look()
         faults += await compare(database, trust) + await rows_accounts.look(database, seals, clock)
-        faults += await rows_fleet.look(database)
+        async with database.reading() as connection:
+            before = await standing.cases_before(connection)
+        faults += await rows_cases.look(database, before, clock.now()) + await rows_fleet.look(database)
         faults += await TrailSeals(
             database, log, seals, clock, Told(database, log, AuditTrail(database, clock))
         ).compare()

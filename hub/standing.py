@@ -21,6 +21,7 @@ from gateway import canonical
 from gateway.custody.commitment import person_digest
 from hub.persons import salted
 from hub.record import USER, Record
+from hub.rows_cases import newest_case
 from hub.seals import Seals
 from hub.sessions_sealed import end_odd, seal_open
 from hub.tables.account import identities, passkeys, recovery_codes, sessions, signing_keys, users
@@ -74,7 +75,7 @@ class Standing:
             return
         begun = select(custody.c.position).where(custody.c.event == BEGUN).limit(1)
         if (await connection.execute(begun)).first() is None:
-            await self._record.append(connection, BEGUN)
+            await self._record.append(connection, BEGUN, detail={"cases": await newest_case(connection)})
             await seal_open(connection, self._seals)
             for name in sorted(await _read(connection, None)):
                 await self._enter(connection, name)
@@ -103,6 +104,13 @@ class Standing:
         rows = (await _read(connection, name))[name]
         subject = person_digest(salt, KIND, name)
         await self._record.append(connection, ENTERED, subject=subject, detail=_digests(salt, rows))
+
+
+async def cases_before(connection: AsyncConnection) -> int:
+    """The newest case from before the log knew of accounts and cases."""
+    query = select(custody.c.leaf).where(custody.c.event == BEGUN).order_by(custody.c.position).limit(1)
+    leaf = (await connection.execute(query)).scalar()
+    return 0 if leaf is None else int(canonical.load(leaf.encode())["detail"].get("cases", 0))
 
 
 async def faults(connection: AsyncConnection, name: str | None = None) -> list[str]:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from gateway.clock import rfc3339
 from gateway.errors import NotFound, Refused
 from gateway.message import FROM_SITE, SiteMessage
-from hub import conversation
+from hub import conversation, rows_cases
 from hub.access.readers import Readers
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.states import CaseState
@@ -118,6 +118,7 @@ class Play:
         async with self.hub.database.reading() as connection:
             told = (await connection.execute(select(case_events.c.case).distinct())).scalars().all()
         assert set(told) == {row["id"] for row in now}, "no case without its history"
+        assert await rows_cases.look(self.hub.database, 0, self.hub.clock.now()) == [], "the log knows whose"
 
 
 async def play(script: list[tuple[Any, ...]], folder: Path) -> None:
