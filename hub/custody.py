@@ -23,7 +23,7 @@ from gateway.custody import merkle
 from gateway.custody.bundle import ProvenEntry
 from gateway.custody.checkpoint import Checkpoint, NoteSigner, open_checkpoint, sign_checkpoint
 from gateway.database import Database
-from gateway.errors import Broken, Refused
+from gateway.errors import Broken, Malformed, Refused
 from hub.persons import subject_of_person
 from hub.record import Person
 from hub.seals import Seals
@@ -290,6 +290,22 @@ class CustodyLog:
                 self._hashes += leaf_hash
             if self._frontier.size < start + BATCH:
                 return
+
+
+def entry_of(leaf: str) -> dict[str, Any]:
+    """An entry as its row holds it. What somebody put there by hand and is none has nothing to say.
+
+    Returns:
+        ``event``, ``site`` and ``subject`` as text and ``detail`` as a mapping, whatever lies there.
+    """
+    try:
+        said = canonical.load(leaf.encode("utf-8", "surrogatepass"))
+    except (Malformed, UnicodeError):
+        said = None
+    said = said if isinstance(said, dict) else {}
+    texts = {name: str(said.get(name, "")) for name in ("event", "site", "subject")}
+    detail = said.get("detail")
+    return {**said, **texts, "detail": detail if isinstance(detail, dict) else {}}
 
 
 async def newest_checkpoint(connection: AsyncConnection) -> tuple[int, str] | None:

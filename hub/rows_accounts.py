@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import canonical
 from gateway.clock import Clock, rfc3339
 from gateway.custody.commitment import person_digest
 from gateway.database import Database
+from hub.custody import entry_of
 from hub.record import USER, subject_of
 from hub.seals import Seals
 from hub.sessions_sealed import odd
@@ -66,7 +66,7 @@ async def _through_glass(connection: AsyncConnection, now: str) -> list[str]:
     told: list[dict[str, Any]] = []
     query = select(custody.c.leaf).where(custody.c.subject.in_(subjects), custody.c.event == "break-glass")
     for (leaf,) in await connection.execute(query):
-        entry = canonical.load(leaf.encode())
+        entry = entry_of(leaf)
         told.append({"study": entry["subject"], **entry["detail"]})
     return [
         f"break_glass {row['id']}: {row['user']} was let into a study, and nobody asked for it"

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import canonical
 from gateway.clock import rfc3339
 from gateway.custody.commitment import person_digest
 from gateway.database import Database
+from hub.custody import entry_of
 from hub.record import USER, Record, subject_of, user
 from hub.tables.account import users
 from hub.tables.case import cases
@@ -69,9 +69,11 @@ async def look(database: Database, before: int, now: datetime) -> list[str]:
             continue
         name = row["assignee"]
         to = person_digest(salts.get(name, ""), USER, name) if name else ""
-        if leaf["to"] != to and not row["disabled"]:  # whoever is barred sees nothing, and may have no salt
+        if (
+            leaf.get("to") != to and not row["disabled"]
+        ):  # whoever is barred sees nothing, and may have no salt
             found.append(f"case {row['id']}: it is {name or 'nobody'}'s, and nobody gave it so")
-        if leaf["group"] != row["group"]:
+        if leaf.get("group") != row["group"]:
             found.append(
                 f"case {row['id']}: it stands in the group {row['group']!r}, and nobody put it there"
             )
@@ -91,5 +93,5 @@ async def _told(connection: AsyncConnection, ids: list[int]) -> dict[str, Any]:
         newest = select(func.max(custody.c.position)).where(some).group_by(custody.c.subject)
         query = select(custody.c.subject, custody.c.leaf).where(custody.c.position.in_(newest))
         for row in await connection.execute(query):
-            found[row.subject] = canonical.load(row.leaf.encode())["detail"]
+            found[row.subject] = entry_of(row.leaf)["detail"]
     return found

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import canonical
 from gateway.clock import parse_rfc3339
 from gateway.database import Database
+from hub.custody import entry_of
 from hub.tables.custody import custody
 from hub.tables.fleet import edge_returns, tokens
 
@@ -33,13 +33,20 @@ async def _tokens(connection: AsyncConnection) -> list[str]:
         leaf = made.get(row["token_sha256"])
         if leaf is None:
             found.append(f"{name}: it is there, and nobody made it")
-        elif (leaf["site"], leaf["detail"]["edge"], leaf["detail"]["seconds"]) != (
+        elif (leaf["site"], leaf["detail"].get("edge"), leaf["detail"].get("seconds")) != (
             row["site"],
             row["edge"] or "",
-            int((parse_rfc3339(row["expires_at"]) - parse_rfc3339(row["created_at"])).total_seconds()),
+            _seconds(row["created_at"], row["expires_at"]),
         ):
             found.append(f"{name}: it was made for another site, edge or time")
     return found
+
+
+def _seconds(begin: str, end: str) -> int | None:
+    try:
+        return int((parse_rfc3339(end) - parse_rfc3339(begin)).total_seconds())
+    except ValueError:
+        return None
 
 
 async def _returns(connection: AsyncConnection) -> list[str]:
@@ -58,6 +65,6 @@ async def _leaves(connection: AsyncConnection, event: str, subjects: list[str]) 
     for at in range(0, len(subjects), SOME):
         some = custody.c.subject.in_(subjects[at : at + SOME]) & (custody.c.event == event)
         for (leaf,) in await connection.execute(select(custody.c.leaf).where(some)):
-            entry = canonical.load(leaf.encode())
+            entry = entry_of(leaf)
             found[entry["subject"]] = entry
     return found

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import canonical
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
+from hub.custody import entry_of
 from hub.record import Record
 from hub.rows_told import Told
 from hub.seals import Seals, same
@@ -85,10 +85,12 @@ class TrailSeals:
         query = select(custody.c.leaf).where(custody.c.event == EVENT).order_by(custody.c.position.desc())
         async with self._database.reading() as connection:
             query = query if newest is None else query.limit(newest + 1)
-            leaves = [canonical.load(leaf.encode()) for (leaf,) in await connection.execute(query)]
+            leaves = [entry_of(leaf) for (leaf,) in await connection.execute(query)]
         found, before = [], None
         for leaf in reversed(leaves):
             detail = leaf["detail"]
+            if set(detail) != {"after", "last", "seal"}:
+                continue  # not ours: `hub.sealed` tells of it
             if before is not None or detail["after"] == 0:
                 found += await self._stretch(leaf, before["seal"] if before else "")
             before = detail
@@ -106,7 +108,7 @@ class TrailSeals:
     async def _last(self, connection: AsyncConnection) -> Any:
         newest = select(custody.c.leaf).where(custody.c.event == EVENT)
         leaf = (await connection.execute(newest.order_by(custody.c.position.desc()).limit(1))).scalar()
-        return None if leaf is None else canonical.load(leaf.encode())["detail"]
+        return None if leaf is None else entry_of(leaf)["detail"]
 
 
 async def _rows(connection: AsyncConnection, after: int, last: int) -> bytes:

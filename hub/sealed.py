@@ -11,10 +11,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from gateway import canonical
 from gateway.custody import merkle
 from gateway.database import Database
-from hub.custody import SEALS_BEGUN
+from hub.custody import SEALS_BEGUN, entry_of
 from hub.seals import Seals, same
 from hub.tables.custody import custody, leaf_seals
 
@@ -61,7 +60,7 @@ class SealedLog:
     def _take(self, row: Any) -> None:
         leaf: bytes = row.leaf.encode()
         ours = same(row.seal, self._seals.leaf(merkle.leaf_hash(leaf)))
-        if _MARK in row.leaf and (entry := canonical.load(leaf))["event"] == SEALS_BEGUN:
+        if _MARK in row.leaf and (entry := entry_of(row.leaf))["event"] == SEALS_BEGUN:
             vouched = "by" in entry["detail"]
             if ours and vouched:
                 self._odd.clear()

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import canonical
 from gateway.custody.commitment import person_digest
+from hub.custody import entry_of
 from hub.persons import salted
 from hub.record import USER, Record
 from hub.rows_cases import newest_case
@@ -110,7 +111,8 @@ async def cases_before(connection: AsyncConnection) -> int:
     """The newest case from before the log knew of accounts and cases."""
     query = select(custody.c.leaf).where(custody.c.event == BEGUN).order_by(custody.c.position).limit(1)
     leaf = (await connection.execute(query)).scalar()
-    return 0 if leaf is None else int(canonical.load(leaf.encode())["detail"].get("cases", 0))
+    known = 0 if leaf is None else entry_of(leaf)["detail"].get("cases", 0)
+    return known if isinstance(known, int) else 0
 
 
 async def faults(connection: AsyncConnection, name: str | None = None) -> list[str]:
@@ -143,7 +145,8 @@ def _differences(entered: Mapping[str, Any], salt: str, rows: Rows) -> Iterable[
         if entered.get(part) != now[part]:
             yield f"its {part} was changed" if entered.get(part) else f"its {part} was added"
     for part in _MANY:
-        known, here = set(entered.get(part, ())), set(now[part])
+        told = entered.get(part)
+        known, here = {str(one) for one in told} if isinstance(told, list) else set(), set(now[part])
         for row in rows[part]:
             if _digest(salt, part, row) not in known:
                 yield f"a {part} was added or changed ({_named(row)})"
@@ -171,6 +174,8 @@ def _plain(said: Any) -> Any:
         return [_plain(one) for one in said]
     if isinstance(said, (bytes, memoryview)):
         return {"hex": bytes(said).hex()}
+    if isinstance(said, float):  # as only somebody by hand puts it there
+        return {"float": repr(said)}
     return int(said) if isinstance(said, bool) else said
 
 
@@ -207,5 +212,5 @@ async def _newest(connection: AsyncConnection, subjects: Iterable[str]) -> dict[
         newest = select(func.max(custody.c.position)).where(some).group_by(custody.c.subject)
         query = select(custody.c.subject, custody.c.leaf).where(custody.c.position.in_(newest))
         for row in await connection.execute(query):
-            found[row.subject] = canonical.load(row.leaf.encode())["detail"]
+            found[row.subject] = entry_of(row.leaf)["detail"]
     return found

@@ -393,3 +393,25 @@ async def test_seals_need_the_key_and_bind_what_they_seal() -> None:
     assert SEALS.leaf(b"x" * 32) != SEALS.leaf(b"y" * 32)
     assert SEALS.session({"a": 1}) != SEALS.session({"a": 2})
     assert vault.open(vault.seal(b"s", "x"), "x") == b"s"  # the same key file, another use of it
+
+
+@pytest.mark.parametrize("leaf", ["", "nonsense", "[]", '{"detail":[]}', '{"detail":{"passkey":7}}'])
+async def test_attack_27_rows_and_entries_that_are_nonsense_are_named_and_stop_nothing(
+    hub: Hub, filled: Path, leaf: str
+) -> None:
+    quick = _quick(hub)
+    assert await quick.look() == []
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        (last,) = connection.execute("SELECT max(position) FROM custody").fetchone()
+        for at, event in enumerate(("account-standing", "break-glass", "token-created", "trail-sealed"), 1):
+            connection.execute(
+                "INSERT INTO custody SELECT ?, ?, at, site, subject, ?, ? FROM custody WHERE event = "
+                "'account-standing' ORDER BY position DESC LIMIT 1",
+                (last + at, event, leaf, "ab" * 32),
+            )
+    by_hand(filled, "UPDATE readers SET capacity = 1.5 WHERE user = 'chen'")
+    by_hand(filled, "INSERT INTO tokens VALUES ('ab', 'H001', 'when', 'ever', NULL, NULL, NULL)")
+    found = await quick.look()
+    assert any("chen: its reading was" in fault for fault in found)
+    assert any("token ab" in fault for fault in found)
+    assert any("has no seal" in fault for fault in found)
