@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
-from certs.authority import Authority
+from certs.authority import Authority, Issuer
 from gateway import cli, keyfile
 from gateway.clock import SystemClock
 from gateway.database import open_database, sqlite_url
@@ -129,14 +130,17 @@ def test_nobody_else_on_the_machine_reads_the_accounts(telerad: Telerad, folder:
 def test_the_second_line_is_a_passphrase_of_its_own(telerad: Telerad, folder: Path) -> None:
     create_reader(telerad, f"{PASSWORD}\nanother phrase\n")
 
-    async def unlock(access: Access) -> None:
-        await access.signing_keys.unlock("dr.li", "another phrase")
+    async def unlock(access: Access) -> SigningKey:
         with pytest.raises(NotAllowed):
             await access.signing_keys.unlock("dr.li", PASSWORD)
+        return await access.signing_keys.unlock("dr.li", "another phrase")
 
-    on_hub(folder, unlock)
+    before = on_hub(folder, unlock)
     telerad.json("hub", "user", "passphrase", "--name", "dr.li", "--password-stdin", stdin="third phrase\n")
-    on_hub(folder, lambda access: access.signing_keys.unlock("dr.li", "third phrase"))
+    key = on_hub(folder, lambda access: access.signing_keys.unlock("dr.li", "third phrase"))
+    crl = x509.load_der_x509_crl(Authority.open(folder / "pki", SystemClock()).crl(Issuer.PEOPLE))
+    assert [one.serial_number for one in crl] == [before.certificate.serial_number]
+    assert key.certificate.serial_number != before.certificate.serial_number
 
 
 def test_an_account_is_barred_let_in_and_given_another_password(telerad: Telerad, folder: Path) -> None:
