@@ -26,10 +26,20 @@ from edge.identity import EdgeIdentity
 from edge.proxy import Proxy
 from gateway import sockets, tls
 from gateway.clock import Clock
-from gateway.errors import Malformed, NotAllowed, NotFound, Refused, Stale, Unavailable, Unverified
+from gateway.errors import (
+    Malformed,
+    NotAllowed,
+    NotFound,
+    Refused,
+    Stale,
+    StorageFull,
+    Unavailable,
+    Unverified,
+)
 from gateway.log import logger
 from gateway.unreached import why, why_not_trusted
 
+TURN_HEADER, NEXT_TURN_HEADER = "Telerad-Turn", "Telerad-Next-Turn"
 CONNECT_SECONDS = 15.0
 DIAGNOSIS_SECONDS = 5.0
 DIAGNOSIS_PAUSE = 30.0
@@ -171,12 +181,13 @@ class HubClient:
                 data=data,
                 json=json_body,
                 params=params,
-                headers=headers,
+                headers={**(headers or {}), TURN_HEADER: self.identity.turn},
                 timeout=_patience(idle_timeout or self._idle),
                 allow_redirects=False,
                 **_through(self._proxy),
             ) as response:
                 self._note_clock(response)
+                await self._take_turn(response)
                 if response.status not in accept and not 200 <= response.status < 300:
                     raise await _refusal(response)
                 yield response
@@ -306,6 +317,16 @@ class HubClient:
     def _proxy_refused(self, error: aiohttp.ClientHttpProxyError) -> str:
         assert self._proxy is not None  # noqa: S101  # who else would have answered CONNECT
         return self._proxy.words(error.status, self.identity.line_url)
+
+    async def _take_turn(self, response: aiohttp.ClientResponse) -> None:
+        """Write down the number that the hub hands on; what cannot be written now comes again."""
+        turn = response.headers.get(NEXT_TURN_HEADER)
+        if turn is None:
+            return
+        try:
+            await asyncio.to_thread(self.identity.take_turn, turn)
+        except (StorageFull, OSError) as error:
+            log.warning("the next turn cannot be written down", why=str(error))
 
     def _note_clock(self, response: aiohttp.ClientResponse) -> None:
         try:

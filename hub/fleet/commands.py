@@ -55,6 +55,11 @@ class Desk:
     database: Database
     authority: Authority
 
+    @property
+    def log(self) -> CustodyLog:
+        """Where every act is entered."""
+        return CustodyLog.of(self.settings.data, self.database)
+
 
 Work = Callable[[Desk], Awaitable[int]]
 
@@ -119,7 +124,7 @@ async def _create(desk: Desk) -> int:
     async with desk.database.writing() as connection:
         token = await tokens.create(connection, site, parsed.edge, SystemClock().now(), life, random)
         detail = {"edge": parsed.edge or "", "seconds": int(life.total_seconds()), "by": operator()}
-        await CustodyLog(desk.database, None, SystemClock()).append(
+        await desk.log.append(
             connection, "token-created", site=site, subject=tokens.digest_of(token), detail=detail
         )
     pin, hub = spki_pin(desk.authority.root), desk.settings.web.url
@@ -175,7 +180,7 @@ async def _refuse(desk: Desk) -> int:
 
 
 async def _decide(desk: Desk, *, approve: bool) -> int:
-    parsed, custody = desk.parsed, CustodyLog(desk.database, None, SystemClock())
+    parsed = desk.parsed
     async with desk.database.writing() as connection:
         found = [
             one["request"]
@@ -192,7 +197,7 @@ async def _decide(desk: Desk, *, approve: bool) -> int:
             print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
             return 1
         row = (parsed.site, parsed.edge, found[0])
-        await returns.decide(connection, custody, row, SystemClock().now(), approve=approve, by=operator())
+        await returns.decide(connection, desk.log, row, SystemClock().now(), approve=approve, by=operator())
     said = "is let back in when it asks next" if approve else "was turned down"
     facts = {"site": parsed.site, "edge": parsed.edge, "request": found[0], "approved": approve}
     print(json.dumps(facts) if parsed.json else f"{parsed.site}/{parsed.edge} {said}")
@@ -201,15 +206,14 @@ async def _decide(desk: Desk, *, approve: bool) -> int:
 
 async def _rotate(desk: Desk) -> int:
     folder = desk.settings.data / "keys"
-    if not folder.exists():
-        raise UsageError(f"{folder} is not there: this hub has not run yet, and makes its keys when it does")
+    if not (folder / "checkpoint.key").exists():
+        raise UsageError(
+            f"{folder} has no keys yet: this hub has not run yet, and makes its keys when it does"
+        )
     made = [new_kem(folder, suite, SystemClock()) for suite in desk.settings.suites]
     async with desk.database.writing() as connection:
-        await CustodyLog(desk.database, None, SystemClock()).append(
-            connection,
-            "kem-rotated",
-            detail={"made": made, "by": operator()},
-        )
+        detail = {"made": made, "by": operator()}
+        await desk.log.append(connection, "kem-rotated", detail=detail)
     print(
         json.dumps({"made": made}) if desk.parsed.json else f"made {', '.join(made)}; edges seal to it soon"
     )
@@ -218,12 +222,11 @@ async def _rotate(desk: Desk) -> int:
 
 async def _revoke(desk: Desk) -> int:
     parsed, now = desk.parsed, SystemClock().now()
-    custody = CustodyLog(desk.database, None, SystemClock())
     async with desk.database.writing() as connection:
         out = await devices.revoke(connection, parsed.site, parsed.edge, now, parsed.why)
+        detail = {"by": operator()}  # why stands in the row: somebody's own words
         for mark in out.fingerprints:
-            detail = {"why": parsed.why, "by": operator()}
-            await custody.append(connection, "edge-revoked", site=parsed.site, subject=mark, detail=detail)
+            await desk.log.append(connection, "edge-revoked", site=parsed.site, subject=mark, detail=detail)
     for certificate in out.certificates:
         desk.authority.revoke(certificate, parsed.why)
     if parsed.json:
