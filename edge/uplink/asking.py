@@ -98,7 +98,7 @@ class Asking:
         states = [parcel.sender.state for parcel in asked]
         began = self._clock.monotonic()
         clean = await self._exchanges.talk(
-            number, STATUS, _once(frames + encode(End(linger))), None if asked else self._flow.worth
+            number, STATUS, _once(frames + encode(End(linger))), None if asked else self._flow.worth()
         )
         self._spoken_at = self._clock.monotonic()
         if clean and not linger:

@@ -32,8 +32,8 @@ SETTLED = 0.98
 """Of the fastest that was seen before, what stays of it with each sample."""
 SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
-FULL = 0.996
-"""Of the most that the line carried, what stays of it with each sample: half after 43 seconds of work."""
+FULL = 0.998
+"""Of the most that the line carried, what stays of it with each sample: half after 87 seconds of work."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
 
@@ -189,9 +189,22 @@ class Flow:
     def _line(self) -> Line:
         return Line(self._full, self.round_trip or 0.0, share(self._wanted(turns=True)))
 
-    def worth(self, transport: asyncio.Transport | None) -> int:
-        """For `HubClient.request`: how good an idle connection is to send much; 0: a new one is better."""
-        return self._line.worth(_info_of(transport))
+    def worth(self, number: int | None = None) -> Callable[[asyncio.Transport | None], int]:
+        """For `HubClient.request`: how good an idle connection is to send much; 0: a new one is better.
+
+        Those that know the line are spread over the teams: beside one, a new one soon finds the rest.
+
+        Args:
+            number: the exchange's; None: it is no stream of a team.
+        """
+        line, spread = self._line, number is not None and self.relayed
+
+        def of(transport: asyncio.Transport | None) -> int:
+            info = _info_of(transport)
+            kept = spread and number is not None and self.relay.keeps(number, self.known())
+            return 0 if kept and info is not None and line.knows(info) else line.worth(info)
+
+        return of
 
     def _judge(self, *, over: bool) -> None:
         """See which streams have found the line's rate; what has not when its turn is over never will."""
@@ -200,9 +213,9 @@ class Flow:
         line, began = self._line, self.relay.since or 0.0
         enough = line.enough(info for _, info in infos)
         for stream, info in infos:
-            if enough or line.knows(info):
+            if line.knows(info):
                 self.relay.knows(stream.number)
-            elif over and not line.found(info):
+            elif over and not line.found(info, little=enough):
                 stream.slow = stream.opened_at <= began
 
     def may_send(self, number: int) -> bool:

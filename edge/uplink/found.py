@@ -14,8 +14,10 @@ from gateway.sockets import TcpInfo
 
 LOOKED_TRIPS = 4.0
 """A connection has done looking when it has carried what its share of the line is in so many round trips."""
-SHARE, ENOUGH = 0.6, 0.85
-"""It has found the line if it would send so much of its share; or if its team sends so much of all."""
+SHARE = 0.6
+"""It has found the line if it would send so much of its share."""
+ENOUGH, LITTLE = 0.85, 0.3
+"""If its team sends so much of all, so much will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,9 @@ class Line:
             self.full > 0 and info.acknowledged * self.sharing >= LOOKED_TRIPS * self.full * self.round_trip
         )
 
-    def found(self, info: TcpInfo) -> bool:
-        """Whether it would send as much as it should. One that still looks sends more than it has found."""
-        return info.pacing * self.sharing >= SHARE * self.full
+    def found(self, info: TcpInfo, *, little: bool = False) -> bool:
+        """Whether it would send what it should, or a `little`. One that looks sends more than it has found."""
+        return info.pacing * self.sharing >= (LITTLE if little else SHARE) * self.full
 
     def knows(self, info: TcpInfo) -> bool:
         """Whether it has found what the line carries."""

@@ -23,9 +23,9 @@ SURE = 5.0
 """Seconds of measured line before it is said how long what is ahead will take."""
 OPENING = 1.0
 """Seconds that the next team is waited for before the one after it goes on."""
-LEAD_TRIPS, LONGEST_LEAD = 6.0, 5.0
+LEAD_TRIPS, LONGEST_LEAD = 8.0, 6.0
 """Round trips, at most so many seconds, that a stream which does not know the line begins before its turn: it
-starts with ten segments and doubles them each round trip, so when its turn comes it is nearly there."""
+takes three to connect, starts with ten segments and doubles them each time, so then it is nearly there."""
 QUIET = 0.3
 """Seconds: a team without anything to write for so long lets the next go on."""
 SOON = 0.1
@@ -91,6 +91,12 @@ class Relay:
         """A stream's connection has found the line's rate before."""
         for team in self._teams:
             team.known |= {number} & team.members
+
+    def keeps(self, number: int, known: int) -> bool:
+        """Whether a stream, whose team has one that knows the line, leaves the `known` to teams without."""
+        served = [bool(team.known) for team in self._teams]
+        mine = any(team.known and number in team.members for team in self._teams)
+        return mine and known <= served.count(False)
 
     def wants(self, number: int, now: float) -> None:
         """A stream has something to write."""

@@ -151,7 +151,9 @@ class Sending:
             first = await self._frames(body)
             body.chosen.set()
             if first:
-                await self._exchanges.talk(body.number, UPLINK, self._written(body, first), self._flow.worth)
+                await self._exchanges.talk(
+                    body.number, UPLINK, self._written(body, first), self._flow.worth(body.number)
+                )
             else:
                 self._gate.released()
                 self._exchanges.end(body.number, clean=True)

@@ -37,6 +37,8 @@ def test_one_that_sends_its_share_knows_the_line_and_the_wider_its_window_the_be
 
 def test_two_that_fill_the_line_unevenly_do() -> None:
     assert LINE.enough([tcp(WHOLE, 1.0 * MBYTE), tcp(WHOLE, 0.2 * MBYTE)])
+    assert LINE.found(tcp(WHOLE, 0.2 * MBYTE), little=True)
+    assert not LINE.found(tcp(WHOLE, 0.1 * MBYTE), little=True)
     assert not LINE.enough([tcp(WHOLE, 0.6 * MBYTE), tcp(WHOLE, 0.2 * MBYTE)])
 
 

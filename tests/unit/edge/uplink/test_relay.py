@@ -77,6 +77,16 @@ def test_a_team_that_is_not_there_is_not_waited_for_long() -> None:
     assert relay.may_send(2, 3 * TURN + OPENING)
 
 
+def test_connections_that_know_the_line_are_left_to_teams_without_one() -> None:
+    relay = Relay()
+    relay.join(1, 6)
+    assert not relay.keeps(1, known=1)  # the first of its team takes what there is
+    relay.knows(1)
+    relay.join(2, 6)
+    assert relay.keeps(2, known=2)
+    assert not relay.keeps(2, known=3)
+
+
 def test_what_was_before_is_over_when_all_have_left() -> None:
     relay = three()
     pour(relay, 1.5 * TURN)
