@@ -41,7 +41,7 @@ class Line:
         )
 
     def found(self, info: TcpInfo, *, little: bool = False) -> bool:
-        """Whether it would send what it should, or a `little`. One that looks sends more than it has found."""
+        """Whether it would send what it should, or a `little`. Who looks sends more than it has found."""
         return info.pacing * self.sharing >= (LITTLE if little else SHARE) * self.full
 
     def knows(self, info: TcpInfo) -> bool:

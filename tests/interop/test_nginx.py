@@ -125,8 +125,8 @@ async def test_every_instance_arrives_through_it(
     hub: LineHub, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if mode != "stream":  # many short exchanges, so that it closes connections again and again
-        monkeypatch.setattr("edge.uplink.pacing.MIN_EXCHANGE", 64 << 10)
-        monkeypatch.setattr("edge.uplink.pacing.MAX_EXCHANGE", 64 << 10)
+        monkeypatch.setattr("edge.uplink.pacing.MIN_EXCHANGE", 8 << 10)
+        monkeypatch.setattr("edge.uplink.pacing.MAX_EXCHANGE", 8 << 10)
     if mode == "stream" and not MODULE.exists():
         pytest.skip("nginx has no stream module here")
     async with (
