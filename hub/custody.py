@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import canonical
@@ -40,6 +40,12 @@ SUBJECTS = 500
 
 SEALS_BEGUN = "seals-begun"
 """From this entry on every one has a seal; with ``by`` in its detail somebody vouches for those before."""
+
+_END = select(
+    func.coalesce(select(func.max(custody.c.position)).scalar_subquery(), -1) + 1,
+    exists(select(leaf_seals.c.position)),
+)
+"""The next position, and whether entries are sealed."""
 
 _BESIDE = (custody.c.event, custody.c.at, custody.c.site, custody.c.subject)
 """What a row repeats of its leaf, to be searched."""
@@ -94,12 +100,12 @@ class CustodyLog:
             subject: what it is about: a digest, an opaque identifier or a person, never a name or UID.
             detail: more of the same kind; JSON without floats.
         """
-        if self._seals is not None:
-            known = await connection.execute(select(leaf_seals.c.position).limit(1))
-            if known.first() is None:
-                await self._write(connection, SEALS_BEGUN, "", "", {})
+        position, begun = (await connection.execute(_END)).one()
+        if self._seals is not None and not begun:
+            await self._write(connection, position, SEALS_BEGUN, "", "", {})
+            position += 1
         salted = {key: await _said(connection, value) for key, value in detail.items()}
-        await self._write(connection, event, site, await _said(connection, subject), salted)
+        await self._write(connection, position, event, site, await _said(connection, subject), salted)
 
     async def begin_seals(self, connection: AsyncConnection, by: Person) -> None:
         """Enter that somebody vouches for every entry so far, because the key of its seals is lost.
@@ -108,13 +114,19 @@ class CustodyLog:
             connection: in a `writing` transaction.
             by: who vouches.
         """
-        await self._write(connection, SEALS_BEGUN, "", "", {"by": await _said(connection, by)})
+        said = {"by": await _said(connection, by)}
+        position, _ = (await connection.execute(_END)).one()
+        await self._write(connection, position, SEALS_BEGUN, "", "", said)
 
     async def _write(
-        self, connection: AsyncConnection, event: str, site: str, subject: str, detail: Mapping[str, Any]
+        self,
+        connection: AsyncConnection,
+        position: int,
+        event: str,
+        site: str,
+        subject: str,
+        detail: Mapping[str, Any],
     ) -> None:
-        last = (await connection.execute(select(func.max(custody.c.position)))).scalar()
-        position = 0 if last is None else int(last) + 1
         said = {"event": event, "at": rfc3339(self._clock.now()), "site": site, "subject": subject}
         leaf = canonical.dump({"position": position, **said, "detail": detail})
         leaf_hash = merkle.leaf_hash(leaf)
