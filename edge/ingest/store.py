@@ -71,7 +71,7 @@ class Reception:
         refused = Status.OUT_OF_RESOURCES if self.draining else None
         if refused is None:
             try:
-                self._spool.intake.check_lately()
+                self._spool.register.check_lately()
                 receiving = self._spool.intake.begin()
             except GatewayError as error:
                 refused = self.refuse(visit, command, error)

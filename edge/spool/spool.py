@@ -23,6 +23,7 @@ from edge.spool.journal import Journal
 from edge.spool.looking import Inspects
 from edge.spool.merger import Merger
 from edge.spool.recovery import recover
+from edge.spool.register import SpoolRegister
 from edge.spool.segments import SIZE
 from edge.spool.states import UNSENT, Event, State, after
 from edge.spool.status import SpoolStatus
@@ -57,6 +58,7 @@ class Spool:
         merger: makes one parcel of several.
         confirmed: what the hub has signed for.
         intake: takes instances in while they come.
+        register: takes note of what has come.
         keys: of parcels to come.
         tip: the newest signed header.
         inspector: looks at every instance up to 64 MiB after it is durable and before it is coded.
@@ -97,21 +99,19 @@ class Spool:
             clock,
         )
         self.merger = Merger(files, journal, self.view, site, recipients, merged or {})
-        self.intake = Intake(
+        self.register = SpoolRegister(
             files,
             journal,
             self.view,
             self.merger.keep,
             self.received,
-            site,
-            self.keys,
             self.confirmed.make_room,
             lambda: self._budget,
             self.traffic,
             lambda: self.inspector,
             lambda: self.custodian,
-            clock,
         )
+        self.intake = Intake(files, self.register, site, self.keys, clock)
 
     @classmethod
     def open(
@@ -233,7 +233,7 @@ class Spool:
 
     def check_room(self, incoming: int) -> None:
         """Raises StorageFull if `incoming` bytes may not be taken now."""
-        self.intake.check_room(incoming)
+        self.register.check_room(incoming)
 
     # -- signing: called by edge/pack alone ---------------------------------------------------------
 

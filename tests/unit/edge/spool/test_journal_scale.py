@@ -92,9 +92,9 @@ def test_the_totals_are_what_counting_would_give(journal):
 def test_what_is_put_off_is_there_when_asked_for(tmp_path):
     journal = Journal(tmp_path / "index.sqlite")
     for number in range(0, 600, 6):  # all of them RECEIVED
-        journal.put_soon(row(number))
+        journal.put_soon([row(number)])
     assert len(journal.to_pack(1000)) == 100
-    journal.put_soon(row(600))
+    journal.put_soon([row(600)])
     journal.close()
     again = Journal(tmp_path / "index.sqlite")
     assert len(again.all()) == 101
