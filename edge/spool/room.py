@@ -17,6 +17,11 @@ class Looked:
     ample: bool = False
 
     @property
+    def soon(self) -> bool:
+        """Whether it need not even be asked."""
+        return self.ample and time.monotonic() - self.at <= LOOK_SECONDS / 2
+
+    @property
     def lately(self) -> bool:
         """Whether it need not be looked at now."""
         return self.ample and time.monotonic() - self.at <= LOOK_SECONDS

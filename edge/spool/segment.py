@@ -20,6 +20,7 @@ acknowledged.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import secrets
@@ -72,6 +73,26 @@ class Segment:
         os.fdatasync(self._handle)
         if self._wish and self._direct < 0:
             self._direct = _open_direct(self.path)
+
+    def join(self, life: bytes) -> None:
+        """Write to it in another process than its owner's, alone, in the life the owner has begun.
+
+        Until this process ends nobody recovers it (`wait_for_writers`).
+        """
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self._life, self._next = life, PAGE
+        if self._wish:
+            self._direct = _open_direct(self.path)
+
+    @property
+    def life(self) -> bytes:
+        """Random bytes that every record of this life bears."""
+        return self._life
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._handle < 0
 
     def fill(self) -> None:
         """Write every block once, so that later writes find them there."""
@@ -152,6 +173,15 @@ class Segment:
         with self._turn:
             self._syncing, self._synced = False, reached
             self._turn.notify_all()
+
+
+def wait_for_writers(path: Path) -> None:
+    """Until no other process writes to a segment any more (`Segment.join`). Blocks."""
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    finally:
+        os.close(handle)
 
 
 def scan(path: Path) -> Iterator[Found]:

@@ -59,6 +59,8 @@ class Spool:
         confirmed: what the hub has signed for.
         intake: takes instances in while they come.
         register: takes note of what has come.
+        site: our own.
+        recipients: gives the hub's current keys.
         keys: of parcels to come.
         tip: the newest signed header.
         inspector: looks at every instance up to 64 MiB after it is durable and before it is coded.
@@ -79,6 +81,7 @@ class Spool:
         keep_confirmed: float = 0.0,
     ) -> None:
         self.received, self.sealed = Bell(), Bell()
+        self.site, self.recipients = site, recipients
         self.keys = KeysAhead(recipients)
         self.view, self.traffic = StudyView(), Traffic()
         self.tip = tip
