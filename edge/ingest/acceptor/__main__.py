@@ -30,7 +30,7 @@ from gateway import log
 from gateway.clock import SystemClock
 from gateway.model import SiteId
 
-KEYS = 256
+KEYS = 512
 """Made ahead by each process."""
 LOOK_SECONDS = 0.5
 """Between looks whether keys are to be made."""

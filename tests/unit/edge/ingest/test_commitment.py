@@ -100,7 +100,7 @@ class World(SpoolWorld):
         config = Ingest(
             host="127.0.0.1", port=0, senders=(sender,), ae_title="ANY-SCP", secret=self.data.parent / "key"
         )
-        self.config = replace(config, **changes)
+        self.config = replace(config, **{"processes": 0, **changes})
         self.offered = Offered(self.config, self.data, self.spool, self.clock)
         self.desk = self.offered.commitments
         self.listener = DicomListener(self.config, self.spool, self.clock, services=self.offered.services)
@@ -118,6 +118,7 @@ class World(SpoolWorld):
             data = encode(sample(salt or os.urandom(64), instance=instance(number)))
             assert sender.send(CT, instance(number), transfer.EXPLICIT_LITTLE, data) == 0
         sender.release()
+        time.sleep(0.1 * bool(self.listener.pids))
         self.offered._ledger.settle()
 
     def sign_for_all(self):
@@ -161,8 +162,8 @@ def test_it_is_given_when_the_hub_has_signed_and_not_before(world):
     assert list((world.data / "services" / "commitment").iterdir()) == []
 
 
-def test_it_comes_over_the_same_association_while_that_is_open(world):
-    world.serve()
+def test_it_comes_over_the_same_association_while_that_is_open(world, both_ways):
+    world.serve(processes=both_ways)
     world.modality.close()  # nobody listens at report_host
     world.store(1)
     world.sign_for_all()

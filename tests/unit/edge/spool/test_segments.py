@@ -126,6 +126,8 @@ def test_one_sync_serves_all_who_wait(made, monkeypatch):
 @pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
 @pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, StorageFull), (errno.EIO, ResourceError)])
 def test_a_disk_that_fails_costs_that_item_alone(made, monkeypatch, call, code, kind):
+    if call == "fdatasync" and made._direct:
+        pytest.skip("past the cache the write itself is durable")
     add(made, 0)
 
     def fails(*_):
@@ -146,11 +148,11 @@ def test_after_a_failed_sync_nothing_more_is_trusted_to_that_file(made, monkeypa
     add(made, 0)
     first = made.place(name(0)).path
 
-    def fails(_):
+    def fails(*_):
         raise OSError(errno.EIO, "no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(segment_module.os, "fdatasync", fails)
+        patch.setattr(segment_module.os, "pwritev" if made._direct else "fdatasync", fails)
         with pytest.raises(ResourceError):
             add(made, 1)
     add(made, 2)
