@@ -381,3 +381,20 @@ def test_the_report_says_what_is_asked():
     assert event == 2
     assert data.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.1"
     assert data.FailedSOPSequence[0].FailureReason == 0x0112
+
+
+def test_the_ledger_finds_and_notes_by_key_alone(world):
+    """Nothing that an instance asks of it walks its rows."""
+    world.serve()
+    ledger = world.offered._ledger
+    ledger.came_all((CT, instance(n), f"{n:064x}") for n in range(2000))
+    ledger.settle()
+    assert [signed for _, signed in ledger.find(instance(7))] == [False]
+    asked = []
+    ledger._reading.set_trace_callback(asked.append)
+    ledger.find(instance(8))
+    ledger._reading.set_trace_callback(None)
+    (statement,) = asked
+    plan = [line[3] for line in ledger._reading.execute("EXPLAIN QUERY PLAN " + statement)]
+    assert plan
+    assert not [line for line in plan if line.startswith("SCAN") and "CONSTANT" not in line], plan

@@ -2,11 +2,12 @@
 
 import os
 import time
+from collections import Counter
 
 import pytest
 
 from edge.spool.item import SpoolItem
-from edge.spool.journal import Journal
+from edge.spool.journal import _PENDING, Journal
 from edge.spool.states import UNSENT, WAITING, State
 from gateway.model import ParcelId, Priority, Sha256
 
@@ -72,6 +73,20 @@ def test_nothing_walks_or_sorts_the_rows(journal, question):
             assert not [line for line in plan if "TEMP B-TREE" in line], (statement, plan)
             assert not [line for line in plan if line.startswith("SCAN items")], (statement, plan)
     assert took < 0.5
+
+
+def test_taking_an_instance_asks_the_index_for_nothing(journal):
+    """Receiving writes rows, many in one transaction, and reads none."""
+    asked = []
+    journal._connection.set_trace_callback(asked.append)
+    journal.put_soon([row(ROWS + n) for n in range(_PENDING - 1)])
+    assert asked == []
+    journal.put_soon([row(ROWS + _PENDING)])
+    journal._connection.set_trace_callback(None)
+    words = Counter(statement.split()[0] for statement in asked if not statement.startswith("--"))
+    assert set(words) <= {"BEGIN", "INSERT", "COMMIT", "UPDATE"}  # with those of the triggers
+    assert words["BEGIN"] == words["COMMIT"] == 1
+    journal.forget([row(ROWS + n).parcel_id for n in range(_PENDING + 1)])
 
 
 def test_the_totals_are_what_counting_would_give(journal):
