@@ -5,7 +5,8 @@ In memory and between processes of one edge alone: the key is in it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Self
 
 from edge.spool.item import SpoolItem
@@ -13,6 +14,8 @@ from edge.spool.kept import Kept
 from edge.spool.states import State
 from edge.spool.view import StudyFacts
 from gateway.model import ParcelId, Priority
+
+_STUDY = attrgetter(*(field.name for field in fields(StudyFacts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Arrival:
         if one is None:
             return words
         kept = one.kept
-        study = None if one.study is None else list(asdict(one.study).values())
+        study = None if one.study is None else _STUDY(one.study)
         words += [kept.key.hex(), kept.study, kept.series, kept.number]
         return [*words, one.sop_class, one.sop_instance, one.study_uid, one.syntax, one.sha256, study]
 

@@ -45,7 +45,7 @@ class ListeningWorld(SpoolWorld):
 
     def instances(self) -> list[tuple[Any, bytes]]:
         """Entry and dataset bytes of every instance in the spool."""
-        time.sleep(0.02 * bool(self.listener.pids))  # acceptors have told of it, but are not heard yet
+        time.sleep(0.05 * bool(self.listener.pids))  # acceptors have told of it, but are not heard yet
         found = []
         for parcel in self.seal_all():
             manifest, datasets = self.content(parcel)

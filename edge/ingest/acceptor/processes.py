@@ -25,8 +25,9 @@ from gateway.log import logger
 READY_SECONDS = 20.0
 """A process that has not begun to serve by then is given up."""
 STOP_SECONDS = 10.0
-TOGETHER_SECONDS = 0.004
-"""What acceptors tell in so long is taken together: the index, the page and the packer are disturbed less."""
+TOGETHER_SECONDS, ASKED_SECONDS = 0.02, 0.002
+"""What an acceptor tells in so long is taken together: the index, the page and the packer are disturbed less;
+and after it has asked something, as it may soon ask more."""
 AGAIN_FIRST, AGAIN_MOST = 0.5, 60.0
 """Seconds until one that died is replaced; twice as many each time, unless it lived long."""
 SLOW = 16
@@ -182,7 +183,8 @@ class _Acceptor:
                     self.ready.set()
                     del messages[0]
                 self._house.take(messages)
-                time.sleep(TOGETHER_SECONDS)
+                alone = all(kind == "arrived" for kind, *_ in messages)
+                time.sleep(TOGETHER_SECONDS if alone else ASKED_SECONDS)
         except OSError as error:
             log.warning("an acceptor does not listen", pid=self.pid, reason=str(error))
 
