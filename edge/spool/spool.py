@@ -205,7 +205,7 @@ class Spool:
             one.abandon()
             raise
 
-    def prepare(self, count: int = 2) -> bool:
+    def prepare(self, count: int = READY) -> bool:
         """Before senders come: make keys, write the blocks of `count` segments. Blocks. False: no room."""
         try:
             self.keys.fill(stop=lambda: self.traffic.busy)

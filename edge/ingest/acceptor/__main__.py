@@ -31,7 +31,7 @@ from gateway.clock import SystemClock
 from gateway.model import SiteId
 
 KEYS = 512
-"""Made ahead by each process."""
+"""Made ahead by each process: a long series."""
 LOOK_SECONDS = 0.5
 """Between looks whether keys are to be made."""
 TURN_SECONDS = 0.0005
@@ -69,6 +69,8 @@ class Acceptor:
 
     def run(self, door: socket.socket) -> None:
         """Until the edge's process is gone, or says so."""
+        self._keys.fill()
+        self._line.send("ready")
         threading.Thread(target=self._doors, args=(door,), daemon=True).start()
         threading.Thread(target=self._ahead, daemon=True).start()
         while messages := self._line.receive():
@@ -138,7 +140,6 @@ def main() -> None:
     acceptor = Acceptor(told, setup)
     gc.freeze()
     gc.set_threshold(GARBAGE)
-    told.send("ready")
     acceptor.run(door)
 
 
