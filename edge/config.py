@@ -83,6 +83,7 @@ class Ingest:
     tls: DicomTls | None = None
     accept_deflated: bool = False  # a deflate bomb unpacks a thousandfold
     max_associations: int = 50
+    processes: int | None = None  # that receive; 0: threads of the edge's own; null: one a core
     commitment: Committed = Committed.HUB
     commitment_wait: Seconds = Seconds(60)  # for an instance that never came; then it is reported as failed
     commitment_deadline: Seconds = Seconds(7 * 86400)  # for one that is here and not at the hub

@@ -11,11 +11,12 @@ from edge.acquire.files import FILE_LIMIT
 from edge.config import Committed, EdgeConfig, Sender
 from edge.conformance_services import commitment_section, procedures_section
 from edge.downlink import deliver_dicom
-from edge.ingest import acse, association, listener, wire
+from edge.ingest import acse, association, desk, listener, wire
 from edge.ingest.admission import Rejection
 from edge.ingest.commitment import COMMITMENT
 from edge.ingest.mpps import MPPS
 from edge.ingest.pdu import MAX_PDU, SLACK
+from edge.ingest.tls import tls_profile
 from edge.verdict import READ
 from gateway import config
 from gateway.conformance.document import Section, Table, simple_table
@@ -107,7 +108,7 @@ def _association(settings: EdgeConfig) -> Section:
         ("permanent", "service user", int(one), one.name.replace("_", " ").lower()) for one in Rejection
     ]
     rejections.append(
-        ("transient", "service provider (presentation)", association.LOCAL_LIMIT, "local limit exceeded")
+        ("transient", "service provider (presentation)", desk.LOCAL_LIMIT, "local limit exceeded")
     )
     senders = [
         (one.ae_title, one.address or "any", one.priority, one.charset or "", _place(one))
@@ -237,7 +238,7 @@ def _attributes() -> Section:
 
 def _security(settings: EdgeConfig) -> Section:
     tls = settings.ingest.tls
-    profile = listener.tls_profile()
+    profile = tls_profile()
     ciphers = [(one["name"], one["protocol"]) for one in profile.get_ciphers()]
     authentication = "of this end"
     if tls is not None and tls.client_ca is not None:

@@ -19,7 +19,8 @@ from sqlalchemy import func, select
 
 from gateway.database import Database
 from gateway.dicom import tags
-from gateway.dicom.header import read_attributes, read_header
+from gateway.dicom.attributes import read_attributes
+from gateway.dicom.header import read_header
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.layout import Header, InstanceEntry
 from gateway.envelope.signature import Statement

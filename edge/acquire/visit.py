@@ -12,7 +12,7 @@ from edge.spool.spool import Spool
 from edge.spool.view import StudyFacts
 from edge.verdict import WANTED, Status, Verdict, judge, status_of, urgency
 from gateway.clock import Clock, rfc3339
-from gateway.dicom.header import read_attributes
+from gateway.dicom.attributes import read_attributes
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.errors import GatewayError, StorageFull
 from gateway.log import logger

@@ -2,8 +2,10 @@
 
 A C-STORE is answered 0x0000 only after `edge/spool` has made the exact dataset bytes durable. `admission`
 says who may send and how each outcome is answered; `server` accepts connections, `association` serves one
-in a thread of its own with `wire`, `pdu`, `acse` and `dimse` as its parts; `store` handles one instance;
-`services` takes the DIMSE-N requests of whoever registers for them; `listener` puts them together.
+in a thread of its own (`threads`), here or in a process for each core (`acceptor`), with `wire`, `pdu` and
+`dimse` as its parts; `store` handles one instance; `desk` decides for all of them, whatever process they are
+in, with `acse` for what is negotiated and `services` for the DIMSE-N requests of whoever registers for them;
+`listener` puts them together.
 
 Beside storage (`offered`): storage commitment (`commitment` the rules, `commitments` the service, `ledger`
 what came and what the hub has signed for, `reporting` the way to the sender) and performed procedure steps

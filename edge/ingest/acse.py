@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from pydicom import config
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
@@ -29,6 +30,9 @@ from edge.ingest.pdu import MAX_PDU
 from gateway.dicom import transfer
 from gateway.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.errors import Malformed
+
+# What a sender proposes is compared, not judged: without this, pydicom warns at every odd UID.
+config.settings.reading_validation_mode = config.IGNORE
 
 VERIFICATION = "1.2.840.10008.1.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"

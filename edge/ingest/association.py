@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.ingest import services
-from edge.ingest.acse import Agreed, Asked, agree
-from edge.ingest.admission import Rejection
+from edge.ingest import dimse
 from edge.ingest.dimse import Command, Field, Messages, Sink
-from edge.ingest.pdu import RELEASE_RP, AbortReason, Pdu, abort, p_data, pdvs, reject
+from edge.ingest.pdu import RELEASE_RP, AbortReason, Pdu, abort, p_data, pdvs
+from edge.ingest.policy import Accepted, Policy
 from edge.ingest.wire import Ended, Wire
 from gateway.errors import Malformed
 from gateway.log import logger
@@ -41,11 +39,6 @@ TLS_WORDS = {
 }
 """What OpenSSL's reasons mean for who sets up the sender."""
 
-PERMANENT, BY_USER = 1, 1
-TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT = 2, 3, 2
-"""Results, sources and reasons of A-ASSOCIATE-RJ, PS3.8 Table 9-21."""
-
-INVALID_INSTANCE, UNRECOGNIZED_OPERATION = 0x0117, 0x0211
 log = logger("edge.ingest")
 
 
@@ -55,15 +48,13 @@ class Terms:
 
     Attributes:
         reception: what becomes of instances.
-        deflated: whether syntaxes that deflate the whole dataset are taken.
+        policy: who comes in, and what else is answered.
         tls: set where senders must speak TLS.
-        services: DIMSE-N services beside storage.
     """
 
     reception: Reception
-    deflated: bool
+    policy: Policy
     tls: ssl.SSLContext | None
-    services: services.Services = field(default_factory=dict)
 
 
 class Association:
@@ -73,17 +64,13 @@ class Association:
         connection: just accepted.
         address: IP address of the sender.
         terms: of the listener.
-        full: whether there are as many associations as there may be.
     """
 
-    def __init__(
-        self, connection: socket.socket, address: str, terms: Terms, full: Callable[[], bool]
-    ) -> None:
-        self._connection, self._address, self._terms, self._full = connection, address, terms, full
+    def __init__(self, connection: socket.socket, address: str, terms: Terms) -> None:
+        self._connection, self._address, self._terms = connection, address, terms
         self._wire: Wire | None = None
-        self._agreed: Agreed | None = None
+        self._agreed: Accepted | None = None
         self._visit: Visit | None = None
-        self._channels: dict[int, services.Channel] = {}
         self._stopped = False
 
     @property
@@ -105,10 +92,8 @@ class Association:
             self._give_up(None, str(error))
         finally:
             messages.close()
-            for channel in self._channels.values():
-                channel.close()
             if self._visit is not None:
-                self._terms.reception.ended(self._visit, released=released)
+                self._terms.policy.ended(self, self._terms.reception.ended(self._visit, released=released))
             if self._wire is not None:
                 self._wire.close()
             self._connection.close()
@@ -140,19 +125,14 @@ class Association:
         kind, body = wire.next(ACSE_SECONDS)
         if kind != Pdu.ASSOCIATE_RQ:
             raise Ended("it sent something else than an A-ASSOCIATE-RQ")
-        asked = Asked.read(bytes(body))
-        if self._full():
-            log.warning("rejected", calling_ae=asked.calling, address=self._address, reason="too many")
-            wire.send(reject(TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT))
+        found = self._terms.policy.decide(self, bytes(body))
+        if isinstance(found, bytes):
+            wire.send(found)
             return False
-        visit = self._terms.reception.admit(asked.calling, asked.called, self._address)
-        if isinstance(visit, Rejection):
-            wire.send(reject(PERMANENT, BY_USER, int(visit)))
-            return False
-        self._agreed = agree(asked, frozenset(self._terms.services), deflated=self._terms.deflated)
+        self._agreed = found
+        self._visit = self._terms.reception.visit(found.sender, found.called, self._address)
         wire.agreed()
-        self._visit = visit
-        wire.send(self._agreed.reply)
+        wire.send(found.reply)
         return True
 
     # -- established ---------------------------------------------------------------------------------
@@ -183,35 +163,28 @@ class Association:
         if self._agreed is None or self._visit is None or context not in self._agreed.contexts:
             raise Malformed(f"a message on presentation context {context}, which was not accepted")
         abstract, syntax = self._agreed.contexts[context]
-        if command.field == Field.C_STORE_RQ and abstract not in self._terms.services:
+        if command.field == Field.C_STORE_RQ and abstract not in self._agreed.services:
             if not command.valid_uids() or not command.has_dataset:
-                return Answered(self, context, command, INVALID_INSTANCE)
+                return Answered(self, context, command, dimse.INVALID_INSTANCE)
             return Stored(self, context, command, self._visit, self._terms.reception, syntax)
         if command.field == Field.C_ECHO_RQ:
             return Answered(self, context, command, 0)
-        if services.known(command) and abstract in self._terms.services:
-            handler, channel = self._terms.services[abstract], self._channel(context, syntax)
-            return Handled(self, context, command, handler, self._visit, channel)
-        if command.field == Field.N_EVENT_REPORT_RSP and context in self._channels:
-            self._channels[context].answered(command)
+        if command.field in dimse.N_REQUESTS and abstract in self._agreed.services:
+            return Handled(self, context, command, self._terms.policy)
+        if command.field == Field.N_EVENT_REPORT_RSP:
+            self._terms.policy.replied(self, context, command)
         if command.field & 0x8000 or command.field == Field.C_CANCEL_RQ:
             return Ignored()
-        return Answered(self, context, command, UNRECOGNIZED_OPERATION)
-
-    def _channel(self, context: int, syntax: str) -> services.Channel:
-        """Our way back to the sender."""
-        if context not in self._channels:
-            self._channels[context] = services.Channel(self.send_all, context, syntax, self.peer_limit)
-        return self._channels[context]
+        return Answered(self, context, command, dimse.UNRECOGNIZED_OPERATION)
 
     def answer(self, context: int, command: Command, status: int) -> None:
         """Send a response without dataset. Raises OSError."""
-        self.send_all(p_data(context, command.answer(status), self.peer_limit, command=True))
+        self.say(b"".join(p_data(context, command.answer(status), self.peer_limit, command=True)))
 
-    def send_all(self, pdus: Iterable[bytes]) -> None:
-        """Send PDUs. Raises OSError."""
+    def say(self, pdus: bytes) -> None:
+        """Send PDUs, from any thread. Raises OSError."""
         if self._wire is not None:
-            self._wire.send(b"".join(pdus))
+            self._wire.send(pdus)
 
     @property
     def peer_limit(self) -> int:
@@ -282,45 +255,25 @@ class Stored:
 class Handled:
     """A DIMSE-N request."""
 
-    def __init__(
-        self,
-        association: Association,
-        context: int,
-        command: Command,
-        handler: services.Handler,
-        visit: Visit,
-        channel: services.Channel,
-    ) -> None:
+    def __init__(self, association: Association, context: int, command: Command, policy: Policy) -> None:
         self._association, self._context, self._command = association, context, command
-        self._handler, self._visit, self._channel = handler, visit, channel
+        self._policy = policy
         self._data = bytearray()
         self._too_large = False
 
     def write(self, data: memoryview) -> None:
         """Gather it, within bounds."""
-        self._too_large |= len(self._data) + len(data) > services.DATASET_LIMIT
+        self._too_large |= len(self._data) + len(data) > dimse.DATASET_LIMIT
         if not self._too_large:
             self._data += data
 
     def finish(self) -> None:
-        """Ask the handler, and send its answer."""
+        """Have it answered, and send that."""
         if self._too_large:
-            self._association.answer(self._context, self._command, services.OUT_OF_RESOURCES)
+            self._association.answer(self._context, self._command, dimse.OUT_OF_RESOURCES)
             return
-        dataset = bytes(self._data)
-        primitive = services.read(self._command, self._context, dataset)
-        request = services.Request(
-            self._visit.sender,
-            self._association.address,
-            primitive,
-            dataset,
-            self._channel.syntax,
-            self._channel,
-        )
-        answer = self._handler(request)
-        self._association.send_all(
-            services.encode(self._command, answer, self._context, self._association.peer_limit)
-        )
+        found = self._policy.request(self._association, self._context, self._command, bytes(self._data))
+        self._association.say(found)
 
     def abandon(self) -> None:
         """Forget it."""

@@ -22,6 +22,11 @@ _ELEMENT = Struct("<HHL")
 _US = Struct("<HHLH")
 
 UID_LIMIT = 64
+DATASET_LIMIT = 16 << 20
+"""Bytes of a dataset of a DIMSE-N request; it is held in memory."""
+
+INVALID_INSTANCE, UNRECOGNIZED_OPERATION, OUT_OF_RESOURCES = 0x0117, 0x0211, 0x0213
+"""PS3.7 Annex C."""
 
 
 class Field(IntEnum):
@@ -37,6 +42,18 @@ class Field(IntEnum):
     N_CREATE_RQ = 0x0140
     N_DELETE_RQ = 0x0150
     C_CANCEL_RQ = 0x0FFF
+
+
+N_REQUESTS = frozenset(
+    (
+        Field.N_EVENT_REPORT_RQ,
+        Field.N_GET_RQ,
+        Field.N_SET_RQ,
+        Field.N_ACTION_RQ,
+        Field.N_CREATE_RQ,
+        Field.N_DELETE_RQ,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

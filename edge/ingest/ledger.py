@@ -79,6 +79,11 @@ class Ledger:
         """An instance is durable here."""
         self._put(_Came(sop_class, instance, sha256, int(time.time())))
 
+    def came_all(self, instances: Iterable[tuple[str, str, str]]) -> None:
+        """Many are durable here: SOP class, SOP instance and SHA-256 of each."""
+        now = int(time.time())
+        self._put((_CAME, [self._row(_Came(*one, now)) for one in instances]))
+
     def receipt(self, signed: bytes) -> None:
         """A verified receipt is durable here."""
         now = int(time.time())

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import ssl
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from edge.config import DicomTls, Ingest
-from edge.ingest.admission import Doorkeeper
+from edge.config import Ingest
+from edge.ingest.acceptor.processes import Acceptors
 from edge.ingest.association import Terms
+from edge.ingest.desk import Desk
 from edge.ingest.server import Server
 from edge.ingest.services import Handler
 from edge.ingest.store import Reception
+from edge.ingest.threads import Threads
+from edge.ingest.tls import files_of, tls_context
 from edge.spool.spool import Spool
 from gateway.clock import Clock
 from gateway.errors import UsageError
 from gateway.log import logger
 
 DRAIN_SECONDS = 10.0
+MOST_PROCESSES = 8
+"""Unless the configuration says more: by then the disk is the wall."""
+
 log = logger("edge.ingest")
 
 
@@ -30,9 +37,8 @@ class DicomListener:
         spool: where instances are kept; called in the associations' threads.
         clock: the time.
         on_association_closed: told the notice's body after an association that sent something has ended;
-            called in that association's thread.
-        services: handlers of DIMSE-N requests by SOP class UID (`services`); called in the associations'
-            threads.
+            called from any thread.
+        services: handlers of DIMSE-N requests by SOP class UID (`services`); called from any thread.
 
     Raises:
         ConfigError: a sender cannot be read.
@@ -48,12 +54,11 @@ class DicomListener:
         services: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
         self._config = config
-        self._terms = Terms(
-            Reception(spool, Doorkeeper(config), clock, on_association_closed),
-            config.accept_deflated,
-            None if config.tls is None else tls_context(config.tls),
-            services,
-        )
+        desk = Desk(config, spool, on_association_closed, services)
+        tls = None if config.tls is None else tls_context(config.tls)
+        self._threads = Threads(Terms(Reception(spool.intake, clock), desk, tls))
+        self._acceptors: Acceptors | None = None
+        self._make_acceptors = partial(Acceptors, spool, desk, files_of(config.tls), self._threads)
         self._server: Server | None = None
 
     @property
@@ -65,20 +70,28 @@ class DicomListener:
 
     def start(self) -> None:
         """Listen, in a thread of its own. Raises UsageError if the address cannot be had."""
-        config = self._config
+        config, most = self._config, processes(self._config)
+        self._acceptors = self._make_acceptors(most) if most else None
         try:
             self._server = Server(
                 config.host,
                 config.port,
-                self._terms,
+                self._acceptors or self._threads,
                 config.max_associations,
                 per_address(config),
             )
         except OSError as error:
             place = f"{config.host}:{config.port}"
             raise UsageError(f"cannot listen for DICOM at {place}: {error}") from error
+        if self._acceptors is not None:
+            self._acceptors.start()
         self._server.start()
-        log.info("listening", host=config.host, port=self.port, ae_title=config.ae_title)
+        log.info("listening", host=config.host, port=self.port, ae_title=config.ae_title, processes=self.pids)
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the acceptor processes that serve."""
+        return [] if self._acceptors is None else self._acceptors.pids
 
     def stop(self, drain: float = DRAIN_SECONDS) -> None:
         """Take no new association, let running ones end for `drain` seconds, then abort them. Blocks.
@@ -90,31 +103,14 @@ class DicomListener:
             server.stop(drain)
 
 
+def processes(config: Ingest) -> int:
+    """Acceptor processes; 0: this process serves."""
+    if config.processes is None:
+        cores = len(os.sched_getaffinity(0))
+        return min(cores, MOST_PROCESSES) if cores > 1 else 0
+    return config.processes if config.processes > 1 else 0
+
+
 def per_address(config: Ingest) -> int:
     """Connections one address may have open."""
     return max(4, config.max_associations * 3 // 5)
-
-
-def tls_profile() -> ssl.SSLContext:
-    """TLS for DICOM, PS3.15 B.12 (BCP 195): TLS 1.2 with ECDHE and AES-GCM, or 1.3. Without keys."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM")
-    return context
-
-
-def tls_context(config: DicomTls) -> ssl.SSLContext:
-    """The same with keys.
-
-    Raises:
-        UsageError: the files cannot be used.
-    """
-    context = tls_profile()
-    try:
-        context.load_cert_chain(config.certificate, config.key)
-        if config.client_ca is not None:
-            context.load_verify_locations(config.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"ingest.tls: {error}") from error
-    return context

@@ -3,10 +3,8 @@
 A place is taken by an association that was let in; connections that have not said who they are have
 places of their own, for a few seconds. One address gets only its share of either.
 
-One process serves all. With four senders on the same two cores a listener alone (no packer) took 461 to 566
-instances a second; two in processes of their own, with two senders each, 347 to 428 each, though their rounds
-were not in step, and a fifth less of a processor an instance: threads of one process hand the interpreter to
-each other 17 times an instance. So processes are probably worth a third more; they are not built.
+Connections are accepted and counted here, in one process, and each is handed to whoever serves it: a
+thread (`threads`), or a process of several (`acceptor`).
 """
 
 from __future__ import annotations
@@ -17,8 +15,9 @@ import socket
 import threading
 import time
 from collections import Counter
+from functools import partial
 
-from edge.ingest.association import Association, Terms
+from edge.ingest.threads import Hands
 from gateway.log import logger
 
 LOBBY = 32
@@ -36,7 +35,7 @@ class Server:
     Args:
         host: address to listen on.
         port: 0: of the system's choice.
-        terms: for every association.
+        hands: serve the connections.
         most: associations at once.
         per_address: connections of one address at once.
 
@@ -44,11 +43,10 @@ class Server:
         OSError: the address cannot be had.
     """
 
-    def __init__(self, host: str, port: int, terms: Terms, most: int, per_address: int) -> None:
-        self._terms, self._most, self._per_address = terms, most, per_address
+    def __init__(self, host: str, port: int, hands: Hands, most: int, per_address: int) -> None:
+        self._hands, self._most, self._per_address = hands, most, per_address
         self._socket = _listening(host, port)
         self._lock = threading.Lock()
-        self._running: dict[Association, threading.Thread] = {}
         self._of: Counter[str] = Counter()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._accept, name="dicom-listener", daemon=True)
@@ -71,19 +69,12 @@ class Server:
         deadline = time.monotonic() + drain
         while self.running() and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._terms.reception.draining = True
-        with self._lock:
-            left = dict(self._running)
-        for association in left:
-            association.stop()
-        for thread in left.values():
-            thread.join(5)
-        self._terms.reception.draining = False
+        self._hands.stop()
 
     def running(self) -> int:
         """Connections that are open."""
         with self._lock:
-            return len(self._running)
+            return self._of.total()
 
     def _accept(self) -> None:
         self._socket.settimeout(0)
@@ -102,39 +93,23 @@ class Server:
 
     def _admit(self, connection: socket.socket, address: str) -> None:
         connection.settimeout(5)
-        association = Association(connection, address, self._terms, self._full)
-        thread = threading.Thread(
-            target=self._run, args=(association, address), name="dicom-association", daemon=True
-        )
         with self._lock:
-            if self._of[address] >= self._per_address or len(self._running) >= self._most + LOBBY:
+            if self._of[address] >= self._per_address or self._of.total() >= self._most + LOBBY:
                 connection.close()
                 return
             self._of[address] += 1
-            self._running[association] = thread
         try:
-            thread.start()
-        except RuntimeError as error:  # the system has no more threads
+            self._hands.take(connection, address, partial(self._gone, address))
+        except (OSError, RuntimeError) as error:  # the system has no more threads
             log.warning("cannot serve", reason=str(error))
-            self._gone(association, address)
+            self._gone(address)
             connection.close()
 
-    def _run(self, association: Association, address: str) -> None:
-        try:
-            association.run()
-        finally:
-            self._gone(association, address)
-
-    def _gone(self, association: Association, address: str) -> None:
+    def _gone(self, address: str) -> None:
         with self._lock:
-            self._running.pop(association, None)
             self._of[address] -= 1
             if self._of[address] <= 0:
                 del self._of[address]
-
-    def _full(self) -> bool:
-        with self._lock:
-            return sum(one.established for one in self._running) >= self._most
 
 
 def _listening(host: str, port: int) -> socket.socket:

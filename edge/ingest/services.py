@@ -21,14 +21,6 @@ from edge.ingest.pdu import COMMAND, LAST, p_data
 from gateway.dicom import transfer
 from gateway.errors import Malformed
 
-DATASET_LIMIT = 16 << 20
-"""Bytes of a dataset of a DIMSE-N request; it is held in memory."""
-
-UNRECOGNIZED_OPERATION = 0x0211
-NO_SUCH_SOP_CLASS = 0x0118
-OUT_OF_RESOURCES = 0x0213
-"""PS3.7 Annex C."""
-
 _ANSWERS: Mapping[int, tuple[type, type]] = {
     Field.N_EVENT_REPORT_RQ: (N_EVENT_REPORT, dimse_messages.N_EVENT_REPORT_RSP),
     Field.N_GET_RQ: (N_GET, dimse_messages.N_GET_RSP),
@@ -184,8 +176,3 @@ class Channel:
         with self._answer:
             self.closed = True
             self._answer.notify_all()
-
-
-def known(command: Command) -> bool:
-    """Whether this is a DIMSE-N request."""
-    return command.field in _ANSWERS

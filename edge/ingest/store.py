@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.ingest.admission import Admitted, Doorkeeper, Rejection, Status, Verdict, judge, status_of, urgency
-from edge.spool.intake import Receiving
-from edge.spool.spool import Spool
+from edge.ingest.admission import Admitted, Status, Verdict, judge, status_of, urgency
+from edge.ingest.policy import Ending
+from edge.spool.intake import Intake, Receiving
 from edge.spool.view import StudyFacts
 from edge.verdict import WANTED
 from gateway.clock import Clock, rfc3339
 from gateway.dicom.alike import Alike
-from gateway.envelope.inner import InstanceFacts, Notice
-from gateway.errors import GatewayError, ResourceError
+from gateway.envelope.inner import InstanceFacts
+from gateway.errors import GatewayError
 from gateway.log import logger
 from gateway.model import Priority
 
 READY = 4
 """Keys made beforehand however much comes."""
+
+LATELY_SECONDS = 0.5
 
 log = logger("edge.ingest")
 
@@ -45,34 +47,33 @@ class Reception:
     """What becomes of associations and instances.
 
     Args:
-        spool: where instances are kept.
-        doorkeeper: who may send.
+        intake: takes them into the spool.
         clock: the time.
-        closed: told when an association that sent something has ended, with its notice's body.
     """
 
-    def __init__(
-        self, spool: Spool, doorkeeper: Doorkeeper, clock: Clock, closed: Callable[[dict[str, Any]], object]
-    ) -> None:
-        self._spool, self._doorkeeper, self._clock, self._closed = spool, doorkeeper, clock, closed
+    def __init__(self, intake: Intake, clock: Clock) -> None:
+        self._intake, self._clock = intake, clock
         self.draining = False
+        self._last = 0.0
 
-    def admit(self, calling: str, called: str, address: str) -> Visit | Rejection:
-        """A-ASSOCIATE-RQ: let the caller in, or say why not."""
-        answer = self._doorkeeper.admit(calling, called, address)
-        if isinstance(answer, Rejection):
-            log.warning("rejected", calling_ae=calling, called_ae=called, address=address, reason=answer.name)
-            return answer
-        return Visit(answer, called, address, Alike(WANTED, answer.charset))
+    @property
+    def busy(self) -> bool:
+        """Whether an instance came lately."""
+        return time.monotonic() - self._last < LATELY_SECONDS
+
+    def visit(self, sender: Admitted, called: str, address: str) -> Visit:
+        """An association begins."""
+        return Visit(sender, called, address, Alike(WANTED, sender.charset))
 
     def begin(self, visit: Visit, command: tuple[str, str], syntax: str) -> Incoming:
         """C-STORE: an instance begins to come in."""
+        self._last = time.monotonic()
         receiving = None
         refused = Status.OUT_OF_RESOURCES if self.draining else None
         if refused is None:
             try:
-                self._spool.intake.check_lately()
-                receiving = self._spool.intake.begin()
+                self._intake.register.check_lately()
+                receiving = self._intake.begin()
             except GatewayError as error:
                 refused = self.refuse(visit, command, error)
         return Incoming(self, visit, command, syntax, receiving, refused)
@@ -128,8 +129,8 @@ class Reception:
             "flaw": verdict.flaw,
         }
 
-    def ended(self, visit: Visit, *, released: bool) -> None:
-        """The association is over: tell the hub what to expect, so that the study can settle."""
+    def ended(self, visit: Visit, *, released: bool) -> Ending | None:
+        """The association is over: what the hub is told to expect, so that the study can settle."""
         log.info(
             "association closed",
             association=visit.ident,
@@ -139,7 +140,7 @@ class Reception:
             answers={f"0x{status:04X}": count for status, count in visit.answered.items()},
         )
         if not visit.studies:
-            return
+            return None
         body = {
             "association": visit.ident,
             "calling_ae": visit.sender.ae_title,
@@ -147,15 +148,11 @@ class Reception:
             "ended": "released" if released else "aborted",
             "studies": {study: len(instances) for study, instances in visit.studies.items()},
         }
-        try:
-            self._spool.notify(Notice("association-closed", body), priority=visit.priority)
-        except ResourceError as error:  # the hub settles the study by quiet time instead
-            log.warning("no notice", association=visit.ident, reason=str(error))
-        self._closed(body)
+        return Ending(body, visit.priority)
 
     def ready(self) -> None:
         """What the next instance will need at once."""
-        self._spool.keys.fill(READY)
+        self._intake.keys.fill(READY)
 
 
 class Incoming:

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge.spool.record import Record
 from edge.spool.segments import Segments
 from gateway import durable
 from gateway.envelope.layout import Draft
@@ -92,6 +93,10 @@ class SpoolFiles:
         durable.make_folder(self.receipts)
         swept = durable.sweep(self.spool)
         return swept + sum(durable.sweep(folder) for folder in self.receipts.iterdir() if folder.is_dir())
+
+    def add(self, parcel: ParcelId, note: bytes, record: Record) -> None:
+        """Keep one record. Durable when this returns. Raises as `Segments.add`."""
+        self.segments.add(parcel, note, record)
 
     def parcels(self, suffix: str) -> Iterator[tuple[ParcelId, os.stat_result]]:
         """Every parcel that has a file of this kind in the spool folder."""

@@ -10,30 +10,24 @@ from __future__ import annotations
 
 import mmap
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, Protocol
 
 from edge.spool.ahead import KeysAhead
 from edge.spool.aligned import Buffers
-from edge.spool.bell import Bell
-from edge.spool.budget import Budget
-from edge.spool.custodian import Custodian
-from edge.spool.files import UNNAMED, SpoolFiles
+from edge.spool.arrival import Arrival, Arrived
+from edge.spool.files import UNNAMED
 from edge.spool.item import SpoolItem
-from edge.spool.journal import Journal
 from edge.spool.kept import Kept, instance_number
-from edge.spool.looking import Inspects, plain
 from edge.spool.note import note_of
 from edge.spool.record import Record
 from edge.spool.segments import LARGEST
 from edge.spool.states import State
-from edge.spool.traffic import Traffic
-from edge.spool.view import StudyFacts, StudyView
+from edge.spool.view import StudyFacts
 from gateway import durable
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import InstanceFacts, Notice
@@ -54,9 +48,6 @@ HEAD = 64 << 10
 CHECK_EVERY = 16 << 20
 """Bytes of a large instance after which the disk is looked at again."""
 
-LOOK_SECONDS, AMPLE = 0.1, 1 << 30
-"""While so much more than the reserve is free, the disk is looked at no more often before an instance."""
-
 PLAIN = Buffers(least=CHUNK, keep=8 << 20)
 """For a chunk in clear each."""
 
@@ -67,12 +58,30 @@ class _Given(Exception):  # no error: an item is given up, so its file must not 
     pass
 
 
-@dataclass(slots=True)
-class _Looked:
-    """When the disk was looked at, and what was free."""
+class Register(Protocol):
+    """Takes note of what is durable: the spool's own, or in an acceptor process one that tells that.
 
-    at: float = -LOOK_SECONDS
-    free: int = 0
+    May be called from any thread.
+    """
+
+    def check_room(self, incoming: int, received: int = 0) -> object:
+        """Raises StorageFull if `incoming` bytes may not be taken now; `received` have come since."""
+
+    def check_lately(self) -> object:
+        """As `check_room` for nothing yet; not looked at again where that was just done and much was free."""
+
+    def note(self, arrival: Arrival) -> object:
+        """An item is durable. When this returns, its note outlives this process."""
+
+
+class Keeps(Protocol):
+    """Where items are made durable."""
+
+    def add(self, parcel: ParcelId, note: bytes, record: Record) -> object:
+        """Keep one record. Durable when this returns. Raises ResourceError."""
+
+    def body(self, parcel: ParcelId) -> Path:
+        """The file of its own of a large one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +89,26 @@ class Intake:
     """Takes items in. Every method may be called from any thread.
 
     Args:
-        files: the spool's.
-        journal: the index.
-        view: what the technician's page shows.
-        keep: remembers how to open an item again, in memory.
-        received: rung when something is there to sign.
+        keeps: where they are made durable.
+        register: hears of everything that is.
         site: our own, sealed into every parcel.
         keys: of parcels to come, for the hub's current keys.
-        make_room: lets go of what is kept though it is confirmed, if the disk needs it.
-        budget: how much may be taken.
-        traffic: hears of everything that comes.
-        inspector: is offered each instance once it is durable, if there is one.
-        custodian: who hears of each instance once it is durable, if anyone does.
         clock: the time.
     """
 
-    files: SpoolFiles
-    journal: Journal
-    view: StudyView
-    keep: Callable[[ParcelId, Kept], object]
-    received: Bell
+    keeps: Keeps
+    register: Register
     site: SiteId
     keys: KeysAhead
-    make_room: Callable[[int], object]
-    budget: Callable[[], Budget]
-    traffic: Traffic
-    inspector: Callable[[], Inspects | None]
-    custodian: Callable[[], Custodian | None]
     clock: Clock
-    _looked: _Looked = field(default_factory=_Looked)
 
     def begin(self) -> Receiving:
         """Ready for one instance."""
         return Receiving(self)
 
-    def check_room(self, incoming: int) -> None:
-        """Raises StorageFull if `incoming` bytes may not be taken now."""
-        self.make_room(incoming)
-        self._looked.free, self._looked.at = durable.free_bytes(self.files.spool), time.monotonic()
-        self.budget().check(self._looked.free, incoming)
-
-    def check_lately(self) -> None:
-        """As `check_room` for nothing yet; not looked at again where that was just done and much was free."""
-        looked = self._looked
-        if time.monotonic() - looked.at > LOOK_SECONDS or looked.free < self.budget().reserve + AMPLE:
-            self.check_room(0)
-
     def notify(self, notice: Notice, *, priority: Priority) -> SpoolItem:
         """Take in a notice. Raises as `Receiving.keep`."""
-        self.check_room(4096)
+        self.register.check_room(4096)
         one = self.begin()
         one.sealer.notice(notice)
         return one.end(priority=priority, modality="", instances=0)
@@ -199,9 +179,8 @@ class Receiving:
         except OSError as error:
             raise ResourceError(f"the disk does not keep what is received: {error}") from error
         if self._file is not None and writer.length - self._checked > CHECK_EVERY:
-            self._intake.traffic.note(writer.length - self._checked, 0)
-            self._checked = writer.length
-            self._intake.check_room(CHECK_EVERY)
+            received, self._checked = writer.length - self._checked, writer.length
+            self._intake.register.check_room(CHECK_EVERY, received)
 
     def read(self, offset: int, n: int) -> bytes:
         """Up to `n` of the dataset's bytes from `offset`; fewer only at its end so far."""
@@ -237,15 +216,16 @@ class Receiving:
             facts.series_uid,
             instance_number(study.instance_number) if study else None,
         )
-        item = self.end(priority=priority, modality=modality, instances=1, kept=kept)
-        if (custodian := self._intake.custodian()) is not None:
-            custodian.came(facts.sop_class_uid, facts.sop_instance_uid, digest)
-        if study is not None:
-            self._intake.view.received(item.parcel_id, study, priority, item.received_at, item.sealed_size)
-        if (inspector := self._intake.inspector()) is not None:
-            read = partial(plain, self._intake.files, self.parcel, kept)
-            inspector.offer(self.parcel, read, facts.transfer_syntax_uid, facts.study_uid)
-        return item
+        instance = Arrived(
+            kept,
+            facts.sop_class_uid,
+            facts.sop_instance_uid,
+            facts.study_uid,
+            facts.transfer_syntax_uid,
+            digest,
+            study,
+        )
+        return self.end(priority=priority, modality=modality, instances=1, instance=instance)
 
     def abandon(self) -> None:
         """Give it up; nothing of it stays. Safe to call after `keep` has raised."""
@@ -256,7 +236,7 @@ class Receiving:
                 self._open.__exit__(_Given, _Given(), None)
 
     def end(
-        self, *, priority: Priority, modality: str, instances: int, kept: Kept | None = None
+        self, *, priority: Priority, modality: str, instances: int, instance: Arrived | None = None
     ) -> SpoolItem:
         """Finish the body and make it durable; as `keep`."""
         intake = self._intake
@@ -275,7 +255,7 @@ class Receiving:
             if self._file is None:
                 end = trailer(draft)
                 self._record.room(len(end))[:] = end
-                intake.files.segments.add(self.parcel, note_of(item), self._record)
+                intake.keeps.add(self.parcel, note_of(item), self._record)
             elif self._open is not None:
                 self._file.write(trailer(replace(draft, chunks=tuple(self._digests))))
                 self._open.close()
@@ -283,11 +263,7 @@ class Receiving:
             raise ResourceError(f"the disk does not keep what is received: {error}") from error
         finally:
             self._release()
-        if kept is not None:
-            intake.keep(self.parcel, kept)
-        intake.journal.put_soon(item)
-        intake.traffic.note(self.length - self._checked)
-        intake.received.ring()
+        intake.register.note(Arrival(item, self.length - self._checked, instance))
         return item
 
     def _release(self) -> None:
@@ -323,8 +299,8 @@ class Receiving:
     def _spill(self) -> None:
         """It is large: go on in a file of its own, which appears when it is whole."""
         length = self._record.length
-        self._intake.check_room(length)
-        target = self._intake.files.body(self.parcel)
+        self._intake.register.check_room(length)
+        target = self._intake.keeps.body(self.parcel)
         self._open = ExitStack()
         file = self._open.enter_context(durable.writing(target))
         for at in range(0, length, _STORED):

@@ -105,10 +105,10 @@ class Journal:
         """Insert or replace one row."""
         self.put_all((item,))
 
-    def put_soon(self, item: SpoolItem) -> None:
-        """Insert a row whose files say all of it: written when somebody asks, or many wait."""
+    def put_soon(self, items: Iterable[SpoolItem]) -> None:
+        """Insert rows whose files say all of them: written when somebody asks, or many wait."""
         with self._lock:
-            self._pending.append(item)
+            self._pending += items
             if len(self._pending) >= _PENDING:
                 self._flush()
 

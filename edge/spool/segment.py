@@ -4,10 +4,11 @@ Why not a file for each: a new file costs its own inode, rename and folder in th
 0.9 to 2.8 ms for 525 KB here; blocks that were written before cost 0.3 ms, as a database's log does. So
 segments are used over and over.
 
-Records go past the page cache where the file system lets them (``O_DIRECT``): for 525 KB that takes
-80 µs of a processor with its ``fdatasync`` instead of 220, and 0.35 ms instead of 0.55, and a write that
-fails says so to its own writer, so that everybody syncs alone and the kernel joins what it can. Elsewhere
-one ``fdatasync`` serves everybody who waits at that moment.
+Records go past the page cache where the file system lets them (``O_DIRECT``), durable with the write itself
+(``RWF_DSYNC``): for 525 KB that takes 80 µs of a processor instead of 220, and 0.35 ms instead of 0.55, and a
+write that fails says so to its own writer, so that everybody syncs alone and the kernel joins what it can:
+0.25 ms of it carry the bytes, and 0.1 ms make the disk keep them, so that one sync for several would
+save little. Elsewhere one ``fdatasync`` serves everybody who waits at that moment.
 
 ::
 
@@ -20,13 +21,14 @@ acknowledged.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from errno import EIO
+from errno import EDQUOT, EIO, ENOSPC
 from pathlib import Path
 from struct import Struct
 
@@ -72,6 +74,26 @@ class Segment:
         os.fdatasync(self._handle)
         if self._wish and self._direct < 0:
             self._direct = _open_direct(self.path)
+
+    def join(self, life: bytes) -> None:
+        """Write to it in another process than its owner's, alone, in the life the owner has begun.
+
+        Until this process ends nobody recovers it (`wait_for_writers`).
+        """
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self._life, self._next = life, PAGE
+        if self._wish:
+            self._direct = _open_direct(self.path)
+
+    @property
+    def life(self) -> bytes:
+        """Random bytes that every record of this life bears."""
+        return self._life
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._handle < 0
 
     def fill(self) -> None:
         """Write every block once, so that later writes find them there."""
@@ -121,13 +143,13 @@ class Segment:
             self._direct = -1
 
     def _past_the_cache(self, data: memoryview, at: int) -> None:
-        if os.pwritev(self._direct, [data], at) != len(data):
-            raise OSError(EIO, "written in part")
         try:
-            os.fdatasync(self._direct)
-        except BaseException:
-            self.failed = True
+            written = os.pwritev(self._direct, [data], at, os.RWF_DSYNC)
+        except OSError as error:
+            self.failed |= error.errno not in (ENOSPC, EDQUOT)
             raise
+        if written != len(data):
+            raise OSError(EIO, "written in part")
 
     def _commit(self) -> None:
         """Group commit: whoever comes first syncs for all who have written by then; the others wait."""
@@ -152,6 +174,15 @@ class Segment:
         with self._turn:
             self._syncing, self._synced = False, reached
             self._turn.notify_all()
+
+
+def wait_for_writers(path: Path) -> None:
+    """Until no other process writes to a segment any more (`Segment.join`). Blocks."""
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    finally:
+        os.close(handle)
 
 
 def scan(path: Path) -> Iterator[Found]:

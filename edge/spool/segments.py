@@ -10,7 +10,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from edge.spool.record import HEAD_SIZE, Found, Record
-from edge.spool.segment import Segment, scan
+from edge.spool.segment import Segment, scan, wait_for_writers
 from gateway import durable
 from gateway.errors import ResourceError, StorageFull
 from gateway.log import logger
@@ -48,10 +48,11 @@ class Segments:
     """
 
     def __init__(self, folder: Path, size: int = SIZE, spares: int = SPARES, *, direct: bool = True) -> None:
-        self._folder, self._size, self._keep, self._direct = folder, size, spares, direct
+        self.folder, self._size, self._keep, self._direct = folder, size, spares, direct
         self._lock = threading.Lock()
         self._spares: list[Segment] = []
         self._active: Segment | None = None
+        self._leased: dict[str, set[ParcelId]] = {}  # by name: the records that were told of
         self._records: dict[ParcelId, _Known] = {}
         self._count = 0
 
@@ -65,6 +66,7 @@ class Segments:
         """
         live = []
         for path in self._paths():
+            wait_for_writers(path)
             segment = Segment(path, self._size, direct=self._direct)
             self._count = max(self._count, int(path.stem) if path.stem.isdecimal() else 0)
             for found in scan(path):
@@ -111,12 +113,12 @@ class Segments:
         try:
             segment, at = self._reserve(len(note) + record.length)
         except OSError as error:
-            raise _lack(error) from error
+            raise lack(error) from error
         try:
             segment.write(at, parcel, note, record)
         except OSError as error:
             log.warning("the disk failed", segment=segment.path.name, reason=str(error))
-            raise _lack(error) from error
+            raise lack(error) from error
         else:
             with self._lock:
                 segment.live += 1
@@ -125,6 +127,45 @@ class Segments:
             with self._lock:
                 segment.pending -= 1
                 self._settle(segment)
+
+    def lease(self) -> Segment:
+        """A segment with a new life, for one other process to write records to.
+
+        Raises:
+            StorageFull: no room.
+            ResourceError: the disk fails.
+        """
+        try:
+            with self._lock:
+                segment = self._spares.pop() if self._spares else self._made()
+                segment.begin()
+                self._leased[segment.path.name] = set()
+        except OSError as error:
+            raise lack(error) from error
+        return segment
+
+    def adopt(self, segment: Segment, parcel: ParcelId, at: int, length: int) -> None:
+        """The holder of a lease has kept a record, durably."""
+        with self._lock:
+            segment.live += 1
+            self._records[parcel] = (segment, at, at + HEAD_SIZE, length)
+            self._leased[segment.path.name].add(parcel)
+
+    def give_back(self, segment: Segment, *, failed: bool = False) -> None:
+        """The holder of a lease writes no more."""
+        with self._lock:
+            segment.failed |= failed
+            del self._leased[segment.path.name]
+            self._settle(segment)
+
+    def reclaim(self, segment: Segment) -> list[Found]:
+        """The holder of a lease has died: the records it had no time to tell of, known from now on."""
+        told = self._leased[segment.path.name]
+        found = [one for one in scan(segment.path) if one.whole and not one.taken and one.parcel not in told]
+        for one in found:
+            self.adopt(segment, one.parcel, one.at, one.length)
+        self.give_back(segment)
+        return found
 
     def place(self, parcel: ParcelId) -> Place | None:
         """Where a record's content lies, if there is one."""
@@ -167,7 +208,7 @@ class Segments:
             self._records.clear()
 
     def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob("*.seg")) if self._folder.is_dir() else []
+        return sorted(self.folder.glob("*.seg")) if self.folder.is_dir() else []
 
     def _reserve(self, size: int) -> tuple[Segment, int]:
         with self._lock:
@@ -183,16 +224,17 @@ class Segments:
                 self._settle(full)
 
     def _made(self) -> Segment:
-        durable.make_folder(self._folder)
+        durable.make_folder(self.folder)
         self._count += 1
-        path = self._folder / f"{self._count:08}.seg"
+        path = self.folder / f"{self._count:08}.seg"
         segment = Segment(path, self._size, direct=self._direct)
-        durable.sync_folder(self._folder)
+        durable.sync_folder(self.folder)
         return segment
 
     def _settle(self, segment: Segment) -> None:
         """Use a segment again once nothing in it is needed."""
-        if segment is not self._active and not segment.live and not segment.pending:
+        used = segment is self._active or segment.path.name in self._leased
+        if not used and not segment.live and not segment.pending:
             self._put_back(segment)
 
     def _put_back(self, segment: Segment) -> None:
@@ -207,7 +249,8 @@ def _place(segment: Segment, _: int, offset: int, length: int) -> Place:
     return Place(segment.path, offset, length)
 
 
-def _lack(error: OSError) -> ResourceError:
+def lack(error: OSError) -> ResourceError:
+    """What a failed write means."""
     if error.errno in (ENOSPC, EDQUOT):
         return StorageFull("no room to keep what is received")
     return ResourceError(f"the disk does not keep what is received: {error.strerror or error}")

@@ -23,6 +23,7 @@ from edge.spool.journal import Journal
 from edge.spool.looking import Inspects
 from edge.spool.merger import Merger
 from edge.spool.recovery import recover
+from edge.spool.register import SpoolRegister
 from edge.spool.segments import SIZE
 from edge.spool.states import UNSENT, Event, State, after
 from edge.spool.status import SpoolStatus
@@ -57,6 +58,9 @@ class Spool:
         merger: makes one parcel of several.
         confirmed: what the hub has signed for.
         intake: takes instances in while they come.
+        register: takes note of what has come.
+        site: our own.
+        recipients: gives the hub's current keys.
         keys: of parcels to come.
         tip: the newest signed header.
         inspector: looks at every instance up to 64 MiB after it is durable and before it is coded.
@@ -77,6 +81,7 @@ class Spool:
         keep_confirmed: float = 0.0,
     ) -> None:
         self.received, self.sealed = Bell(), Bell()
+        self.site, self.recipients = site, recipients
         self.keys = KeysAhead(recipients)
         self.view, self.traffic = StudyView(), Traffic()
         self.tip = tip
@@ -97,21 +102,19 @@ class Spool:
             clock,
         )
         self.merger = Merger(files, journal, self.view, site, recipients, merged or {})
-        self.intake = Intake(
+        self.register = SpoolRegister(
             files,
             journal,
             self.view,
             self.merger.keep,
             self.received,
-            site,
-            self.keys,
             self.confirmed.make_room,
             lambda: self._budget,
             self.traffic,
             lambda: self.inspector,
             lambda: self.custodian,
-            clock,
         )
+        self.intake = Intake(files, self.register, site, self.keys, clock)
 
     @classmethod
     def open(
@@ -202,7 +205,7 @@ class Spool:
             one.abandon()
             raise
 
-    def prepare(self, count: int = 2) -> bool:
+    def prepare(self, count: int = READY) -> bool:
         """Before senders come: make keys, write the blocks of `count` segments. Blocks. False: no room."""
         try:
             self.keys.fill(stop=lambda: self.traffic.busy)
@@ -233,7 +236,7 @@ class Spool:
 
     def check_room(self, incoming: int) -> None:
         """Raises StorageFull if `incoming` bytes may not be taken now."""
-        self.intake.check_room(incoming)
+        self.register.check_room(incoming)
 
     # -- signing: called by edge/pack alone ---------------------------------------------------------
 

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -52,7 +54,7 @@ class Bed:
         base = laid.free_base("127.0.0.1", FIRST_PORT, 1) if isinstance(link, Loopback) else FIRST_PORT
         self.ports = Ports(base, base + 1, base + 10, base + 11)
         self.token = ""
-        self._edge = folder / "edge"
+        self._edge, self._indexed = folder / "edge", folder / "indexed"
 
     @property
     def hub_url(self) -> str:
@@ -100,17 +102,35 @@ class Bed:
         """Stop the hub: the edge keeps what it takes."""
         self.processes.stop(HUB)
 
-    def start_edge(self, congestion: str = "bbr", *, fresh: bool = False) -> None:
+    def fill_index(self, count: int, told: Callable[[int], None]) -> int:
+        """Make ready what `start_edge` takes as `indexed`: rows of `count` instances that were sent before.
+
+        Returns:
+            Their bytes on the disk.
+        """
+        durable.make_folder(self._indexed)
+        command = [sys.executable, "-P", "-m", "edge.filling", str(self._indexed), str(count)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as filling:
+            for line in filling.stdout or ():
+                told(int(line))
+        if filling.returncode:
+            raise Unavailable("the index could not be filled")
+        return sum(file.stat().st_size for file in self._indexed.rglob("*") if file.is_file())
+
+    def start_edge(self, congestion: str = "bbr", *, fresh: bool = False, indexed: bool = False) -> None:
         """Start the edge and wait until it answers.
 
         Args:
             congestion: what the edge asks TCP for: ``bbr``, or ``default``, the kernel's own.
             fresh: with an empty spool, as just enrolled; else with what it had.
+            indexed: where that is fresh, with the rows of `fill_index`.
         """
         if fresh:
             shutil.rmtree(self._edge, ignore_errors=True)
             durable.make_folder(self._edge / "data")
             shutil.copytree(self.folder / "identity", self._edge / "data" / "identity")
+            if indexed:
+                shutil.copytree(self._indexed, self._edge / "data", dirs_exist_ok=True)
         self._write_edge(congestion)
         with self.link.inside(Side.EDGE):
             self.processes.start(EDGE, "edge", "run", "-c", self._edge / "edge.yaml")

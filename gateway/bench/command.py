@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   telerad bench ingest                           one and four associations, beside dcmtk and Orthanc
   telerad bench ingest --instances 100 --rounds 1 --json
   telerad bench ingest --hold 10000              is the rate the same with 10,000 in the spool?
+  telerad bench ingest --indexed 1000000         and with rows of a million in its index?
   telerad bench ingest --big 2GB                 one huge multi-frame instance, and what memory it took
   telerad bench soak --instances 200000 --plot soak.svg
 """

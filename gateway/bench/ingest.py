@@ -17,6 +17,7 @@ from gateway.bench.bed import AE_TITLE, EDGE, Bed, resident, until
 from gateway.bench.pour import pour
 from gateway.bench.studies import Study
 from gateway.demo.layout import free_base
+from gateway.errors import Unavailable
 
 HOST = "127.0.0.1"
 PEER_PORT = 21440
@@ -214,6 +215,44 @@ class Filled:
     full: float
     pour_first: float
     pour_last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """Rates of an edge whose index is empty, and of one whose index is not, in instances a second.
+
+    Attributes:
+        rows: instances in that index.
+        size: its bytes on the disk, with those of storage commitment.
+        empty: of the first, for every round.
+        full: of the other, for every round.
+    """
+
+    rows: int
+    size: int
+    empty: tuple[float, ...]
+    full: tuple[float, ...]
+
+
+def indexed(
+    bed: Bed, study: Study, rows: int, sender: str, rounds: int, told: Callable[[int], None]
+) -> Indexed:
+    """Send a study to a fresh edge, and to one that has sent `rows` instances before, in turns."""
+    size = bed.fill_index(rows, told)
+    rates: tuple[list[float], list[float]] = ([], [])
+    for number in range(2 * rounds):
+        full = number % 4 in (1, 2)  # A B B A: neither is always the first after a pause
+        bed.start_edge(fresh=True, indexed=full)
+        try:
+            os.sync()
+            started = time.perf_counter()
+            senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
+            rates[full].append(study.count / (time.perf_counter() - started))
+            if not until(lambda: bed.held() >= study.count, SETTLE_SECONDS):
+                raise Unavailable(f"the edge answered {study.count} instances and holds {bed.held()}")
+        finally:
+            bed.stop_edge()
+    return Indexed(rows, size, tuple(rates[False]), tuple(rates[True]))
 
 
 def fill(bed: Bed, study: Study, count: int, sender: str, rounds: int, told: Callable[[int], None]) -> Filled:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,9 @@ def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--only-edge", action="store_true", help="compare with nobody")
     parser.add_argument("--hold", type=int, default=0, metavar="N", help="also with N instances in the spool")
     parser.add_argument(
+        "--indexed", type=int, default=0, metavar="N", help="also with N instances in the spool's index"
+    )
+    parser.add_argument(
         "--big", type=desk.size, default=0, metavar="BYTES", help="also one multi-frame instance, such as 2GB"
     )
     desk.add_options(parser)
@@ -48,7 +51,11 @@ def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print. Returns 0, or 1 if an answered instance was not there."""
-    if min(options.instances, options.rounds, *options.associations) < 1 or 0 < options.hold < 10:
+    if (
+        min(options.instances, options.rounds, *options.associations) < 1
+        or 0 < options.hold < 10
+        or options.indexed < 0
+    ):
         raise UsageError("--instances, --rounds and --associations take 1 and more, --hold 10 and more")
     bench = Desk(options)
     with bench.folder() as folder, ExitStack() as stack:
@@ -82,6 +89,8 @@ class _Run:
         if self.options.hold:
             filled = self._hold()
             more["hold"] = asdict(filled)
+        if self.options.indexed:
+            more["indexed"] = asdict(self._indexed())
         if self.options.big:
             more["big"] = self._big()
         self._print(receivers, rounds, kept)
@@ -125,6 +134,16 @@ class _Run:
 
     def _hold(self) -> ingest.Filled:
         count = self.options.hold
+        with self._counting(f"a spool with {count} tiny instances", count) as told:
+            return ingest.fill(self.bed, self.study, count, self.sender, self.options.rounds, told)
+
+    def _indexed(self) -> ingest.Indexed:
+        count = self.options.indexed
+        with self._counting(f"an index with {count} instances, beside an empty one", count) as told:
+            return ingest.indexed(self.bed, self.study, count, self.sender, self.options.rounds, told)
+
+    @contextmanager
+    def _counting(self, words: str, count: int) -> Iterator[Callable[[int], None]]:
         with Progress(
             TextColumn("  {task.description}"),
             BarColumn(),
@@ -132,9 +151,8 @@ class _Run:
             TimeElapsedColumn(),
             console=self.bench.screen,
         ) as bar:
-            task = bar.add_task(f"a spool with {count} tiny instances", total=count)
-            told: Callable[[int], None] = lambda more: bar.advance(task, more)  # noqa: E731
-            return ingest.fill(self.bed, self.study, count, self.sender, self.options.rounds, told)
+            task = bar.add_task(words, total=count)
+            yield lambda more: bar.advance(task, more)
 
     def _big(self) -> dict[str, float]:
         with self.bench.step(f"one instance of {self.options.big / 1e6:.0f} MB"):
@@ -182,6 +200,15 @@ class _Run:
                 f"spool with {hold['held']} instances: {hold['full']:.0f} instances/s, {part:.0%} of an "
                 f"empty one's {hold['empty']:.0f}; tiny ones meanwhile: {hold['pour_first']:.0f}/s at first, "
                 f"{hold['pour_last']:.0f}/s at last",
+                highlight=False,
+            )
+        if index := found.get("indexed"):
+            empty, full = (statistics.median(index[word]) for word in ("empty", "full"))
+            rounds = ", ".join(f"{a:.0f}/{b:.0f}" for a, b in zip(index["empty"], index["full"], strict=True))
+            self.bench.screen.print(
+                f"index with {index['rows']} instances ({index['size'] / 1e6:.0f} MB): "
+                f"{full:.0f} instances/s, {full / empty:.0%} of an empty one's {empty:.0f} "
+                f"(rounds, empty/full: {rounds})",
                 highlight=False,
             )
         if big := found.get("big"):

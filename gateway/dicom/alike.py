@@ -4,7 +4,7 @@ The instances of a series have the same elements, and most of the same length. S
 of one dataset (tag, VR, length; PS3.5 §7.1) are looked for in the next at the same distances, in one step;
 where a value is longer or shorter, the rest is looked for from there. What fits in every head up to the
 pixels has been walked as surely as element by element; what does not fit, or could have any flaw, is left
-to `header.read_attributes`, which always gives the same answer.
+to `attributes.read_attributes`, which always gives the same answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from operator import ne
 from struct import Struct
 
 from gateway.dicom import tags, text, transfer
-from gateway.dicom.header import plain, read_attributes
+from gateway.dicom.attributes import plain, read_attributes
 from gateway.dicom.transfer import Read
 from gateway.dicom.walk import LONG, SHORT, UNDEFINED
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydicom import config
 from pydicom.charset import default_encoding
@@ -26,14 +26,14 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 from pydicom.values import convert_value, converters
 
-from gateway.dicom import tags, text, transfer
+from gateway.dicom import tags, text
+from gateway.dicom.attributes import TEXT, opened, reaches
 from gateway.dicom.transfer import Read
-from gateway.dicom.walk import Element, Walk
+from gateway.dicom.walk import Element
 
 # What a modality sends is kept and shown, not judged: without this, pydicom warns at every odd value.
 config.settings.reading_validation_mode = config.IGNORE
 
-TEXT = frozenset(("SH", "LO", "ST", "LT", "UC", "UT", "PN"))
 ONE_VALUE = frozenset(("ST", "LT", "UT"))
 BAD_VALUE = (
     ValueError,
@@ -104,7 +104,7 @@ def read_header(
         transfer_syntax_uid: as negotiated; bytes that prove otherwise are believed, with a flaw.
         default_charset: taken where the dataset declares none, such as ``GB18030``.
     """
-    walk, source_flaw = _open(source, transfer_syntax_uid, None)
+    walk, source_flaw = opened(source, transfer_syntax_uid, None)
     builder = _Builder(default_charset)
     elements = list(walk.elements())
     pixel = elements.pop() if elements and elements[-1].tag in tags.PIXELS else None
@@ -115,7 +115,7 @@ def read_header(
         if element.value is None and element.items is None and element.length is not None
     )
     flaws = [*walk.flaws, *builder.flaws]
-    if pixel is not None and pixel.length is not None and not _reaches(walk, pixel):
+    if pixel is not None and pixel.length is not None and not reaches(walk, pixel):
         flaws.append(f"pixel data claims {pixel.length} bytes, more than there are")
     if not elements and pixel is None:
         flaws.append("no elements")
@@ -129,84 +129,6 @@ def read_header(
         builder.charset.value,
         "; ".join(flaws)[:1000],
     )
-
-
-def read_attributes(
-    source: Read | bytes | memoryview,
-    transfer_syntax_uid: str,
-    *,
-    default_charset: str | None = None,
-    wanted: Container[int] = frozenset(tags.BY_TAG),
-) -> tuple[dict[str, str], str]:
-    r"""The top-level attributes of `tags.TABLE` as text, fast: nothing else is decoded.
-
-    Returns:
-        Keyword → text (several values joined by ``\``, padding removed), and the flaw as in `read_header`.
-    """
-    walk, source_flaw = _open(source, transfer_syntax_uid, wanted)
-    found: dict[str, Element] = {}
-    pixel = None
-    for element in walk.elements():
-        attribute = tags.BY_TAG.get(element.tag)
-        if element.tag in tags.PIXELS:
-            pixel = element
-        elif attribute is not None and element.value is not None and element.tag in wanted:
-            found[attribute.keyword] = element
-    flaws = list(walk.flaws)
-    if pixel is not None and pixel.length is not None and not _reaches(walk, pixel):
-        flaws.append(f"pixel data claims {pixel.length} bytes, more than there are")
-    if walk.empty:
-        flaws.append("no elements")
-    declared_by = found.get("SpecificCharacterSet")
-    declared = text.terms(declared_by.value if declared_by else None)
-    values = {
-        word: plain(
-            found[word].value or b"",
-            tags.BY_KEYWORD[word].vr,
-            declared,
-            default_charset,
-            little=found[word].little,
-        )
-        for word in found
-    }
-    flaws += source_flaw()
-    return values, "; ".join(flaws)[:1000]
-
-
-def plain(value: bytes, vr: str, declared: tuple[str, ...], default: str | None, *, little: bool) -> str:
-    """A value of an attribute of `tags.TABLE` as text; see `text.decode` for `declared` and `default`."""
-    if vr == "US":
-        order: Literal["little", "big"] = "little" if little else "big"
-        return "\\".join(str(int.from_bytes(value[at : at + 2], order)) for at in range(0, len(value) - 1, 2))
-    if vr in TEXT:
-        return text.decode(value, declared, default, name=vr == "PN").text.strip(" \0")
-    return value.decode("latin_1").strip(" \0")
-
-
-def _open(
-    source: Read | bytes | memoryview, transfer_syntax_uid: str, wanted: Container[int] | None
-) -> tuple[Walk, Callable[[], list[str]]]:
-    read = _reader(source) if isinstance(source, (bytes, bytearray, memoryview)) else source
-    encoding = transfer.encoding(transfer_syntax_uid)
-    if not encoding.deflated:
-        return Walk(read, encoding, wanted), list
-    inflated = transfer.Inflated(read)
-
-    def flaws() -> list[str]:
-        return ["deflated data cannot be inflated"] * inflated.damaged + [
-            f"inflates beyond {transfer.MAX_INFLATED} bytes"
-        ] * inflated.cut
-
-    return Walk(inflated.read, encoding, wanted), flaws
-
-
-def _reader(data: bytes | bytearray | memoryview) -> Read:
-    view = memoryview(data)
-    return lambda offset, n: bytes(view[offset : offset + n])
-
-
-def _reaches(walk: Walk, element: Element) -> bool:
-    return walk.has(element.offset + (element.length or 0))
 
 
 class _Builder:

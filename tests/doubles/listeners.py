@@ -21,6 +21,9 @@ from edge.ingest.listener import DicomListener
 from gateway.model import ParcelId
 from tests.doubles.spools import SpoolWorld
 
+PROCESSES = 0
+"""Acceptor processes where a test does not say; changed by tests that hold for both ways."""
+
 
 class ListeningWorld(SpoolWorld):
     """A spool with a listener in front."""
@@ -28,6 +31,7 @@ class ListeningWorld(SpoolWorld):
     def listen(self, config: Ingest | None = None) -> DicomListener:
         self.closed: list[dict[str, Any]] = []
         config = replace(config or Ingest(open=True), host="127.0.0.1", port=0)
+        config = replace(config, processes=config.processes if config.processes is not None else PROCESSES)
         self.listener = DicomListener(config, self.spool, self.clock, self.closed.append)
         self.listener.start()
         return self.listener
@@ -41,6 +45,7 @@ class ListeningWorld(SpoolWorld):
 
     def instances(self) -> list[tuple[Any, bytes]]:
         """Entry and dataset bytes of every instance in the spool."""
+        time.sleep(0.05 * bool(self.listener.pids))  # acceptors have told of it, but are not heard yet
         found = []
         for parcel in self.seal_all():
             manifest, datasets = self.content(parcel)

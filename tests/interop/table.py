@@ -23,7 +23,7 @@ from pydicom.dataset import Dataset
 from edge.config import Ingest
 from gateway.conformance.document import Section, Statement, Table
 from gateway.dicom import transfer
-from gateway.dicom.header import read_attributes
+from gateway.dicom.attributes import read_attributes
 from gateway.dicom.part10 import split
 from tests.doubles.datasets import encode, sample, shared_data, shared_files
 from tests.doubles.listeners import ExactSender, ListeningWorld, listening

@@ -64,6 +64,7 @@ def test_orthanc_is_told_when_the_hub_has_signed(tmp_path: Path) -> None:
             )
             told = f"/storage-commitment/{job['StorageCommitmentTransactionUID']}"
             assert pacs.call("GET", told)["Status"] == "Pending"
+            _until(lambda: sum(one.instances for one in world.spool.to_pack(9)) == 2)  # from another process
             while waiting := world.spool.to_pack(1):
                 parcel = world.packer.seal(waiting[0]).parcel_id
                 asyncio.run(world.spool.confirm(parcel, world.receipt(parcel)))

@@ -120,7 +120,7 @@ def test_ingest_counts_what_is_durable(tmp_path: Path) -> None:
     code, told, said = bench(
         tmp_path,
         *("ingest", "--only-edge", "--instances", "6", "--rounds", "1", "--associations", "1", "2"),
-        *("--hold", "20", "--big", "3MB"),
+        *("--hold", "20", "--indexed", "3000", "--big", "3MB"),
     )
     assert code == 0
     assert [(one["associations"], one["sent"], one["held"]) for one in told["rounds"]] == [
@@ -131,6 +131,9 @@ def test_ingest_counts_what_is_durable(tmp_path: Path) -> None:
     assert told["held_after_kill"] == 6
     assert told["hold"]["held"] == 20 + 2 * 6
     assert told["big"]["held"] == 1
+    assert told["indexed"]["rows"] == 3000
+    assert all(rate > 0 for word in ("empty", "full") for rate in told["indexed"][word])
+    assert "index with 3000 instances" in said
     for word in ("peak MB", "6/6 after kill -9", "goal < 64 MB"):
         assert word in said
 

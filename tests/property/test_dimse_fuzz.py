@@ -22,8 +22,8 @@ from pynetdicom.presentation import build_context
 
 from edge.config import Ingest
 from edge.ingest.acse import Asked, agree
-from edge.ingest.admission import Doorkeeper
 from edge.ingest.association import Association, Terms
+from edge.ingest.desk import Desk
 from edge.ingest.dimse import Command
 from edge.ingest.pdu import COMMAND, LAST, Pdu, length_of
 from edge.ingest.store import Reception
@@ -112,8 +112,9 @@ def converse(world, sent):
     client = socket.create_connection(listening.getsockname())
     served, _ = listening.accept()
     listening.close()
-    reception = Reception(world.spool, Doorkeeper(Ingest(open=True)), world.clock, lambda _: None)
-    association = Association(served, "127.0.0.1", Terms(reception, False, None), lambda: False)
+    desk = Desk(Ingest(open=True), world.spool, lambda _: None, {})
+    reception = Reception(world.spool.intake, world.clock)
+    association = Association(served, "127.0.0.1", Terms(reception, desk, None))
     answers = bytearray()
 
     def talk():

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.dicom import transfer
-from gateway.dicom.header import read_attributes, read_header
+from gateway.dicom.attributes import read_attributes
+from gateway.dicom.header import read_header
 from gateway.dicom.part10 import split
 from gateway.dicom.text import decode, terms
 from tests.doubles.datasets import encode, sample, shared_files

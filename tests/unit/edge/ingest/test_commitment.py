@@ -100,7 +100,7 @@ class World(SpoolWorld):
         config = Ingest(
             host="127.0.0.1", port=0, senders=(sender,), ae_title="ANY-SCP", secret=self.data.parent / "key"
         )
-        self.config = replace(config, **changes)
+        self.config = replace(config, **{"processes": 0, **changes})
         self.offered = Offered(self.config, self.data, self.spool, self.clock)
         self.desk = self.offered.commitments
         self.listener = DicomListener(self.config, self.spool, self.clock, services=self.offered.services)
@@ -118,6 +118,7 @@ class World(SpoolWorld):
             data = encode(sample(salt or os.urandom(64), instance=instance(number)))
             assert sender.send(CT, instance(number), transfer.EXPLICIT_LITTLE, data) == 0
         sender.release()
+        time.sleep(0.1 * bool(self.listener.pids))
         self.offered._ledger.settle()
 
     def sign_for_all(self):
@@ -161,8 +162,8 @@ def test_it_is_given_when_the_hub_has_signed_and_not_before(world):
     assert list((world.data / "services" / "commitment").iterdir()) == []
 
 
-def test_it_comes_over_the_same_association_while_that_is_open(world):
-    world.serve()
+def test_it_comes_over_the_same_association_while_that_is_open(world, both_ways):
+    world.serve(processes=both_ways)
     world.modality.close()  # nobody listens at report_host
     world.store(1)
     world.sign_for_all()
@@ -380,3 +381,20 @@ def test_the_report_says_what_is_asked():
     assert event == 2
     assert data.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.1"
     assert data.FailedSOPSequence[0].FailureReason == 0x0112
+
+
+def test_the_ledger_finds_and_notes_by_key_alone(world):
+    """Nothing that an instance asks of it walks its rows."""
+    world.serve()
+    ledger = world.offered._ledger
+    ledger.came_all((CT, instance(n), f"{n:064x}") for n in range(2000))
+    ledger.settle()
+    assert [signed for _, signed in ledger.find(instance(7))] == [False]
+    asked = []
+    ledger._reading.set_trace_callback(asked.append)
+    ledger.find(instance(8))
+    ledger._reading.set_trace_callback(None)
+    (statement,) = asked
+    plan = [line[3] for line in ledger._reading.execute("EXPLAIN QUERY PLAN " + statement)]
+    assert plan
+    assert not [line for line in plan if line.startswith("SCAN") and "CONSTANT" not in line], plan

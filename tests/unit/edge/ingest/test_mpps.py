@@ -110,7 +110,7 @@ def test_an_unknown_status_in_a_set():
 
 class World(SpoolWorld):
     def serve(self):
-        config = Ingest(open=True, host="127.0.0.1", port=0, secret=self.data.parent / "secret")
+        config = Ingest(open=True, host="127.0.0.1", port=0, secret=self.data.parent / "secret", processes=0)
         self.offered = Offered(config, self.data, self.spool, self.clock)
         self.listener = DicomListener(config, self.spool, self.clock, services=self.offered.services)
         self.listener.start()

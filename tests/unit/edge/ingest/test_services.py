@@ -20,7 +20,7 @@ ACTION_INSTANCE = "1.2.840.10008.1.20.1.1"
 
 
 @pytest.fixture
-def served(tmp_path):
+def served(tmp_path, both_ways):
     world = SpoolWorld(tmp_path / "data")
     asked = []
 
@@ -42,7 +42,7 @@ def served(tmp_path):
         answer.Status = 0x0000
         return answer
 
-    config = replace(Ingest(open=True), host="127.0.0.1", port=0)
+    config = replace(Ingest(open=True, processes=both_ways), host="127.0.0.1", port=0)
     listener = DicomListener(config, world.spool, world.clock, services={MPPS: create, COMMITMENT: action})
     listener.start()
     yield listener, asked
@@ -76,7 +76,9 @@ def test_mpps_and_storage_commitment_reach_their_handlers(served):
 
 def test_without_a_handler_they_are_not_negotiated_and_storage_still_is(tmp_path):
     world = SpoolWorld(tmp_path / "data")
-    listener = DicomListener(replace(Ingest(open=True), host="127.0.0.1", port=0), world.spool, world.clock)
+    listener = DicomListener(
+        replace(Ingest(open=True, processes=0), host="127.0.0.1", port=0), world.spool, world.clock
+    )
     listener.start()
     sender = ExactSender(listener.port, [(MPPS, transfer.EXPLICIT_LITTLE), (CT, transfer.EXPLICIT_LITTLE)])
     assert [one.abstract_syntax for one in sender.association.accepted_contexts] == [CT]

@@ -2,11 +2,12 @@
 
 import os
 import time
+from collections import Counter
 
 import pytest
 
 from edge.spool.item import SpoolItem
-from edge.spool.journal import Journal
+from edge.spool.journal import _PENDING, Journal
 from edge.spool.states import UNSENT, WAITING, State
 from gateway.model import ParcelId, Priority, Sha256
 
@@ -74,6 +75,20 @@ def test_nothing_walks_or_sorts_the_rows(journal, question):
     assert took < 0.5
 
 
+def test_taking_an_instance_asks_the_index_for_nothing(journal):
+    """Receiving writes rows, many in one transaction, and reads none."""
+    asked = []
+    journal._connection.set_trace_callback(asked.append)
+    journal.put_soon([row(ROWS + n) for n in range(_PENDING - 1)])
+    assert asked == []
+    journal.put_soon([row(ROWS + _PENDING)])
+    journal._connection.set_trace_callback(None)
+    words = Counter(statement.split()[0] for statement in asked if not statement.startswith("--"))
+    assert set(words) <= {"BEGIN", "INSERT", "COMMIT", "UPDATE"}  # with those of the triggers
+    assert words["BEGIN"] == words["COMMIT"] == 1
+    journal.forget([row(ROWS + n).parcel_id for n in range(_PENDING + 1)])
+
+
 def test_the_totals_are_what_counting_would_give(journal):
     journal.put(row(0))
     changed = row(1)
@@ -92,9 +107,9 @@ def test_the_totals_are_what_counting_would_give(journal):
 def test_what_is_put_off_is_there_when_asked_for(tmp_path):
     journal = Journal(tmp_path / "index.sqlite")
     for number in range(0, 600, 6):  # all of them RECEIVED
-        journal.put_soon(row(number))
+        journal.put_soon([row(number)])
     assert len(journal.to_pack(1000)) == 100
-    journal.put_soon(row(600))
+    journal.put_soon([row(600)])
     journal.close()
     again = Journal(tmp_path / "index.sqlite")
     assert len(again.all()) == 101

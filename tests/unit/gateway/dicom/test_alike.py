@@ -10,7 +10,7 @@ from edge.verdict import WANTED
 from gateway.dicom import alike as module
 from gateway.dicom import transfer
 from gateway.dicom.alike import Alike
-from gateway.dicom.header import read_attributes
+from gateway.dicom.attributes import read_attributes
 from tests.doubles.datasets import encode, sample
 
 LE = transfer.EXPLICIT_LITTLE

@@ -5,7 +5,8 @@ import pytest
 from pydicom.encaps import encapsulate
 
 from gateway.dicom import transfer
-from gateway.dicom.header import read_attributes, read_header
+from gateway.dicom.attributes import read_attributes
+from gateway.dicom.header import read_header
 from gateway.dicom.walk import MAX_DEPTH, MAX_VALUE
 from tests.doubles.datasets import encode, sample
 

@@ -1,0 +1,186 @@
+"""What the edge's process does for one acceptor: answers what it asks, and notes what it tells."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from edge.ingest.acceptor.line import Line, Message, fault, packed, unpacked
+from edge.ingest.acceptor.remote import accepted_words, recipient_words
+from edge.ingest.dimse import Command
+from edge.ingest.policy import Ending, Policy
+from edge.spool.arrival import Arrival
+from edge.spool.note import item_of
+from edge.spool.segment import Segment
+from edge.spool.spool import Spool
+from gateway import durable
+from gateway.envelope.kem import KemPublic
+from gateway.errors import GatewayError
+from gateway.log import logger
+from gateway.model import Priority
+
+STALE_SECONDS = 600.0
+"""A half-written file that nobody has written to for so long is the remains of a process that died."""
+
+log = logger("edge.ingest")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RemotePeer:
+    """A connection that an acceptor serves."""
+
+    line: Line
+    number: int
+    address: str
+    gone: Callable[[], object]
+
+    def say(self, pdus: bytes) -> None:
+        """As `Peer`."""
+        self.line.send("say", self.number, packed(pdus))
+
+
+class House:
+    """Of one acceptor, for the thread that reads its line.
+
+    Args:
+        line: to it.
+        spool: into which it writes.
+        policy: for its associations.
+        slow: runs what may take its time.
+
+    Attributes:
+        peers: its connections by number.
+    """
+
+    def __init__(self, line: Line, spool: Spool, policy: Policy, slow: Executor) -> None:
+        self._line, self._spool, self._policy, self._slow = line, spool, policy, slow
+        self._leases: dict[str, Segment] = {}
+        self._told: Sequence[KemPublic] = ()
+        self.peers: dict[int, RemotePeer] = {}
+        self._answers: dict[str, Callable[..., Any]] = {
+            "associate": self._associate,
+            "room": self._room,
+            "lease": self._lease,
+            "request": self._request,
+        }
+        self._notes: dict[str, Callable[..., None]] = {
+            "replied": self._replied,
+            "ended": self._ended,
+            "gone": self._gone,
+            "done": self._done,
+        }
+
+    def take(self, messages: list[Message]) -> None:
+        """All of these, in their order. Raises OSError: it does not listen any more."""
+        for kind, group in groupby(messages, key=lambda message: message[0]):
+            if kind == "arrived":
+                self._arrived([words for _, *words in group])
+                continue
+            for _, *words in group:
+                if kind in self._answers:
+                    number, *asked = words
+                    self._answer(number, kind, asked)
+                else:
+                    self._notes[kind](*words)
+
+    def bury(self) -> None:
+        """It is dead, and everything it said has been taken."""
+        for number in list(self.peers):
+            self._policy.ended(self.peers[number], None)
+            self._gone(number)
+        found = 0
+        for name in list(self._leases):
+            records = self._spool.files.segments.reclaim(self._leases.pop(name))
+            self._spool.register.note_all([Arrival(item_of(one.parcel, one.note), 0) for one in records])
+            found += len(records)
+        swept = _sweep(self._spool)
+        if found or swept:
+            log.warning("left by an acceptor", kept=found, swept=swept)
+
+    def setup(self) -> list[list[str]]:
+        """The hub's keys, for its start."""
+        self._told = self._spool.recipients()
+        return recipient_words(self._told)
+
+    def _answer(self, number: int, kind: str, asked: list[Any]) -> None:
+        if kind in ("associate", "request"):
+            self._slow.submit(self._answered, number, kind, asked).add_done_callback(_report)
+        else:
+            self._answered(number, kind, asked)
+
+    def _answered(self, number: int, kind: str, asked: list[Any]) -> None:
+        value: Any = None
+        words: list[str] | None = ["ResourceError", "it failed in the edge's process"]
+        try:
+            value, words = self._answers[kind](*asked), None
+        except GatewayError as error:
+            words = fault(error)
+        finally:  # whoever waits must hear, whatever happened
+            self._line.send("answer", number, value, words)
+
+    def _arrived(self, told: list[list[Any]]) -> None:
+        arrivals = []
+        for words, place in told:
+            arrival = Arrival.from_list(words)
+            if place is not None:
+                name, at, length = place
+                self._spool.files.segments.adopt(self._leases[name], arrival.item.parcel_id, at, length)
+            arrivals.append(arrival)
+        self._spool.register.note_all(arrivals)
+
+    def _room(self, incoming: int, received: int) -> list[Any]:
+        ample = self._spool.register.check_room(incoming, received)
+        keys = self._spool.recipients()
+        news = keys != self._told
+        self._told = keys
+        return [ample, recipient_words(keys) if news else None]
+
+    def _lease(self) -> list[str]:
+        segment = self._spool.files.segments.lease()
+        self._leases[segment.path.name] = segment
+        return [segment.path.name, segment.life.hex()]
+
+    def _associate(self, number: int, asked: str) -> str | list[Any]:
+        found = self._policy.decide(self.peers[number], unpacked(asked))
+        return packed(found) if isinstance(found, bytes) else accepted_words(found)
+
+    def _request(self, number: int, context: int, command: str, dataset: str) -> str:
+        read = Command.read(unpacked(command))
+        return packed(self._policy.request(self.peers[number], context, read, unpacked(dataset)))
+
+    def _replied(self, number: int, context: int, command: str) -> None:
+        self._policy.replied(self.peers[number], context, Command.read(unpacked(command)))
+
+    def _ended(self, number: int, body: dict[str, Any] | None, priority: int) -> None:
+        ending = None if body is None else Ending(body, Priority(priority))
+        self._policy.ended(self.peers[number], ending)
+
+    def _gone(self, number: int) -> None:
+        self.peers.pop(number).gone()
+
+    def _done(self, name: str, failed: bool) -> None:
+        self._spool.files.segments.give_back(self._leases.pop(name), failed=failed)
+
+
+def _report(done: Future[None]) -> None:
+    error = done.exception()
+    if error is not None:
+        log.error("a request failed", exc_info=error)
+
+
+def _sweep(spool: Spool) -> int:
+    """Remove half-written files that nobody writes to any more."""
+    old = time.time() - STALE_SECONDS
+    swept = 0
+    for path in spool.files.spool.glob(f"{durable.TEMPORARY_PREFIX}*"):
+        try:
+            if path.stat().st_mtime < old:
+                path.unlink()
+                swept += 1
+        except FileNotFoundError:
+            continue  # whole now, and named
+    return swept

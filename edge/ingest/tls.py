@@ -1,0 +1,41 @@
+"""TLS of the DICOM listener."""
+
+from __future__ import annotations
+
+import ssl
+
+from edge.config import DicomTls
+from gateway.errors import UsageError
+
+
+def tls_profile() -> ssl.SSLContext:
+    """TLS for DICOM, PS3.15 B.12 (BCP 195): TLS 1.2 with ECDHE and AES-GCM, or 1.3. Without keys."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM")
+    return context
+
+
+def tls_context(config: DicomTls) -> ssl.SSLContext:
+    """The same with keys.
+
+    Raises:
+        UsageError: the files cannot be used.
+    """
+    context = tls_profile()
+    try:
+        context.load_cert_chain(config.certificate, config.key)
+        if config.client_ca is not None:
+            context.load_verify_locations(config.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"ingest.tls: {error}") from error
+    return context
+
+
+def files_of(config: DicomTls | None) -> list[str | None] | None:
+    """Certificate, key and client CA, for another process."""
+    if config is None:
+        return None
+    files = (config.certificate, config.key, config.client_ca)
+    return [None if one is None else str(one.resolve()) for one in files]
