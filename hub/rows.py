@@ -38,6 +38,8 @@ from gateway.log import logger
 from gateway.report.model import Report
 from gateway.report.text import one_line
 from gateway.trust import Trust, fingerprint
+from hub import alerts
+from hub.alerts import Alert
 from hub.custody import CustodyLog
 from hub.rows_images import Images
 from hub.tables.arrival import arrivals
@@ -109,6 +111,8 @@ class Audit:
             async with self._database.writing() as connection:
                 detail = {"faults": len(faults)}
                 await self._custody.append(connection, "rows-edited", detail=detail)
+                found = Alert("rows-edited", "; ".join(faults), facts=detail)
+                await alerts.tell(connection, found, self._clock.now())
 
 
 async def compare(database: Database, trust: Trust | None) -> list[str]:

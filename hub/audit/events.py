@@ -74,6 +74,7 @@ KINDS: dict[str, Kind] = {
     "witness-alarm": Kind(ALERT, "E", _NODE),
     "salt-erased": Kind(ALERT, "E", _SECURITY),
     "edge-revoked": Kind(ALERT, "E", _NODE),
+    "alert-acknowledged": Kind(ALERT, "E", _RESTRICTED),
     "token-created": Kind(ALERT, "E", _NODE),
     "kem-rotated": Kind(ALERT, "E", _SECURITY),
     "kem-changed": Kind(ALERT, "E", _SECURITY),

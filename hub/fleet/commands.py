@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
-import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,12 +17,12 @@ from gateway import config, durable
 from gateway.clock import SystemClock
 from gateway.database import Database, open_database
 from gateway.errors import UsageError
-from gateway.invitation import Invitation
-from gateway.model import site_id
 from gateway.trust import spki_pin
+from hub import alerts
 from hub.config import HubConfig
 from hub.custody import CustodyLog
-from hub.fleet import devices, returns, tokens
+from hub.fleet import devices, returns
+from hub.fleet.desk import FleetDesk
 from hub.identity import new_kem
 from hub.record import operator
 from hub.tables import VERSION, metadata
@@ -54,6 +52,16 @@ class Desk:
     settings: HubConfig
     database: Database
     authority: Authority
+
+    @property
+    def custody(self) -> CustodyLog:
+        """The log, to be added to."""
+        return CustodyLog(self.database, None, SystemClock())
+
+    @property
+    def fleet(self) -> FleetDesk:
+        """Where the acts are done."""
+        return FleetDesk(self.database, self.authority, self.custody, SystemClock(), self.settings.web.url)
 
 
 Work = Callable[[Desk], Awaitable[int]]
@@ -110,27 +118,17 @@ async def _with_desk(parsed: argparse.Namespace, work: Work) -> int:
 
 
 async def _create(desk: Desk) -> int:
-    parsed, life = desk.parsed, timedelta(hours=desk.parsed.hours)
-    if not timedelta(0) < life <= timedelta(days=30):
-        raise UsageError("--hours must be above 0 and at most 720")
-    if parsed.edge is not None and not re.fullmatch(r"[1-9][0-9]{0,5}", parsed.edge):
-        raise UsageError("--edge must be a number from 1")
-    site, random = site_id(parsed.site), secrets.token_bytes(tokens.TOKEN_BYTES)
-    async with desk.database.writing() as connection:
-        token = await tokens.create(connection, site, parsed.edge, SystemClock().now(), life, random)
-        detail = {"edge": parsed.edge or "", "seconds": int(life.total_seconds()), "by": operator()}
-        await CustodyLog(desk.database, None, SystemClock()).append(
-            connection, "token-created", site=site, subject=tokens.digest_of(token), detail=detail
-        )
-    pin, hub = spki_pin(desk.authority.root), desk.settings.web.url
-    invitation = Invitation(hub, token, pin)
-    code = invitation.code()
+    parsed = desk.parsed
+    life = timedelta(hours=parsed.hours)
+    made = await desk.fleet.invite(parsed.site, parsed.edge, life, by=operator())
+    invitation, code = made.invitation, made.invitation.code()
+    hub, token, pin = invitation.hub, invitation.token, invitation.pin
     command = f"telerad edge enroll -c edge.yaml {code}"
     if parsed.json:
-        facts = {"token": token, "pin": pin, "hub": hub, "site": site, "command": command, "code": code}
+        facts = {"token": token, "pin": pin, "hub": hub, "site": made.site, "command": command, "code": code}
         print(json.dumps(facts))
         return 0
-    print(f"code for one edge of {site}, good for {parsed.hours:g} hours and one use:\n\n{code}\n")
+    print(f"code for one edge of {made.site}, good for {parsed.hours:g} hours and one use:\n\n{code}\n")
     if parsed.qr or sys.stdout.isatty():
         invitation.qr().terminal(compact=True)
     print(f"its parts, if no code can be pasted: --hub {hub} --token {token} --pin {pin}")
@@ -142,12 +140,13 @@ async def _list(desk: Desk) -> int:
     async with desk.database.reading() as connection:
         edges = await devices.listed(connection)
         waiting = await returns.waiting(connection)
-        alerts = await devices.alerts(connection)
+        found = await alerts.listed(connection)
+    waiting_alerts = [one for one in found if not one["acknowledged_at"] and not one["ended_at"]]
     newest = spki_pin(desk.authority.certificate(Issuer.ROOT))
     for edge in edges:
         edge["trusts_newest_root"] = newest in (edge["roots"] or "").split(",")
     if desk.parsed.json:
-        print(json.dumps({"edges": edges, "returns": waiting, "alerts": alerts}, ensure_ascii=False))
+        print(json.dumps({"edges": edges, "returns": waiting, "alerts": waiting_alerts}, ensure_ascii=False))
         return 0
     several = len(desk.authority.roots) > 1
     for edge in edges:
@@ -159,8 +158,9 @@ async def _list(desk: Desk) -> int:
         print(
             f"  approve or refuse: --site {one['site']} --edge {one['edge']} --request {one['request'][:12]}"
         )
-    for one in alerts:
-        print(f"ALERT {one['at']} {one['site']}/{one['edge']}: {one['words']}")
+    for one in waiting_alerts:
+        where = f"{one['site']}/{one['edge']}" if one["edge"] else one["site"] or "hub"
+        print(f"{one['severity'].upper()} {one['at']} {where}: {one['words']}")
     if not edges:
         print("no edges")
     return 0
@@ -175,24 +175,23 @@ async def _refuse(desk: Desk) -> int:
 
 
 async def _decide(desk: Desk, *, approve: bool) -> int:
-    parsed, custody = desk.parsed, CustodyLog(desk.database, None, SystemClock())
-    async with desk.database.writing() as connection:
+    parsed = desk.parsed
+    async with desk.database.reading() as connection:
         found = [
             one["request"]
             for one in await returns.waiting(connection)
             if (one["site"], one["edge"]) == (parsed.site, parsed.edge)
             and one["request"].startswith(parsed.request)
         ]
-        if len(found) > 1:
-            raise UsageError(
-                f"{len(found)} different requests of {parsed.site}/{parsed.edge} wait: one of them holds a"
-                " copied key. Ask at the hospital, and name the right one with --request"
-            )
-        if not found:
-            print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
-            return 1
-        row = (parsed.site, parsed.edge, found[0])
-        await returns.decide(connection, custody, row, SystemClock().now(), approve=approve, by=operator())
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} different requests of {parsed.site}/{parsed.edge} wait: one of them holds a"
+            " copied key. Ask at the hospital, and name the right one with --request"
+        )
+    if not found:
+        print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
+        return 1
+    await desk.fleet.decide(parsed.site, parsed.edge, found[0], approve=approve, by=operator())
     said = "is let back in when it asks next" if approve else "was turned down"
     facts = {"site": parsed.site, "edge": parsed.edge, "request": found[0], "approved": approve}
     print(json.dumps(facts) if parsed.json else f"{parsed.site}/{parsed.edge} {said}")
@@ -205,7 +204,7 @@ async def _rotate(desk: Desk) -> int:
         raise UsageError(f"{folder} is not there: this hub has not run yet, and makes its keys when it does")
     made = [new_kem(folder, suite, SystemClock()) for suite in desk.settings.suites]
     async with desk.database.writing() as connection:
-        await CustodyLog(desk.database, None, SystemClock()).append(
+        await desk.custody.append(
             connection,
             "kem-rotated",
             detail={"made": made, "by": operator()},
@@ -217,15 +216,8 @@ async def _rotate(desk: Desk) -> int:
 
 
 async def _revoke(desk: Desk) -> int:
-    parsed, now = desk.parsed, SystemClock().now()
-    custody = CustodyLog(desk.database, None, SystemClock())
-    async with desk.database.writing() as connection:
-        out = await devices.revoke(connection, parsed.site, parsed.edge, now, parsed.why)
-        for mark in out.fingerprints:
-            detail = {"why": parsed.why, "by": operator()}
-            await custody.append(connection, "edge-revoked", site=parsed.site, subject=mark, detail=detail)
-    for certificate in out.certificates:
-        desk.authority.revoke(certificate, parsed.why)
+    parsed = desk.parsed
+    out = await desk.fleet.revoke(parsed.site, parsed.edge, parsed.why, by=operator())
     if parsed.json:
         print(json.dumps({"revoked": list(out.fingerprints)}))
     elif out.fingerprints:
