@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.clock import rfc3339
@@ -154,9 +154,9 @@ async def count(connection: AsyncConnection) -> dict[str, int]:
 
 
 async def listed(connection: AsyncConnection, limit: int = LONGEST_LIST) -> list[dict[str, Any]]:
-    """Those that wait before those that are over, the newest first; JSON-ready."""
-    over = ~waiting()
-    query = select(alerts).order_by(over, alerts.c.id.desc()).limit(limit)
+    """Those that wait, alarms first, then those that are over; the newest first; JSON-ready."""
+    order = case((waiting() & (alerts.c.severity == ALARM), 0), (waiting(), 1), else_=2)
+    query = select(alerts).order_by(order, alerts.c.id.desc()).limit(limit)
     wanted = ("id", "kind", "severity", "site", "edge", "words", "at", "last_at", "times", "ended_at")
     known = (*wanted, "acknowledged_at", "acknowledged_by", "reason")
     return [

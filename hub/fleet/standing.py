@@ -121,7 +121,7 @@ def _heard(edge: Row, now: datetime) -> list[Alert]:
     found = []
     if (since := _stalled(told.get("stalled"), now)) is not None:
         words = f"its line stands still, though it reaches this hub {since}".rstrip()
-        found.append(Alert("line-stalled", words, *who, "", WARNING, {"since": since}))
+        found.append(Alert("line-stalled", words, *who, "", WARNING, {"since": since or "—"}))
     if told.get("accepting") is False:
         words = "it takes no images from the modalities"
         found.append(Alert("edge-refuses", words, *who, "", ALARM))

@@ -16,6 +16,7 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from tests.browser.looking import image_shown
+from tests.browser.portal import log_in
 from tests.doubles import portal_api
 
 ARGUMENTS = [
@@ -39,19 +40,6 @@ DRAFT = {
 
 async def take(page: Page, into: Path, name: str) -> None:
     await page.screenshot(path=into / f"{name}.jpg", type="jpeg", quality=QUALITY)
-
-
-async def log_in(page: Page, url: str, name: str, password: str) -> None:
-    await page.goto(url)
-    await page.get_by_label("User name").fill(name)
-    await page.get_by_label("Password").fill(password)
-    await page.keyboard.press("Enter")
-    code, rows = page.get_by_label("Six-digit code"), page.locator("tr-worklist")
-    await code.or_(rows).first.wait_for()
-    if await code.count():
-        await code.fill(portal_api.CODE)
-        await page.keyboard.press("Enter")
-    await rows.wait_for()
 
 
 async def pictures(page: Page, into: Path) -> None:
@@ -95,7 +83,7 @@ async def main(into: Path, demo: Path | None) -> None:
         # The demo's certificate comes from its own private authority.
         context = await browser.new_context(viewport=SIZE, ignore_https_errors=True, locale="en-GB")
         page = await context.new_page()
-        await log_in(page, url, name, password)
+        await log_in(page, url, name, password, portal_api.CODE)
         await pictures(page, into)
         await browser.close()
     if runner:

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.browser.looking import image_shown
-from tests.doubles.people import PASSWORD
-from tests.doubles.reading_room import PASSPHRASE, ReadingRoom, reading_room
+from tests.browser.portal import log_in
+from tests.doubles.reading_room import PASSPHRASE, ReadingRoom
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def room(tmp_path: Path) -> AsyncIterator[ReadingRoom]:
-    async with reading_room(tmp_path) as room:
-        yield room
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(chromium: Browser, room: ReadingRoom) -> AsyncIterator[Page]:
-    context = await chromium.new_context(viewport={"width": 1600, "height": 950}, locale="en-GB")
-    page = await context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    await context.close()
-    asked = "401 (Unauthorized)"  # the question whether anyone is logged in
-    assert [said for said in complaints if asked not in said] == []
-
-
 async def test_a_report_is_written_beside_real_images_and_signed(page: Page, room: ReadingRoom) -> None:
-    await page.goto(room.url)
-    await page.get_by_label("User name").fill("wei")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.keyboard.press("Enter")
+    await log_in(page, room.url, "wei")
     row = page.locator("tbody tr")
     await expect(row).to_have_count(1)
     await expect(row).to_contain_text("STAT")

@@ -12,20 +12,22 @@ from sqlalchemy import insert
 
 from certs.authority import Authority
 from gateway import keyfile
-from gateway.clock import Clock, SystemClock, rfc3339
+from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.trust import fingerprint
 from hub.fleet import devices
 from hub.fleet.desk import FleetDesk
 from hub.record import Record
 from hub.tables.fleet import edge_returns
+from tests.doubles.hand_clock import HandClock
 from tests.doubles.requests import request
 
 URL = "https://hub.example.org:8443"
 
 
 def fleet_desk(folder: Path, database: Database, record: Record, clock: Clock) -> FleetDesk:
-    return FleetDesk(database, Authority.create(folder / "pki", SystemClock()), record, clock, URL)
+    authority = Authority.create(folder / "pki", HandClock(clock.now() - timedelta(days=60)))
+    return FleetDesk(database, authority, record, clock, URL)
 
 
 async def join(
@@ -41,7 +43,8 @@ async def join(
 ) -> str:
     """An edge whose certificate began and was seen so long ago. Returns the certificate's fingerprint."""
     now = clock.now()
-    issued = desk._authority.issue_device(request(keyfile.new()), site, edge, life=begun + life)
+    then = Authority.open(desk._authority.folder, HandClock(now + begun))
+    issued = then.issue_device(request(keyfile.new()), site, edge, life=life)
     async with desk._database.writing() as connection:
         await devices.add(connection, site, edge, issued.certificate, now + begun)
         if seen is not None:
