@@ -282,7 +282,9 @@ def web_application(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Appl
             emergency=Emergency(
                 hub.database, hub.custody, hub.trail, hub.clock, lasts=settings.access.emergency
             ),
-            fleet=FleetDesk(hub.database, hub.keys.authority, hub.custody, hub.clock, settings.web.url),
+            fleet=FleetDesk(
+                hub.database, hub.keys.authority, (hub.custody, hub.trail), hub.clock, settings.web.url
+            ),
             sso=single_sign_on(settings, hub.access.flows, hub.database, hub.clock),
         )
     )

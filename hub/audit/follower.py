@@ -37,15 +37,11 @@ FOLLOWED = {
     "edge-enrolled": "edge-enrolled",
     "edge-renewed": "edge-renewed",
     "edge-return-asked": "edge-return-asked",
-    "edge-return-approved": "edge-return-approved",
-    "edge-return-refused": "edge-return-refused",
     "edge-returned": "edge-returned",
     "edge-used-twice": "edge-used-twice",
     "rows-edited": "rows-edited",
     "witness-alarm": "witness-alarm",
     "salt-erased": "salt-erased",
-    "edge-revoked": "edge-revoked",
-    "token-created": "token-created",
     "kem-rotated": "kem-rotated",
     "kem-changed": "kem-changed",
     "authority-changed": "authority-changed",
@@ -56,10 +52,7 @@ FOLLOWED = {
     "parcel-quarantined": "parcel-quarantined",
     "disk-quarantined": "disk-quarantined",
 }
-"""Custody events and the deeds they become."""
-
-ADMINISTRATIVE = frozenset({"token-created", "edge-revoked", "edge-return-approved", "edge-return-refused"})
-"""Those that name whoever did them, by a digest."""
+"""Custody events and the deeds they become; what a person did is told where it was done."""
 
 
 class Follower:
@@ -109,8 +102,6 @@ async def _deed(connection: AsyncConnection, row: RowMapping) -> Deed:
     if event == "report-signed":
         about = {**about, **await _signer_of(connection, row["subject"])}
     detail: Any = json.loads(row["leaf"]).get("detail", {})
-    if event in ADMINISTRATIVE:
-        about = await _administrator(connection, detail.get("by"))
     return Deed(event, site=row["site"], **about, detail={"custody": row["position"], **detail})
 
 
@@ -138,13 +129,6 @@ async def _study_of_report(connection: AsyncConnection, report: str) -> Mapping[
     )
     row = (await connection.execute(query)).first()
     return {"study_uid": row.study_uid, "patient_id": row.patient_id} if row else {}
-
-
-async def _administrator(connection: AsyncConnection, by: Any) -> Mapping[str, str]:
-    """The account that did it at the portal; nobody's for what was done on the command line."""
-    rows = (await connection.execute(select(users.c.name, users.c.role))).all()
-    named = (row for row in rows if subject_of("user", row.name) == by)
-    return next(({"person": row.name, "role": row.role} for row in named), {})
 
 
 async def _signer_of(connection: AsyncConnection, report: str) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -22,10 +23,11 @@ from hub import alerts
 from hub.config import HubConfig
 from hub.custody import CustodyLog
 from hub.fleet import devices, returns
-from hub.fleet.desk import FleetDesk
+from hub.fleet.desk import Actor, FleetDesk
 from hub.identity import new_kem
 from hub.record import operator
 from hub.tables import VERSION, metadata
+from hub.trail import AuditTrail
 
 JOIN_EXAMPLES = """examples:
   telerad hub token create -c hub.yaml --site H001
@@ -61,7 +63,9 @@ class Desk:
     @property
     def fleet(self) -> FleetDesk:
         """Where the acts are done."""
-        return FleetDesk(self.database, self.authority, self.custody, SystemClock(), self.settings.web.url)
+        clock = SystemClock()
+        logs = (self.custody, AuditTrail(self.database, clock))
+        return FleetDesk(self.database, self.authority, logs, clock, self.settings.web.url)
 
 
 Work = Callable[[Desk], Awaitable[int]]
@@ -120,7 +124,7 @@ async def _with_desk(parsed: argparse.Namespace, work: Work) -> int:
 async def _create(desk: Desk) -> int:
     parsed = desk.parsed
     life = timedelta(hours=parsed.hours)
-    made = await desk.fleet.invite(parsed.site, parsed.edge, life, by=operator())
+    made = await desk.fleet.invite(parsed.site, parsed.edge, life, by=_who())
     invitation, code = made.invitation, made.invitation.code()
     hub, token, pin = invitation.hub, invitation.token, invitation.pin
     command = f"telerad edge enroll -c edge.yaml {code}"
@@ -134,6 +138,10 @@ async def _create(desk: Desk) -> int:
     print(f"its parts, if no code can be pasted: --hub {hub} --token {token} --pin {pin}")
     print(f"on the edge, run:\n  {command}")
     return 0
+
+
+def _who() -> Actor:
+    return Actor(operator(), known={"by": getpass.getuser(), "from": "command line"})
 
 
 async def _list(desk: Desk) -> int:
@@ -191,7 +199,7 @@ async def _decide(desk: Desk, *, approve: bool) -> int:
     if not found:
         print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
         return 1
-    await desk.fleet.decide(parsed.site, parsed.edge, found[0], approve=approve, by=operator())
+    await desk.fleet.decide(parsed.site, parsed.edge, found[0], approve=approve, by=_who())
     said = "is let back in when it asks next" if approve else "was turned down"
     facts = {"site": parsed.site, "edge": parsed.edge, "request": found[0], "approved": approve}
     print(json.dumps(facts) if parsed.json else f"{parsed.site}/{parsed.edge} {said}")
@@ -217,7 +225,7 @@ async def _rotate(desk: Desk) -> int:
 
 async def _revoke(desk: Desk) -> int:
     parsed = desk.parsed
-    out = await desk.fleet.revoke(parsed.site, parsed.edge, parsed.why, by=operator())
+    out = await desk.fleet.revoke(parsed.site, parsed.edge, parsed.why, by=_who())
     if parsed.json:
         print(json.dumps({"revoked": list(out.fingerprints)}))
     elif out.fingerprints:

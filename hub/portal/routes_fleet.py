@@ -14,7 +14,7 @@ from gateway.database import Database
 from gateway.errors import Malformed, NotFound, Refused
 from hub.access.access import Access
 from hub.fleet import devices, returns, standing
-from hub.fleet.desk import LONGEST_WHY, FleetDesk
+from hub.fleet.desk import LONGEST_WHY, Actor, FleetDesk
 from hub.portal import body, views
 from hub.record import subject_of
 from hub.tables.arrival import chain_findings
@@ -83,8 +83,10 @@ class FleetRoutes:
         await self._desk.decide(*row, approve=approve, by=await self._who(request))
         return web.Response(status=204)
 
-    async def _who(self, request: web.Request) -> str:
-        return subject_of("user", (await self._access.account(request)).name)
+    async def _who(self, request: web.Request) -> Actor:
+        account = await self._access.account(request)
+        subject = subject_of("user", account.name)
+        return Actor(subject, account.name, account.role, request.remote or "")
 
 
 def _coming() -> Select[Any]:

@@ -16,18 +16,20 @@ from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.trust import fingerprint
 from hub.fleet import devices
-from hub.fleet.desk import FleetDesk
+from hub.fleet.desk import Actor, FleetDesk
 from hub.record import Record
 from hub.tables.fleet import edge_returns
+from hub.trail import AuditTrail
 from tests.doubles.hand_clock import HandClock
 from tests.doubles.requests import request
 
 URL = "https://hub.example.org:8443"
+SOMEBODY = Actor("test")
 
 
 def fleet_desk(folder: Path, database: Database, record: Record, clock: Clock) -> FleetDesk:
     authority = Authority.create(folder / "pki", HandClock(clock.now() - timedelta(days=60)))
-    return FleetDesk(database, authority, record, clock, URL)
+    return FleetDesk(database, authority, (record, AuditTrail(database, clock)), clock, URL)
 
 
 async def join(

@@ -16,7 +16,7 @@ from hub.alerts import ALARM, WARNING
 from hub.tables.arrival import chain_findings, quarantine
 from hub.tables.study import studies
 from hub.watch import Watch
-from tests.doubles.fleet import fleet_desk, join
+from tests.doubles.fleet import SOMEBODY, fleet_desk, join
 from tests.doubles.people import Hub, open_hub
 from tests.doubles.studies import Studies
 
@@ -46,7 +46,7 @@ async def test_an_edge_that_falls_silent_and_is_heard_again(hub: Hub, tmp_path: 
     (told,) = await watch(hub).look()
     assert (told.kind, told.site, told.edge) == ("edge-silent", "H001", "1")
     assert await watch(hub).look() == [], "after a restart, too, it is told once"
-    await desk.revoke("H001", "1", "test", by="test")
+    await desk.revoke("H001", "1", "test", by=SOMEBODY)
     await watch(hub).look()
     assert await waiting(hub) == []
 

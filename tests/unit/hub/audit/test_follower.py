@@ -10,8 +10,7 @@ from sqlalchemy import select
 
 from hub.audit.follower import Follower
 from hub.custody import CustodyLog
-from hub.people import Role
-from hub.record import operator, subject_of
+from hub.record import subject_of
 from hub.tables.audit import audit_events
 from hub.tables.study import studies
 from tests.doubles.people import Hub, open_hub
@@ -35,7 +34,7 @@ async def test_studies_alarms_and_edges_are_followed_once_and_the_rest_is_left(h
         await log.append(
             connection, "study-complete", site=row["site"], subject=subject, detail={"instances": 3}
         )
-        await log.append(connection, "edge-revoked", site="H001", subject="ab" * 32, detail={"why": "stolen"})
+        await log.append(connection, "edge-returned", site="H001", subject="ab" * 32, detail={"edge": "1"})
         await log.append(connection, "study-complete", site="H404", subject=subject)
     assert await follower.turn() == 4
     assert await follower.turn() == 0
@@ -43,23 +42,10 @@ async def test_studies_alarms_and_edges_are_followed_once_and_the_rest_is_left(h
         kept = (await connection.execute(select(audit_events).order_by(audit_events.c.id))).mappings().all()
     assert [(one["event"], one["site"], one["study_uid"]) for one in kept] == [
         ("study-received", row["site"], row["study_uid"]),
-        ("edge-revoked", "H001", ""),
+        ("edge-returned", "H001", ""),
         ("study-received", "H404", ""),
     ]
     assert kept[0]["patient_id"]
     async with hub.database.writing() as connection:
         await log.append(connection, "conflict", site="H001", subject="cd" * 32)
     assert await follower.turn() == 1
-
-
-async def test_an_act_at_the_portal_names_who_did_it_and_one_on_the_command_line_nobody(hub: Hub) -> None:
-    await hub.account("ida", Role.ADMIN)
-    log, follower = CustodyLog(hub.database, None, hub.clock), Follower(hub.database)
-    async with hub.database.writing() as connection:
-        for by in (subject_of("user", "ida"), operator(), subject_of("user", "gone"), None):
-            await log.append(connection, "edge-revoked", site="H001", subject="ab" * 32, detail={"by": by})
-    await follower.turn()
-    query = select(audit_events.c.person, audit_events.c.role).where(audit_events.c.event == "edge-revoked")
-    async with hub.database.reading() as connection:
-        kept = [tuple(row) for row in await connection.execute(query.order_by(audit_events.c.id))]
-    assert kept == [("ida", "admin"), ("", ""), ("", ""), ("", "")]

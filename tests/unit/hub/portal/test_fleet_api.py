@@ -22,6 +22,7 @@ from hub.people import Role
 from hub.portal.changes import Changes, Watch
 from hub.portal.events import render
 from hub.record import subject_of
+from hub.tables.audit import audit_events
 from hub.tables.fleet import devices
 from tests.doubles.fleet import URL, asks, join
 from tests.doubles.portal_hub import Browser, PortalHub, portal_hub
@@ -63,6 +64,14 @@ async def test_a_code_lets_one_edge_of_one_site_in(portal: PortalHub, ida: Brows
         tokens.digest_of(invitation.token),
         detail,
     )
+    deed = (await rows(portal, audit_events))[-1]
+    assert (deed["event"], deed["person"], deed["role"], deed["site"]) == (
+        "token-created",
+        "ida",
+        "admin",
+        "H001",
+    )
+    assert deed["address"]
     _, told = await ida.call("GET", "/api/admin/edges")
     (unused,) = told["codes"]
     assert (unused["site"], unused["edge"], unused["expires_at"]) == ("H001", "4", made["expires_at"])
@@ -116,7 +125,7 @@ async def test_an_edge_is_put_out_with_a_reason(portal: PortalHub, ida: Browser)
     assert (await ida.call("POST", path, who | {"reason": " x "}))[0] == 409
     assert (await ida.call("POST", path, who | {"reason": "x" * 501}))[0] == 400
     assert (await ida.call("POST", path, who | {"reason": "stolen"}))[0] == 204
-    assert portal.hub.record.events[-1] == ("edge-revoked", "H001", mark, {"why": "stolen", "by": BY})
+    assert portal.hub.record.events[-1] == ("edge-revoked", "H001", mark, {"by": BY})
     states = {row["edge"]: (row["revoked"], row["revoked_why"]) for row in await rows(portal, devices)}
     assert states == {"1": (True, "stolen"), "2": (False, None)}
     listed = x509.load_der_x509_crl(portal.fleet._authority.crl(Issuer.DEVICE))

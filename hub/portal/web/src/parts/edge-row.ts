@@ -28,16 +28,15 @@ export const edgeRowStyles = css`
     font-size: 0.8rem;
     white-space: nowrap;
   }
-  .standing p {
-    margin-top: 0.25rem;
+  .standing .notice {
+    margin-top: 0.5rem;
   }
-  .acts {
-    white-space: nowrap;
-    text-align: right;
+  .request {
+    margin-top: 0.5rem;
+    padding-left: 0.6rem;
+    border-left: 3px solid var(--urgent);
   }
-  .acts button {
-    display: block;
-    width: 100%;
+  .request p {
     margin-bottom: 0.3rem;
   }
   .chain {
@@ -54,46 +53,68 @@ export const nameOf = ({ site, edge }: Edge): string => `${site}/${edge}`;
 export const digitsOf = ({ request }: EdgeReturn): string => request.slice(0, DIGITS);
 
 export function edgeRow(edge: Edge, now: number, acts: EdgeActs | null) {
-  const asked = edge.state === 'returning' ? edge.returns.filter((one) => one.decision === 'asked') : [];
   return html`<tr data-edge=${nameOf(edge)}>
     <td class="short"><strong>${nameOf(edge)}</strong></td>
-    <td class="standing">${standing(edge, now, asked)}</td>
+    <td class="standing">${standing(edge, now)}${requests(edge, acts)}</td>
     <td class="numbers short">${heard(edge, now)}</td>
     <td class="wide">
       ${edge.status ? field(edge.status, 'status') : '—'}
       ${edge.chain.map((words) => html`<div class="part chain">${words}</div>`)}
     </td>
     <td class="wide">${onTheWay(edge.studies)}</td>
-    ${acts ? html`<td class="acts">${buttons(edge, asked, acts)}</td>` : nothing}
+    ${acts
+      ? html`<td>
+          ${edge.state === 'revoked'
+            ? nothing
+            : html`<button type="button" @click=${() => acts.revoke(edge)}>${t('fleet.revoke')}<span class="unseen"> ${nameOf(edge)}</span></button>`}
+        </td>`
+      : nothing}
   </tr>`;
 }
 
-function standing(edge: Edge, now: number, asked: EdgeReturn[]) {
+function standing(edge: Edge, now: number) {
   const late = edge.state === 'enrolled' && edge.late;
   return html`<span class="chip ${late ? 'urgent' : TONES[edge.state]}">${word('edge', edge.state)}</span>
-    <span class="quiet">${certificate(edge, now)}</span>
-    <span class="quiet serial numbers">${t('fleet.serial', { serial: edge.serial })}</span>
-    ${asked.map((one) => html`<p>${t('fleet.asks', { since: moment(one.asked_at), digits: digitsOf(one) })}</p>`)}
-    ${asked.length > 1 ? html`<p class="notice bad">${t('fleet.twice')}</p>` : nothing}`;
+    ${brief(edge, now)}
+    <span class="quiet">${certificate(edge)}</span>
+    <span class="quiet serial numbers">${t('fleet.serial', { serial: edge.serial })}</span>`;
 }
 
-function certificate({ state, late, not_after: end, revoked_at: out, revoked_why: why }: Edge, now: number): string {
-  const until = moment(end);
-  switch (state) {
-    case 'enrolled': {
-      const left = Date.parse(end) - now;
-      const days = left < 2 * DAY_MS ? span(left, language()) : t('fleet.days', { days: Math.round(left / DAY_MS) });
-      return late ? t('fleet.late', { days, until }) : t('fleet.renews', { days, until });
-    }
-    case 'revoked':
-      return [out ? moment(out) : '', why].filter(Boolean).join(': ');
-    case 'approved':
-      return t('fleet.approved', { until });
-    case 'returning':
-      return t('fleet.ended', { until });
-    default:
-      return `${t('fleet.ended', { until })} ${t('fleet.willask')}`;
+function brief({ state, late, not_after: end }: Edge, now: number): string {
+  if (state !== 'enrolled') {
+    return state === 'approved' ? t('fleet.approved') : '';
   }
+  const left = Date.parse(end) - now;
+  const days = left < 2 * DAY_MS ? span(left, language()) : t('fleet.days', { days: Math.round(left / DAY_MS) });
+  return late ? t('fleet.late', { days }) : t('fleet.renews', { days });
+}
+
+function certificate({ state, not_after: end, revoked_at: out, revoked_why: why }: Edge): string {
+  const until = moment(end);
+  if (state === 'revoked') {
+    return [out ? moment(out) : '', why].filter(Boolean).join(': ');
+  }
+  if (state === 'enrolled') {
+    return t('fleet.until', { until });
+  }
+  return [t('fleet.ended', { until }), state === 'expired' ? t('fleet.willask') : ''].join(' ');
+}
+
+/** Who asks to come back, each with what can be decided of it. */
+function requests(edge: Edge, acts: EdgeActs | null) {
+  const asked = edge.state === 'returning' ? edge.returns.filter((one) => one.decision === 'asked') : [];
+  const several = asked.length > 1;
+  return html`${several ? html`<p class="notice bad">${t('fleet.twice')}</p>` : nothing}
+    ${asked.map((one) => {
+      const unseen = html`<span class="unseen"> ${nameOf(edge)}${several ? ` ${digitsOf(one)}` : ''}</span>`;
+      return html`<div class="request">
+        <p>${t('fleet.asks', { since: moment(one.asked_at), digits: digitsOf(one) })}</p>
+        ${acts
+          ? html`<button type="button" class=${several ? '' : 'main'} @click=${() => acts.decide(edge, one, true)}>${t('fleet.let')}${unseen}</button>
+              <button type="button" @click=${() => acts.decide(edge, one, false)}>${t('fleet.turn')}${unseen}</button>`
+          : nothing}
+      </div>`;
+    })}`;
 }
 
 function heard({ last_seen: seen, state }: Edge, now: number) {
@@ -104,16 +125,4 @@ function heard({ last_seen: seen, state }: Edge, now: number) {
   const said = past < 60_000 ? t('fleet.justnow') : t('fleet.ago', { span: span(past, language()) });
   const silent = state === 'enrolled' && past > SILENT_MS;
   return html`<span class=${silent ? 'soon' : ''}>${said}</span><span class="quiet">${moment(seen)}</span>`;
-}
-
-function buttons(edge: Edge, asked: EdgeReturn[], acts: EdgeActs) {
-  const name = nameOf(edge);
-  const unseen = (one?: EdgeReturn) => html`<span class="unseen"> ${name}${one && asked.length > 1 ? ` ${digitsOf(one)}` : ''}</span>`;
-  return html`${asked.map(
-      (one) => html`<button type="button" class="main" @click=${() => acts.decide(edge, one, true)}>${t('fleet.let')}${unseen(one)}</button>
-        <button type="button" @click=${() => acts.decide(edge, one, false)}>${t('fleet.turn')}${unseen(one)}</button>`,
-    )}
-    ${edge.state === 'revoked'
-      ? nothing
-      : html`<button type="button" @click=${() => acts.revoke(edge)}>${t('fleet.revoke')}${unseen()}</button>`}`;
 }
