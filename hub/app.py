@@ -224,7 +224,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "dispatch": Dispatcher(database, rules, custody, clock).run,
                 "fleet": door.run,
                 "keys": hub.keys.run,
-                "watch": Watch(database, lambda: looked(settings, clock), clock).run,
+                "watch": _watch(hub).run,
                 "foundations": Foundations(database, custody, lambda: hub.keys.facts() | told).run,
                 "checkpoints": custody.run,
                 "audit": Follower(database).run,
@@ -289,6 +289,12 @@ def web_application(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Appl
         )
     )
     return app
+
+
+def _watch(hub: Hub) -> Watch:
+    settings, clock = hub.settings, hub.clock
+    exports = settings.audit.repository is not None
+    return Watch(hub.database, lambda: looked(settings, clock), clock, exports=exports)
 
 
 def _export(hub: Hub) -> dict[str, Callable[[], Awaitable[None]]]:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.clock import Clock
+from gateway.clock import Clock, rfc3339
 from gateway.database import Database
 from gateway.doctor import Finding, Level
 from gateway.errors import GatewayError
 from gateway.log import logger
 from hub import alerts
 from hub.alerts import ALARM, WARNING, Alert
+from hub.audit.exporter import MARK
 from hub.fleet import devices, returns, standing
 from hub.tables.arrival import chain_findings, quarantine
+from hub.tables.audit import audit_events, audit_marks
 from hub.tables.study import studies
 
 LOOK_SECONDS = 60.0
@@ -28,7 +31,10 @@ LOOK_SECONDS = 60.0
 MOST = 500
 """Findings of one kind that are looked at."""
 
-KINDS = (*standing.KINDS, "chain-gap", "chain-fork", "put-aside", "conflicts", "hub-check")
+BEHIND = timedelta(hours=1)
+"""How long an event may wait for the audit repository."""
+
+KINDS = (*standing.KINDS, "chain-gap", "chain-fork", "put-aside", "conflicts", "audit-behind", "hub-check")
 """Every kind this ends by itself."""
 
 Row = Mapping[Any, Any]
@@ -42,10 +48,18 @@ class Watch:
         database: the hub's.
         checks: looks at the hub itself, as ``telerad doctor`` does. Blocking.
         clock: the time.
+        exports: whether there is an audit repository that should have every event.
     """
 
-    def __init__(self, database: Database, checks: Callable[[], Iterable[Finding]], clock: Clock) -> None:
-        self._database, self._checks, self._clock = database, checks, clock
+    def __init__(
+        self,
+        database: Database,
+        checks: Callable[[], Iterable[Finding]],
+        clock: Clock,
+        *,
+        exports: bool = False,
+    ) -> None:
+        self._database, self._checks, self._clock, self._exports = database, checks, clock, exports
 
     async def run(self) -> None:
         """Look for ever; ends only by cancellation."""
@@ -60,6 +74,8 @@ class Watch:
         async with self._database.reading() as connection:
             edges, asked = await devices.listed(connection), await returns.pending(connection)
             found = standing.conditions(edges, asked, now) + await _of_images(connection) + own
+            if self._exports:
+                found += await _of_export(connection, rfc3339(now - BEHIND))
         async with self._database.writing() as connection:
             new = await alerts.settle(connection, found, KINDS, now)
         for one in new:
@@ -129,3 +145,15 @@ async def _of_images(connection: AsyncConnection) -> list[Alert]:
         facts = {"number": number}
         found.append(Alert("conflicts", words, row["site"], "", str(number), WARNING, facts))
     return found
+
+
+async def _of_export(connection: AsyncConnection, limit: str) -> list[Alert]:
+    """An event from before `limit` that the audit repository does not have."""
+    mark = select(audit_marks.c.position).where(audit_marks.c.name == MARK)
+    later = audit_events.c.id > ((await connection.execute(mark)).scalar() or 0)
+    query = select(audit_events.c.at).where(later).order_by(audit_events.c.id).limit(1)
+    oldest = (await connection.execute(query)).scalar()
+    if oldest is None or oldest > limit:
+        return []
+    words = f"the audit repository has taken no event since {oldest}; they are kept here until it does"
+    return [Alert("audit-behind", words, severity=WARNING, facts={"since": oldest})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,12 +14,18 @@ from gateway.doctor import Finding, Level
 from gateway.errors import UsageError
 from hub import alerts
 from hub.alerts import ALARM, WARNING
+from hub.audit.exporter import MARK
+from hub.record import Deed
 from hub.tables.arrival import chain_findings, quarantine
+from hub.tables.audit import audit_marks
 from hub.tables.study import studies
-from hub.watch import Watch
+from hub.trail import AuditTrail
+from hub.watch import KINDS, Watch
 from tests.doubles.fleet import SOMEBODY, fleet_desk, join
 from tests.doubles.people import Hub, open_hub
 from tests.doubles.studies import Studies
+
+WORDS = Path(__file__).parents[3] / "hub/portal/web/src/i18n"
 
 
 @pytest.fixture
@@ -93,3 +100,27 @@ async def test_what_the_hub_finds_at_itself(hub: Hub) -> None:
 
     (told,) = await Watch(hub.database, unreadable, hub.clock).look()
     assert told.words == "files: root.pem cannot be read"
+
+
+async def test_an_audit_repository_that_takes_nothing(hub: Hub) -> None:
+    trail = AuditTrail(hub.database, hub.clock)
+    await trail.note(Deed("login", person="ida"))
+    hub.clock.advance(3599)
+    assert await Watch(hub.database, list, hub.clock, exports=True).look() == []
+    hub.clock.advance(1)
+    assert await Watch(hub.database, list, hub.clock).look() == [], "there is none"
+    (told,) = await Watch(hub.database, list, hub.clock, exports=True).look()
+    assert told.kind == "audit-behind"
+    async with hub.database.writing() as connection:
+        await connection.execute(insert(audit_marks).values(name=MARK, position=1))
+    await Watch(hub.database, list, hub.clock, exports=True).look()
+    assert await waiting(hub) == []
+
+
+def test_the_portal_has_words_for_every_kind_and_for_what_to_do() -> None:
+    once = {"used-twice", "log-contradicted", "rows-edited", "chunks-lost"}
+    for name in ("en", "zh"):
+        words = json.loads((WORDS / f"{name}.json").read_text("utf-8"))
+        for kind in {*KINDS, *once}:
+            assert words[f"alert.{kind}"], kind
+            assert words[f"alert.{kind}.do"], kind

@@ -52,7 +52,8 @@ export function field(value: unknown, name: string): unknown {
     return value.length ? value.map((part) => html`<div class="part">${field(part, name)}</div>`) : '—';
   }
   if (typeof value === 'object' && value !== null) {
-    return Object.entries(value).map(([key, part]) =>
+    const told = Object.entries(value).filter(([, part]) => part !== null && part !== '');
+    return told.map(([key, part]) =>
       key === 'stalled' && part ? stalled(part) : html`<span class="fact"><span class="quiet">${word('admin', key)}</span> ${cell(part, key)}</span> `,
     );
   }
