@@ -111,6 +111,19 @@ async def test_how_each_edge_stands(page: Page, room: ReadingRoom) -> None:
     await picture(page, "fleet-light")
 
 
+async def test_on_a_telephone_nothing_is_out_of_reach(page: Page, room: ReadingRoom) -> None:
+    await entered(page, room)
+    await page.set_viewport_size({"width": 420, "height": 860})
+    assert await page.evaluate("document.documentElement.scrollWidth") == 420
+    make = page.get_by_role("button", name="New enrolment code…")
+    await expect(make).to_be_in_viewport()
+    await make.click()
+    await page.get_by_label("Site").fill("H009")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    await picture(page, "code-telephone")
+
+
 async def nothing_came_alive(page: Page) -> None:
     assert await page.locator("tr-app img[src=x]").count() == 0
     assert await page.title() != "owned"

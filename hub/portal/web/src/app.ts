@@ -36,7 +36,7 @@ export class App extends Localised {
     css`
       :host {
         display: grid;
-        grid-template-rows: auto minmax(0, 1fr);
+        grid-template: auto minmax(0, 1fr) / minmax(0, 1fr);
         height: 100vh;
       }
       main {
@@ -53,6 +53,9 @@ export class App extends Localised {
         white-space: nowrap;
       }
       @media (max-width: 700px) {
+        header {
+          overflow-x: auto;
+        }
         .name,
         header > span,
         .own > span {

@@ -35,13 +35,14 @@ export class Admin extends Localised {
     css`
       :host {
         display: grid;
-        grid-template-rows: auto minmax(0, 1fr);
+        grid-template: auto minmax(0, 1fr) / minmax(0, 1fr);
         gap: 0.8rem;
         height: 100%;
         padding: 0.9rem;
       }
       nav {
         display: flex;
+        flex-wrap: wrap;
         gap: 0.3rem;
       }
       nav a {

@@ -32,7 +32,7 @@ export class FleetPage extends Localised {
     css`
       :host {
         display: grid;
-        grid-template-rows: auto minmax(0, 1fr);
+        grid-template: auto minmax(0, 1fr) / minmax(0, 1fr);
         gap: 0.8rem;
         height: 100%;
         min-height: 0;

@@ -55,6 +55,9 @@ export class CodeSheet extends LitElement {
     li {
       margin: 0.5em 0;
     }
+    li code {
+      display: block;
+    }
     footer {
       margin-top: 2em;
       padding-top: 0.8em;

@@ -38,6 +38,7 @@ export const listStyles = [
   tableStyles,
   css`
     .scroll {
+      position: relative; /* what is unseen in it scrolls with it */
       overflow: auto;
       border: 1px solid var(--line);
       border-radius: 10px;
