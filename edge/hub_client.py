@@ -26,10 +26,20 @@ from edge.identity import EdgeIdentity
 from edge.proxy import Proxy
 from gateway import sockets, tls
 from gateway.clock import Clock
-from gateway.errors import Malformed, NotAllowed, NotFound, Refused, Stale, Unavailable, Unverified
+from gateway.errors import (
+    Malformed,
+    NotAllowed,
+    NotFound,
+    Refused,
+    Stale,
+    StorageFull,
+    Unavailable,
+    Unverified,
+)
 from gateway.log import logger
 from gateway.unreached import why, why_not_trusted
 
+TURN_HEADER, NEXT_TURN_HEADER = "Telerad-Turn", "Telerad-Next-Turn"
 CONNECT_SECONDS = 15.0
 DIAGNOSIS_SECONDS = 5.0
 DIAGNOSIS_PAUSE = 30.0
@@ -44,7 +54,8 @@ MAX_JSON = 8 << 20
 
 Connected: TypeAlias = Callable[[asyncio.Transport], None]
 _connected: ContextVar[Connected | None] = ContextVar("connected", default=None)
-_warmest: ContextVar[bool] = ContextVar("warmest", default=False)
+Worth: TypeAlias = Callable[[asyncio.Transport | None], int]
+_worth: ContextVar[Worth | None] = ContextVar("worth", default=None)
 
 log = logger("edge.hub")
 
@@ -62,12 +73,14 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Gives uploads the idle connection that knows the line's rate best; aiohttp gives the oldest."""
+    """Gives a request the idle connection that it values most; aiohttp gives the oldest."""
 
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
-        idle = self._conns.get(key)
-        if idle and _warmest.get():
-            best = max(idle, key=lambda one: _window(one[0].transport))
+        idle, worth = self._conns.get(key), _worth.get()
+        if idle and worth is not None:
+            best = max(idle, key=lambda one: worth(one[0].transport))
+            if worth(best[0].transport) <= 0:
+                return None
             idle.remove(best)
             idle.appendleft(best)
         return await super()._get(key, traces)
@@ -75,12 +88,6 @@ class _Connector(aiohttp.TCPConnector):
 
 def _patience(idle: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle)
-
-
-def _window(transport: asyncio.Transport | None) -> int:
-    made = None if transport is None else transport.get_extra_info("socket")
-    info = None if made is None else sockets.info_of(made)
-    return 0 if info is None else info.window
 
 
 class HubClient:
@@ -140,7 +147,7 @@ class HubClient:
         idle_timeout: float | None = None,
         accept: Collection[int] = (),
         connected: Connected | None = None,
-        warmest: bool = False,
+        worth: Worth | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; the block reads the answer, as a whole or as a stream.
 
@@ -155,7 +162,7 @@ class HubClient:
                 the hub may rightly be silent (long polls); a dead line is found by TCP all the same.
             accept: statuses other than 2xx that the block itself deals with.
             connected: called with the connection before the first byte of the request is sent on it.
-            warmest: much will be sent; use the connection that has carried most of late.
+            worth: of an idle connection: the one worth most is used, and a new one rather than one worth 0.
 
         Raises:
             Unavailable: the hub is away, busy or unreachable, before or during the answer.
@@ -166,7 +173,7 @@ class HubClient:
         session = await self._open()
         used: list[asyncio.Transport] = []
         _connected.set(partial(self._taken, used, connected))
-        _warmest.set(warmest)
+        _worth.set(worth)
         try:
             async with session.request(
                 method,
@@ -174,12 +181,13 @@ class HubClient:
                 data=data,
                 json=json_body,
                 params=params,
-                headers=headers,
+                headers={**(headers or {}), TURN_HEADER: self.identity.turn},
                 timeout=_patience(idle_timeout or self._idle),
                 allow_redirects=False,
                 **_through(self._proxy),
             ) as response:
                 self._note_clock(response)
+                await self._take_turn(response)
                 if response.status not in accept and not 200 <= response.status < 300:
                     raise await _refusal(response)
                 yield response
@@ -309,6 +317,16 @@ class HubClient:
     def _proxy_refused(self, error: aiohttp.ClientHttpProxyError) -> str:
         assert self._proxy is not None  # noqa: S101  # who else would have answered CONNECT
         return self._proxy.words(error.status, self.identity.line_url)
+
+    async def _take_turn(self, response: aiohttp.ClientResponse) -> None:
+        """Write down the number that the hub hands on; what cannot be written now comes again."""
+        turn = response.headers.get(NEXT_TURN_HEADER)
+        if turn is None:
+            return
+        try:
+            await asyncio.to_thread(self.identity.take_turn, turn)
+        except (StorageFull, OSError) as error:
+            log.warning("the next turn cannot be written down", why=str(error))
 
     def _note_clock(self, response: aiohttp.ClientResponse) -> None:
         try:

@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import re
 import secrets
 import threading
 from collections.abc import Sequence
@@ -42,6 +44,8 @@ from gateway.trust import (
     read_certificates,
     second_key,
 )
+
+TURN_FILE, TURN_LIMIT = "turn", 128
 
 FOLDER = "identity"
 """Within the data folder."""
@@ -191,6 +195,29 @@ class EdgeIdentity:
         except FileNotFoundError:
             return ""
 
+    @property
+    def turn(self) -> str:
+        """The number this edge shows with every request (`PROTOCOL.md`); empty before the first."""
+        try:
+            return (self.folder / TURN_FILE).read_text("ascii", "replace")[:TURN_LIMIT]
+        except FileNotFoundError:
+            return ""
+
+    def take_turn(self, turn: str) -> None:
+        """Write down the next number, unless a request that was answered earlier brought one already.
+
+        Durable before it is shown: so an edge that has shown a number never shows an earlier one.
+
+        Raises:
+            StorageFull, OSError: it cannot be written; the one before stays.
+        """
+        if not re.fullmatch(r"[1-9][0-9]{0,14}\.[0-9a-f.]{1,100}", turn):
+            return
+        with (self.folder / f"{TURN_FILE}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # `telerad doctor` asks the hub beside the running edge
+            if _number(turn) > _number(self.turn):
+                durable.replace(self.folder / TURN_FILE, turn.encode(), mode=0o600)
+
     def begin_run(self) -> None:
         """A new run: the caller holds the data folder."""
         durable.replace(self.folder / "run", secrets.token_hex(16).encode(), mode=0o600)
@@ -267,6 +294,11 @@ class EdgeIdentity:
             raise Malformed(f"{file} cannot be read: {error}") from error
         # when it was received: it stays good while the hub cannot be reached
         return read_key_set(statement, self.trust, received_at)
+
+
+def _number(turn: str) -> int:
+    head = turn.partition(".")[0]
+    return int(head) if head.isdecimal() else 0
 
 
 def device_pem(keys: DeviceKeys, chain: tuple[x509.Certificate, ...]) -> bytes:

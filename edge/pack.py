@@ -21,6 +21,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import takewhile
 from typing import ParamSpec, TypeVar
 
@@ -114,6 +115,7 @@ class Packer:
         self._large: Priority | None = None  # of the large instance that is being coded
         self._leading: Priority | None = None  # of the instance that reading begins with, while it is packed
         self._choosing, self._signing = asyncio.Lock(), asyncio.Lock()
+        self._ended = asyncio.Event()  # something was packed
 
     @property
     def figures(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -145,6 +147,7 @@ class Packer:
             finally:
                 self._under_way -= parcels
                 self._packed += 1
+                self._ended.set()
                 self._large = None if large else self._large
                 self._leading = None if chosen.lead else self._leading
                 self._spool.received.ring()  # what could not go beside it may go now
@@ -191,7 +194,7 @@ class Packer:
             if found is None:
                 self._row = 0
                 await self._spool.received.wait(heard)
-                await asyncio.sleep(self._pause)
+                await self._breathe(packed)
                 continue
             chosen, ready, demand = found
             first, now = chosen.items[0].parcel_id, self._clock.monotonic()
@@ -204,11 +207,16 @@ class Packer:
             if ready or left <= 0:
                 return chosen
             await self._spool.received.wait(heard, left)
-            await asyncio.sleep(self._pause)
+            await self._breathe(packed)
 
-    @property
-    def _pause(self) -> float:
-        return BUSY_LOOK_SECONDS if self._spool.traffic.busy else LOOK_SECONDS
+    async def _breathe(self, packed: int) -> None:
+        """A pause before the next look; none once more than `packed` were packed: others wait for that."""
+        if packed != self._packed:
+            return
+        self._ended.clear()
+        with suppress(TimeoutError):
+            seconds = BUSY_LOOK_SECONDS if self._spool.traffic.busy else LOOK_SECONDS
+            await asyncio.wait_for(self._ended.wait(), seconds)
 
     def _stands_back(self, chosen: Group, waited: float, demand: Demand) -> bool:
         """Whether this can wait until less comes in, as modalities and people wait for that."""

@@ -24,7 +24,7 @@ from gateway.clock import rfc3339
 from gateway.errors import NotFound, Refused
 from gateway.log import logger
 from hub.people import Account
-from hub.record import Deed, Record, Trail, subject_of
+from hub.record import Deed, Record, Trail, subject_of, user
 from hub.tables.alert import alerts
 
 ALARM, WARNING = "alarm", "warning"
@@ -202,7 +202,7 @@ async def acknowledge(
     values = {"acknowledged_at": at, "acknowledged_by": by.name, "reason": said, "changed_at": at}
     await connection.execute(update(alerts).where(alerts.c.id == ident).values(**values))
     detail = {"kind": row["kind"], "edge": row["edge"]}
-    by_digest = {"by": subject_of("user", by.name)}
+    by_digest = {"by": user(by.name)}
     await custody.append(
         connection,
         "alert-acknowledged",

@@ -73,7 +73,11 @@ from hub.reports.signature import TrustMaterial
 from hub.reports.timestamp import TimestampAuthority
 from hub.rows import Audit
 from hub.rows_images import Images
+from hub.rows_quick import Quick
+from hub.rows_told import Told
+from hub.rows_trail import TrailSeals
 from hub.rules.book import RuleBook
+from hub.seals import FILE, Seals
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
 from hub.watch import Watch
@@ -120,6 +124,7 @@ class Hub:
     archive: Archive
     access: Access
     worklist: Worklist
+    seals: Seals
 
 
 async def _serve(settings: HubConfig) -> None:
@@ -162,13 +167,15 @@ def local_door(hub: Hub, intake: Intake) -> AbstractAsyncContextManager[None]:
 def _build(settings: HubConfig, clock: Clock, database: Database) -> Hub:
     authority = Authority.open(settings.pki, clock)
     keys = HubKeys.prepare(settings, authority, clock)
-    custody = CustodyLog(database, keys.checkpoint_signer, clock)
+    seals = Seals.load(settings.data)
+    custody = CustodyLog(database, keys.checkpoint_signer, clock, seals)
     trail = AuditTrail(database, clock)
     access = Access(
         database,
         custody,
         clock,
-        vault=Vault.load(settings.data / "keys" / "access.key"),
+        vault=Vault.load(settings.data / "keys" / FILE),
+        seals=seals,
         trail=trail,
         origin=settings.web.url,
         step_up=settings.access.step_up,
@@ -179,7 +186,7 @@ def _build(settings: HubConfig, clock: Clock, database: Database) -> Hub:
     )
     archive = Archive(database, BlobStore(settings.data / "archive"), custody, clock)
     worklist = Worklist(database, custody, clock)
-    return Hub(settings, clock, database, keys, custody, trail, archive, access, worklist)
+    return Hub(settings, clock, database, keys, custody, trail, archive, access, worklist, seals)
 
 
 async def _run(hub: Hub, rules: RuleBook) -> None:
@@ -193,7 +200,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
         database, hub.archive.store, lambda: hub.keys.receipt_signer, hub.keys.trust, custody, clock
     )
     proxies = Forwarding.of(settings.line.trusted_proxies, settings.line.client_cert_header)
-    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list, proxies)
+    door = Door(database, hub.keys.trust, clock, custody, hub.keys.on_list, proxies, hub.seals)
     line = web.Application(middlewares=[device_middleware(door)], client_max_size=MAX_BODY)
     line.add_routes(intake.route_table())
     line.add_routes(fleet_line_routes(database, enrolment, hub.keys, settings, clock))
@@ -202,6 +209,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     line.add_routes(witness_routes(_witnesses(hub)))
     portal = web_application(hub, enrolment, rules)
     told = {"rules-loaded": {"sha256": hashlib.sha256(rules.text.encode()).hexdigest()}}
+    told_of = Told(database, custody, hub.trail, clock)
     images = Images(database, hub.archive.store, hub.keys.kem_keys)
     patience = SettlePatience(settings.settle.after_association, settings.settle.quiet)
     async with (
@@ -229,7 +237,9 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "checkpoints": custody.run,
                 "audit": Follower(database).run,
                 **_export(hub),
-                "rows": Audit(database, custody, hub.keys.trust, clock, images).run,
+                "rows": Audit(database, custody, hub.keys.trust, images, told_of).run,
+                "trail seals": TrailSeals(database, custody, hub.seals, clock, told_of).run,
+                "accounts": Quick(database, hub.seals, hub.access.standing, clock, told_of).run,
             }
         )
         await intake.drain()
@@ -285,7 +295,7 @@ def web_application(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Appl
             fleet=FleetDesk(
                 hub.database, hub.keys.authority, (hub.custody, hub.trail), hub.clock, settings.web.url
             ),
-            sso=single_sign_on(settings, hub.access.flows, hub.database, hub.clock),
+            sso=single_sign_on(settings, hub.access.flows, hub.database, hub.clock, hub.access.standing),
         )
     )
     return app

@@ -3,26 +3,31 @@
 An event is written inside the transaction that makes it true, so that there is none without the
 other. Leaves hold digests and opaque identifiers, never names or UIDs. `CustodyLog.checkpoint`
 signs the state of the whole log; whoever keeps a checkpoint can prove later that nothing before it
-was changed.
+was changed. Every entry has a seal (`hub.seals`), so that one put in by hand is told from ours; `hub.sealed`
+looks for those.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import canonical
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock, SystemClock, rfc3339
 from gateway.custody import merkle
 from gateway.custody.bundle import ProvenEntry
 from gateway.custody.checkpoint import Checkpoint, NoteSigner, open_checkpoint, sign_checkpoint
 from gateway.database import Database
-from gateway.errors import Broken, Refused
-from hub.tables.custody import checkpoints, custody
+from gateway.errors import Broken, Malformed, Refused
+from hub.persons import subject_of_person
+from hub.record import Person
+from hub.seals import Seals
+from hub.tables.custody import checkpoints, custody, leaf_seals
 
 BATCH = 10_000
 """Leaves read at a time when the tree is built up."""
@@ -32,6 +37,12 @@ HASH_BYTES = 32
 SUBJECTS = 500
 """Subjects asked for in one query."""
 
+
+SEALS_BEGUN = "seals-begun"
+"""From this entry on every one has a seal; with ``by`` in its detail somebody vouches for those before."""
+
+_BESIDE = (custody.c.event, custody.c.at, custody.c.site, custody.c.subject)
+"""What a row repeats of its leaf, to be searched."""
 
 CHECKPOINT_PERIOD = 60.0
 """Seconds between signed checkpoints: how much history could be rewritten unseen."""
@@ -49,13 +60,21 @@ class CustodyLog:
         database: the hub's.
         signer: signs checkpoints; its name is the log's origin. Without one, the log only grows.
         clock: for the time of events.
+        seals: mark entries as ours; None, for a log that is only read.
     """
 
-    def __init__(self, database: Database, signer: NoteSigner | None, clock: Clock) -> None:
-        self._database, self._signer, self._clock = database, signer, clock
+    def __init__(
+        self, database: Database, signer: NoteSigner | None, clock: Clock, seals: Seals | None = None
+    ) -> None:
+        self._database, self._signer, self._clock, self._seals = database, signer, clock, seals
         self._frontier = merkle.Frontier()
         self._hashes = bytearray()  # of every leaf in the frontier: 32 bytes each; a log only grows
         self._lock = asyncio.Lock()
+
+    @classmethod
+    def of(cls, data: Path, database: Database) -> CustodyLog:
+        """For this machine's own commands, which add to it. Raises as `hub.seals.read_key`."""
+        return cls(database, None, SystemClock(), Seals.load(data))
 
     async def append(
         self,
@@ -63,7 +82,7 @@ class CustodyLog:
         event: str,
         *,
         site: str = "",
-        subject: str = "",
+        subject: str | Person = "",
         detail: Mapping[str, Any] = {},
     ) -> None:
         """Add an event inside the caller's own `writing` transaction.
@@ -72,33 +91,39 @@ class CustodyLog:
             connection: the caller's; two writers queue at the database, so positions have no gap.
             event: what happened, at most 32 characters, such as ``stored``.
             site: the hospital it is about, if one.
-            subject: what it is about: a digest or an opaque identifier, never a name or UID.
+            subject: what it is about: a digest, an opaque identifier or a person, never a name or UID.
             detail: more of the same kind; JSON without floats.
         """
+        if self._seals is not None:
+            known = await connection.execute(select(leaf_seals.c.position).limit(1))
+            if known.first() is None:
+                await self._write(connection, SEALS_BEGUN, "", "", {})
+        salted = {key: await _said(connection, value) for key, value in detail.items()}
+        await self._write(connection, event, site, await _said(connection, subject), salted)
+
+    async def begin_seals(self, connection: AsyncConnection, by: Person) -> None:
+        """Enter that somebody vouches for every entry so far, because the key of its seals is lost.
+
+        Args:
+            connection: in a `writing` transaction.
+            by: who vouches.
+        """
+        await self._write(connection, SEALS_BEGUN, "", "", {"by": await _said(connection, by)})
+
+    async def _write(
+        self, connection: AsyncConnection, event: str, site: str, subject: str, detail: Mapping[str, Any]
+    ) -> None:
         last = (await connection.execute(select(func.max(custody.c.position)))).scalar()
         position = 0 if last is None else int(last) + 1
-        at = rfc3339(self._clock.now())
-        leaf = canonical.dump(
-            {
-                "position": position,
-                "event": event,
-                "at": at,
-                "site": site,
-                "subject": subject,
-                "detail": detail,
-            }
-        )
+        said = {"event": event, "at": rfc3339(self._clock.now()), "site": site, "subject": subject}
+        leaf = canonical.dump({"position": position, **said, "detail": detail})
+        leaf_hash = merkle.leaf_hash(leaf)
         await connection.execute(
-            insert(custody).values(
-                position=position,
-                event=event,
-                at=at,
-                site=site,
-                subject=subject,
-                leaf=leaf.decode(),
-                leaf_hash=merkle.leaf_hash(leaf).hex(),
-            )
+            insert(custody).values(position=position, **said, leaf=leaf.decode(), leaf_hash=leaf_hash.hex())
         )
+        if self._seals is not None:
+            seal = self._seals.leaf(leaf_hash)
+            await connection.execute(insert(leaf_seals).values(position=position, seal=seal))
 
     async def checkpoint(self) -> bytes | None:
         """Sign the log's present state and keep the note.
@@ -157,14 +182,17 @@ class CustodyLog:
                 for row in await connection.execute(select(checkpoints.c.size, checkpoints.c.root))
             }
             rows = await connection.stream(
-                select(custody.c.position, custody.c.leaf, custody.c.leaf_hash).order_by(custody.c.position)
+                select(custody.c.position, custody.c.leaf, custody.c.leaf_hash, *_BESIDE).order_by(
+                    custody.c.position
+                )
             )
             async for row in rows:
                 leaf = canonical.load(row.leaf.encode())
                 if row.position != frontier.size or leaf.get("position") != row.position:
                     raise Broken(f"the custody log has a gap at entry {frontier.size}")
                 leaf_hash = merkle.leaf_hash(row.leaf.encode())
-                if leaf_hash.hex() != row.leaf_hash:
+                beside = any(leaf.get(one.name) != getattr(row, one.name) for one in _BESIDE)
+                if leaf_hash.hex() != row.leaf_hash or beside:
                     raise Broken(f"entry {row.position} of the custody log was changed")
                 frontier.append(leaf_hash)
                 expected = signed.pop(frontier.size, None)
@@ -173,6 +201,17 @@ class CustodyLog:
         if signed:
             raise Broken(f"the custody log lost entries: {max(signed)} were signed, {frontier.size} are here")
         return frontier.size
+
+    async def root_at(self, size: int) -> str:
+        """The root of the first `size` entries (hexadecimal), as they are now.
+
+        Raises:
+            Refused: the log has fewer entries.
+        """
+        if size < 0:
+            raise Refused(f"no log has {size} entries")
+        leaves = await self._leaves(size)
+        return (await asyncio.to_thread(lambda: merkle.root(_split(leaves)))).hex()
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the log of `old` entries grew into that of `new` (RFC 9162 §2.1.4).
@@ -251,6 +290,33 @@ class CustodyLog:
                 self._hashes += leaf_hash
             if self._frontier.size < start + BATCH:
                 return
+
+
+def entry_of(leaf: str) -> dict[str, Any]:
+    """An entry as its row holds it. What somebody put there by hand and is none has nothing to say.
+
+    Returns:
+        ``event``, ``site`` and ``subject`` as text and ``detail`` as a mapping, whatever lies there.
+    """
+    try:
+        said = canonical.load(leaf.encode("utf-8", "surrogatepass"))
+    except (Malformed, UnicodeError):
+        said = None
+    said = said if isinstance(said, dict) else {}
+    texts = {name: str(said.get(name, "")) for name in ("event", "site", "subject")}
+    detail = said.get("detail")
+    return {**said, **texts, "detail": detail if isinstance(detail, dict) else {}}
+
+
+async def newest_checkpoint(connection: AsyncConnection) -> tuple[int, str] | None:
+    """Entries and root (hexadecimal) of the newest signed checkpoint; None if there is none yet."""
+    query = select(checkpoints.c.size, checkpoints.c.root).order_by(checkpoints.c.size.desc()).limit(1)
+    row = (await connection.execute(query)).first()
+    return None if row is None else (row.size, row.root)
+
+
+async def _said(connection: AsyncConnection, value: Any) -> Any:
+    return await subject_of_person(connection, value) if isinstance(value, Person) else value
 
 
 def _split(hashes: bytes) -> list[bytes]:

@@ -21,25 +21,52 @@ class Record(Protocol):
         event: str,
         *,
         site: str = "",
-        subject: str = "",
+        subject: str | Person = "",
         detail: Mapping[str, Any] = {},
     ) -> None:
-        """Add one event. `subject` is a digest or an opaque identifier, never a name."""
+        """Add one event. `subject` is a digest, an opaque identifier or a `Person`, never a name.
+
+        Values of `detail` may be a `Person`, too.
+        """
 
 
 def subject_of(kind: str, identifier: str | int) -> str:
-    """The subject of an event about something whose identifier must not stand in the log."""
+    """The subject of an event about a row: a number that says nothing without the database.
+
+    People have salted ones: `Person`.
+    """
     return hashlib.sha256(f"{kind}:{identifier}".encode()).hexdigest()
 
 
-def operator() -> str:
-    """The subject of whoever runs this command, as the operating system knows him (not as `USER` says)."""
+USER, OPERATOR = "user", "os-user"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody, as a log is told of them; it enters a salted digest in their place (`hub/persons.py`).
+
+    Args:
+        kind: `USER`, an account of this hub; `OPERATOR`, a user of its operating system.
+        name: the login.
+    """
+
+    kind: str
+    name: str = field(repr=False)
+
+
+def user(name: str) -> Person:
+    """The account of this name."""
+    return Person(USER, name)
+
+
+def operator() -> Person:
+    """Who runs this command, as the operating system knows him (not as the variable `USER` says)."""
     number = os.getuid()
     try:
         name = pwd.getpwuid(number).pw_name
     except KeyError:
         name = str(number)
-    return subject_of("os-user", name)
+    return Person(OPERATOR, name)
 
 
 @dataclass(frozen=True, slots=True)

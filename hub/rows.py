@@ -9,11 +9,13 @@ leaf                    what it holds to
 ======================  ==========================================================================
 ``parcel-stored``       the parcel's header, receipt, site and number; its instances, and whose they are
 ``report-signed``       the report's text, its digests and version; by the text: case, study, patient, author
-``edge-enrolled`` …     a device's certificate, what stands in it, site and number; none without a leaf
+``edge-enrolled`` …     a device's certificate, what stands in it, site and number; none without a leaf;
+                        no token that nobody made
 ``edge-revoked``        a revoked device stays revoked
 ======================  ==========================================================================
 
-What the index says of an image is compared with the image itself (`hub.rows_images`).
+What the index says of an image is compared with the image itself (`hub.rows_images`); accounts, sessions and
+whatever else lets a person in, with what was last entered of them (`hub.rows_accounts`).
 """
 
 from __future__ import annotations
@@ -28,20 +30,20 @@ from sqlalchemy import Table, func, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import canonical
-from gateway.clock import Clock, rfc3339
+from gateway.clock import rfc3339
 from gateway.database import Database
 from gateway.envelope.judge import receipt_at_its_time
 from gateway.envelope.layout import Header
 from gateway.envelope.signature import Statement
 from gateway.errors import DataError
-from gateway.log import logger
 from gateway.report.model import Report
 from gateway.report.text import one_line
 from gateway.trust import Trust, fingerprint
-from hub import alerts
-from hub.alerts import Alert
 from hub.custody import CustodyLog
+from hub.rows_accounts import gone
+from hub.rows_fleet import CREATED
 from hub.rows_images import Images
+from hub.rows_told import Told
 from hub.tables.arrival import arrivals
 from hub.tables.case import cases
 from hub.tables.custody import custody
@@ -64,25 +66,23 @@ IMAGES = 200_000
 REST = 0.2
 """Seconds between two steps of that: an audit is in no hurry, what arrives is."""
 
-log = logger("hub.rows")
-
 
 class Audit:
     """Audits the log and the rows at start and daily.
 
     Args:
         database: the hub's.
-        custody: the log; hears of rows that do not fit.
+        custody: the log.
         trust: the roots.
-        clock: the hub's.
         images: compares the index with the images; some of them at every audit.
+        told: hears of rows that do not fit.
     """
 
     def __init__(
-        self, database: Database, custody: CustodyLog, trust: Trust, clock: Clock, images: Images
+        self, database: Database, custody: CustodyLog, trust: Trust, images: Images, told: Told
     ) -> None:
-        self._database, self._custody, self._trust, self._clock = database, custody, trust, clock
-        self._images = images
+        self._database, self._custody, self._trust = database, custody, trust
+        self._images, self._told = images, told
 
     async def run(self) -> None:
         """For ever. Edited rows are told and the hub goes on; a broken log stops it.
@@ -99,20 +99,10 @@ class Audit:
         """Once. Returns what does not fit. Raises Broken as `CustodyLog.audit`."""
         await self._custody.audit()
         faults = await compare(self._database, self._trust)
-        await self._tell(faults)
+        await self._told.tell(faults)
         images = await self._images.look(IMAGES, REST)
-        await self._tell(images)
+        await self._told.tell(images)
         return faults + images
-
-    async def _tell(self, faults: list[str]) -> None:
-        for fault in faults:
-            log.error("the database was edited behind the program's back", what=fault)
-        if faults:
-            async with self._database.writing() as connection:
-                detail = {"faults": len(faults)}
-                await self._custody.append(connection, "rows-edited", detail=detail)
-                found = Alert("rows-edited", "; ".join(faults), facts=detail)
-                await alerts.tell(connection, found, self._clock.now())
 
 
 async def compare(database: Database, trust: Trust | None) -> list[str]:
@@ -132,7 +122,7 @@ async def compare(database: Database, trust: Trust | None) -> list[str]:
         found += await _devices(connection)
         for table, event in ((reports, "report-signed"),):
             found += await _too_many(connection, table, event)
-    return found
+    return found + await gone(database)
 
 
 async def _leaves(
@@ -318,13 +308,20 @@ async def _devices(connection: AsyncConnection) -> list[str]:
     """Who is in the fleet: every row must have been let in, and stay out once revoked."""
     let_in: dict[str, tuple[str, str]] = {}
     revoked: set[str] = set()
-    async for leaves in _leaves(connection, (*LET_IN, "edge-revoked")):
+    made: set[str] = set()
+    found, seen = [], set()
+    async for leaves in _leaves(connection, (*LET_IN, "edge-revoked", CREATED)):
         for leaf in leaves:
-            if leaf["event"] == "edge-revoked":
+            if leaf["event"] == CREATED:
+                made.add(leaf["subject"])
+            elif leaf["event"] == "edge-revoked":
                 revoked.add(leaf["subject"])
             else:
                 let_in[leaf["subject"]] = (leaf["site"], leaf["detail"]["edge"])
-    found, seen = [], set()
+                if leaf["detail"].get("token", "") not in {"", *made}:
+                    found.append(
+                        f"edge {leaf['site']}/{leaf['detail']['edge']}: let in by a token nobody made"
+                    )
     for row in (await connection.execute(select(devices))).mappings():
         mark, name = row["fingerprint"], f"edge {row['site']}/{row['edge']}"
         seen.add(mark)

@@ -1,11 +1,15 @@
 """Asks the hub how far it is: after any doubt, for receipts that are owed, and to keep the line warm.
 
+A connection that knows the line's rate sends the next study at once as fast as the line carries; a new one
+has to find it again. So those are kept for a while, with a word now and then, and afterwards one.
+
 While the line is full, a connection more is kept ready: what is urgent need not shake hands behind
 everything that waits in the line's queue.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from edge.spool.bell import Bell
@@ -27,6 +31,8 @@ SPARE_SECONDS = 1.0
 """A look at whether a connection is ready is taken so often while something is sent."""
 WARM_SECONDS = 25.0
 """Seconds between words on an idle line: shorter than what makes proxies and servers close it."""
+KEPT_SECONDS = 1800.0
+"""How long after the last study the connections that know the line are kept: some 20 bytes a second each."""
 
 
 class Asking:
@@ -69,7 +75,15 @@ class Asking:
                 soon = max(1.0, self._spoken_at + WARM_SECONDS - now)
                 await self._rest(heard, SPARE_SECONDS if self._flow.streams else soon)
                 continue
-            await self._ask(asked, 0 if doubtful or not asked else LINGER_MS)
+            if asked:
+                await self._ask(asked, 0 if doubtful else LINGER_MS)
+            else:
+                await asyncio.gather(*(self._ask([], 0) for _ in range(self._kept())))
+
+    def _kept(self) -> int:
+        """Connections on which a word is due."""
+        kept = self._gate.online and self._flow.idle_seconds < KEPT_SECONDS
+        return max(1, self._flow.known() if kept else 0)
 
     def _due(self, now: float) -> bool:
         """Whether a word is due though there is nothing to ask."""
@@ -83,7 +97,9 @@ class Asking:
         frames = b"".join(encode(Ask(parcel.id)) for parcel in asked)
         states = [parcel.sender.state for parcel in asked]
         began = self._clock.monotonic()
-        clean = await self._exchanges.talk(number, STATUS, _once(frames + encode(End(linger))))
+        clean = await self._exchanges.talk(
+            number, STATUS, _once(frames + encode(End(linger))), None if asked else self._flow.worth
+        )
         self._spoken_at = self._clock.monotonic()
         if clean and not linger:
             self._flow.answered(self._spoken_at - began)

@@ -8,7 +8,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
-from edge.hub_client import HubClient
+from edge.hub_client import HubClient, Worth
 from edge.spool.bell import Bell
 from edge.uplink.board import Board
 from edge.uplink.desk import Desk
@@ -86,13 +86,25 @@ class Exchanges:
         self._flow.open(number)
         return number
 
-    async def talk(self, number: int, path: str, body: AsyncIterator[bytes], *, much: bool = False) -> bool:
-        """Send (`much`, or a word) and hear, to the end or to the break. Returns whether it ended well."""
+    async def talk(
+        self, number: int, path: str, body: AsyncIterator[bytes], worth: Worth | None = None
+    ) -> bool:
+        """Send and hear, to the end or to the break.
+
+        Args:
+            number: the exchange's.
+            path: at the hub.
+            body: what is sent.
+            worth: of an idle connection, as for `HubClient.request`.
+
+        Returns:
+            Whether it ended well.
+        """
         clean = False
         connected = self._flow.connected(self._flow.streams[number])
         try:
             async with self._client.request(
-                "POST", path, data=body, headers=HEADERS, connected=connected, warmest=much
+                "POST", path, data=body, headers=HEADERS, connected=connected, worth=worth
             ) as response:
                 if self._gate.worked(self._clock.monotonic()):
                     log.info("the line is back")

@@ -8,13 +8,15 @@ urgent goes on another stream the others stand still meanwhile.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from weakref import WeakSet
 
+from edge.uplink.found import Line
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
-from edge.uplink.relay import LONG, Relay, share
+from edge.uplink.relay import LEAD_TRIPS, LONG, SURE, TEAMS, Relay, share
 from gateway import sockets
 from gateway.clock import Clock
 
@@ -30,12 +32,19 @@ SETTLED = 0.98
 """Of the fastest that was seen before, what stays of it with each sample."""
 SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
+FULL = 0.996
+"""Of the most that the line carried, what stays of it with each sample: half after 43 seconds of work."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
 
 
 Rank: TypeAlias = tuple[int, int]
 """Priority; and among the same, the place of what reading can begin with, before all else."""
+
+
+def _info_of(transport: asyncio.Transport | None) -> sockets.TcpInfo | None:
+    socket = None if transport is None else transport.get_extra_info("socket")
+    return None if socket is None else sockets.info_of(socket)
 
 
 @dataclass(slots=True)
@@ -46,13 +55,17 @@ class Stream:
         number: the exchange's.
         transport: None before it is connected.
         rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
-        moved_at: monotonic seconds; when something was last acknowledged or heard on it.
+        opened_at: monotonic seconds; when the exchange began.
+        moved_at: likewise; when something was last acknowledged or heard on it.
+        slow: it has not found the line's rate and would take a minute to; a new connection takes seconds.
     """
 
     number: int
     transport: asyncio.Transport | None = None
     rank: Rank | None = None
+    opened_at: float = 0.0
     moved_at: float = 0.0
+    slow: bool = False
     written: int = 0
     acknowledged: int | None = None
     sent: int = 0
@@ -65,8 +78,7 @@ class Stream:
 
     def info(self) -> sockets.TcpInfo | None:
         """What the kernel knows of it."""
-        socket = None if self.transport is None else self.transport.get_extra_info("socket")
-        return None if socket is None else sockets.info_of(socket)
+        return _info_of(self.transport)
 
     def unsent(self) -> int:
         """Bytes in this machine's buffers that are not on the line yet, as far as is known."""
@@ -83,6 +95,7 @@ class Flow:
     Args:
         clock: this machine's.
         most: streams that may carry chunks side by side.
+        ahead: sealed bytes that wait for the line.
 
     Attributes:
         round_trip: seconds; None before the first answer.
@@ -96,6 +109,7 @@ class Flow:
     clock: Clock
     most: int
     direct: bool = True
+    ahead: Callable[[], int] = lambda: 0
     round_trip: float | None = None
     congestion: str = ""
     progress_at: float = 0.0
@@ -112,6 +126,9 @@ class Flow:
     _queue: float = 0.0  # seconds it then waited on the line
     _burst: float = 0.0
     _busy: float = 0.0  # seconds for which there was always something to send
+    _turning: bool = False
+    _worked_at: float | None = None
+    _full: float = 0.0  # bytes a second that the line carried at most over some time
 
     @property
     def rate(self) -> float:
@@ -129,26 +146,64 @@ class Flow:
         return self._burst
 
     @property
+    def idle_seconds(self) -> float:
+        """Since there was something to send; infinite if there never was."""
+        return math.inf if self._worked_at is None else self.clock.monotonic() - self._worked_at
+
+    @property
     def wanted(self) -> int:
         """How many streams fill the line."""
+        return self._wanted(turns=self._turning)
+
+    def _wanted(self, *, turns: bool) -> int:
         trip = self.round_trip or 0.0
-        turns = self._busy >= LONG
         return streams_wanted(self.congestion, self._loss.share, self.rate, trip, self.most, turns=turns)
 
     @property
     def relayed(self) -> bool:
         """Whether streams take turns."""
-        if self._busy < LONG:
-            return False
-        return takes_turns(self.congestion, self.wanted, self.rate, self.round_trip or 0.0)
+        return self._turning and takes_turns(self.congestion, self.wanted, self.rate, self.round_trip or 0.0)
 
     def has_place(self, bodies: int) -> bool:
         """Whether another stream is wanted beside so many that carry something."""
         if not self.connections:
             return bodies < 1  # the first connection tells what TCP does here
+        if not bodies:
+            self._turning = self.known() >= TEAMS - 1
         if not self.relayed:
             return bodies < self.wanted
-        return self.relay.has_place(self.wanted, self.clock.monotonic())
+        return self.relay.has_place(self.wanted, self.clock.monotonic(), self._lead, self.known())
+
+    @property
+    def _lead(self) -> float:
+        return LEAD_TRIPS * (self.round_trip or 0.0)
+
+    def known(self) -> int:
+        """Connections without an exchange that know the line."""
+        used = {stream.transport for stream in self.streams.values()}
+        idle = [one for one in self._transports if one not in used and not one.is_closing()]
+        line = self._line
+        return sum(line.knows(info) for one in idle if (info := _info_of(one)))
+
+    @property
+    def _line(self) -> Line:
+        return Line(self._full, self.round_trip or 0.0, share(self._wanted(turns=True)))
+
+    def worth(self, transport: asyncio.Transport | None) -> int:
+        """For `HubClient.request`: how good an idle connection is to send much; 0: a new one is better."""
+        return self._line.worth(_info_of(transport))
+
+    def _judge(self, *, over: bool) -> None:
+        """See which streams have found the line's rate; what has not when its turn is over never will."""
+        members = [self.streams[one] for one in self.relay.sending if one in self.streams]
+        infos = [(one, info) for one in members if (info := one.info()) is not None]
+        line, began = self._line, self.relay.since or 0.0
+        enough = line.enough(info for _, info in infos)
+        for stream, info in infos:
+            if enough or line.knows(info):
+                self.relay.knows(stream.number)
+            elif over and not line.found(info):
+                stream.slow = stream.opened_at <= began
 
     def may_send(self, number: int) -> bool:
         """Whether a stream that has something to send may do so now, or rests."""
@@ -156,11 +211,12 @@ class Flow:
             return True
         now = self.clock.monotonic()
         self.relay.wants(number, now)
-        return self.relay.may_send(number, now)
+        return self.relay.may_send(number, now, self._lead)
 
     def open(self, number: int) -> Stream:
         """An exchange begins."""
-        stream = self.streams[number] = Stream(number, moved_at=self.clock.monotonic())
+        now = self.clock.monotonic()
+        stream = self.streams[number] = Stream(number, opened_at=now, moved_at=now)
         return stream
 
     def connected(self, stream: Stream) -> Callable[[asyncio.Transport], None]:
@@ -179,6 +235,8 @@ class Flow:
                     info.sent,
                     info.repeated,
                 )
+                if self._line.knows(info):
+                    self.relay.knows(stream.number)
 
         return note
 
@@ -233,6 +291,8 @@ class Flow:
     def _held(self, stream: Stream, rank: Rank) -> bool:
         if self._goes_first(stream, rank):
             return True
+        if stream.slow:
+            return False  # so that it can end
         if self.may_send(stream.number):
             return self._drains(stream.number)
         others = [one.rank for one in self.streams.values() if one is not stream and one.rank is not None]
@@ -285,10 +345,21 @@ class Flow:
             self.round_trip = min(trips)
         busy = any(stream.rank is not None for stream in self.streams.values())
         self._busy = self._busy + now - self._sampled_at if busy and self._sampled_at is not None else 0.0
+        self._turning = self._turning or (busy and self._long())
         if self._sampled_at is not None and busy:
             self._meter.add(now - self._sampled_at, came)
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
+        if busy:
+            self._worked_at = now
+            self._full = max(self._meter.rate, FULL * self._full)
+        if self.relayed:
+            self._judge(over=self.relay.late(now, SAMPLE_SECONDS))
+
+    def _long(self) -> bool:
+        """Whether there is so much to do that turns are worth their beginning."""
+        sure = self._meter.seconds >= SURE
+        return self._busy >= LONG or (sure and self._busy + self.ahead() / self.capacity >= LONG)
 
     @staticmethod
     def _moved(stream: Stream, info: sockets.TcpInfo | None, trips: list[float], counts: list[int]) -> int:

@@ -169,6 +169,11 @@ class Meter:
             self._bytes -= gone
 
     @property
+    def seconds(self) -> float:
+        """Over which it has been measured of late; at most `WINDOW_SECONDS`."""
+        return self._seconds
+
+    @property
     def rate(self) -> float:
         """Bytes per second, as last measured; 0 before."""
         return self._bytes / self._seconds if self._seconds >= 0.5 else 0.0

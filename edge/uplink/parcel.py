@@ -93,8 +93,12 @@ class Parcel:
         """Sealed bytes put on the line so far, about; 0 once the hub has all, or while nobody knows."""
         if self.sender.state not in (State.ANNOUNCED, State.SENDING):
             return 0
-        size, chunks = self.header.sealed_size, len(self.header.chunks)
-        return size - size * self.sender.unsent // chunks
+        return self.header.sealed_size - self.ahead
+
+    @property
+    def ahead(self) -> int:
+        """Sealed bytes that are still to be put on the line, about."""
+        return self.header.sealed_size * self.sender.unsent // len(self.header.chunks)
 
     def chunk(self, spool: Spool, index: int) -> Chunk:
         """Read one chunk and compare it with the signed header. Blocks.

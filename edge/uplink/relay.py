@@ -17,12 +17,15 @@ TEAMS = 3
 TURN = 7.0
 """Seconds: less than BBR's ten, with room for what is still on its way; and two turns are more than ten."""
 LONG = 40.0
-"""Seconds of work after which turns begin: before, two streams at once are sooner done."""
-COLD = 14.0
-"""Seconds after which a team that has never sent gets its first turn. It has to find the line's rate, which
-costs seconds too."""
-OPENING = 4.0
-"""Seconds that the next team's streams may take to connect."""
+"""Seconds of work, done or ahead, that are worth that each team finds the line's rate: where there is less,
+two streams at once are sooner done."""
+SURE = 5.0
+"""Seconds of measured line before it is said how long what is ahead will take."""
+OPENING = 1.0
+"""Seconds that the next team is waited for before the one after it goes on."""
+LEAD_TRIPS, LONGEST_LEAD = 6.0, 5.0
+"""Round trips, at most so many seconds, that a stream which does not know the line begins before its turn: it
+starts with ten segments and doubles them each round trip, so when its turn comes it is nearly there."""
 QUIET = 0.3
 """Seconds: a team without anything to write for so long lets the next go on."""
 SOON = 0.1
@@ -37,7 +40,7 @@ def share(streams: int) -> int:
 @dataclass(slots=True)
 class _Team:
     members: set[int] = field(default_factory=set)
-    sent: set[int] = field(default_factory=set)  # members that know the line
+    known: set[int] = field(default_factory=set)  # members that know the line
     wanted_at: float = float("-inf")
 
 
@@ -52,22 +55,42 @@ class Relay:
     since: float | None = None
     _teams: list[_Team] = field(default_factory=lambda: [_Team() for _ in range(TEAMS)])  # who sends is first
 
-    def has_place(self, streams: int, now: float) -> bool:
-        """Whether another stream is wanted now, where `streams` are in all: first where it is sent."""
+    def has_place(self, streams: int, now: float, lead: float = 0.0, known: int = 0) -> bool:
+        """Whether another stream is wanted now, where `streams` are in all: first where it is sent.
+
+        Args:
+            streams: in all.
+            now: monotonic seconds.
+            lead: seconds that one that does not know the line wants to begin before its turn.
+            known: connections that stand ready and know the line.
+        """
         mine, following, *_ = self._teams
-        late = self.since is not None and now - self.since >= COLD
-        return len(mine.members) < share(streams) or (late and len(following.members) < share(streams))
+        missing = share(streams) - len(following.members)
+        late = self.late(now, 0.0 if known >= missing else self._lead(lead))
+        return len(mine.members) < share(streams) or (late and missing > 0)
+
+    def _lead(self, wanted: float) -> float:
+        """Beside streams that look for the line's rate nobody else finds it: then nobody begins early."""
+        mine = self._teams[0]
+        return min(wanted, LONGEST_LEAD) if mine.members <= mine.known else 0.0
 
     def join(self, number: int, streams: int) -> None:
         """A stream is opened, where `streams` are wanted in all."""
         mine, following, *_ = self._teams
+        if not any(team.members for team in self._teams):
+            self.since = None  # what was before is over
         (following if len(mine.members) >= share(streams) else mine).members.add(number)
 
     def leave(self, number: int) -> None:
         """It carries nothing more."""
         for team in self._teams:
             team.members.discard(number)
-            team.sent.discard(number)
+            team.known.discard(number)
+
+    def knows(self, number: int) -> None:
+        """A stream's connection has found the line's rate before."""
+        for team in self._teams:
+            team.known |= {number} & team.members
 
     def wants(self, number: int, now: float) -> None:
         """A stream has something to write."""
@@ -75,27 +98,35 @@ class Relay:
             if number in team.members:
                 team.wanted_at = now
 
-    def may_send(self, number: int, now: float) -> bool:
-        """Whether it is a stream's turn."""
+    def may_send(self, number: int, now: float, lead: float = 0.0) -> bool:
+        """Whether it is a stream's turn; who does not know the line begins `lead` seconds before."""
         self._look(now)
-        return number not in self.resting
+        following = self._teams[1]
+        early = number in following.members - following.known and self.late(now, self._lead(lead))
+        return early or number not in self.resting
+
+    @property
+    def sending(self) -> frozenset[int]:
+        """The streams whose turn it is."""
+        return frozenset(self._teams[0].members)
 
     @property
     def resting(self) -> frozenset[int]:
         """The streams whose turn it is not."""
         return frozenset().union(*(team.members for team in self._teams[1:]))
 
+    def late(self, now: float, lead: float) -> bool:
+        """Whether the turn is over within `lead` seconds."""
+        return self.since is not None and now - self.since >= TURN - lead
+
     def _look(self, now: float) -> None:
         if self.since is None:
             self.since = now
-        mine, following, *_ = self._teams
+        mine, *others = self._teams
         held, quiet = now - self.since, now - mine.wanted_at > QUIET
-        due = TURN if following.sent else COLD
-        for place, team in enumerate(self._teams[1:], 1):
-            over = held >= due + (0.0 if team is following else OPENING)
+        for place, team in enumerate(others, 1):
+            over = held >= TURN + (0.0 if place == 1 else OPENING)
             if now - team.wanted_at <= QUIET and (over or quiet):
-                if held >= TURN:
-                    mine.sent |= mine.members
                 self._teams = self._teams[place:] + self._teams[:place]
                 self.since = now
                 return

@@ -151,7 +151,7 @@ class Sending:
             first = await self._frames(body)
             body.chosen.set()
             if first:
-                await self._exchanges.talk(body.number, UPLINK, self._written(body, first), much=True)
+                await self._exchanges.talk(body.number, UPLINK, self._written(body, first), self._flow.worth)
             else:
                 self._gate.released()
                 self._exchanges.end(body.number, clean=True)
@@ -182,15 +182,15 @@ class Sending:
     async def _all_frames(self, body: _Body, first: list[bytes]) -> AsyncIterator[bytes]:
         """Frames, each chosen when the line has taken the one before: what is urgent overtakes here."""
         seconds = EXCHANGE_SECONDS if self._flow.direct else PROXIED_SECONDS
-        budget = exchange_bytes(self._flow.rate, self._flow.wanted, seconds)
-        frames = first
+        frames, written = first, 0
         while frames:
             for frame in frames:
                 async for piece in self._pieces(body, frame):
                     yield piece
-                budget -= len(frame)
+                written += len(frame)
             body.stream.rank = None
-            frames = await self._next_frames(body) if budget > 0 and not self._surplus(body) else []
+            most = exchange_bytes(self._flow.rate, self._flow.wanted, seconds)  # the rate as it is by now
+            frames = await self._next_frames(body) if written < most and not self._surplus(body) else []
         self._ended(body)
         self._bell.ring()  # the next exchange may begin
         yield encode(End(LINGER_MS))
@@ -208,7 +208,7 @@ class Sending:
     async def _next_frames(self, body: _Body) -> list[bytes]:
         """What goes next; waits a little for it. Empty: the body may end."""
         began = self._clock.monotonic()
-        while True:
+        while not body.stream.slow:
             heard = self._bell.rings
             rests = self._rests(body)
             frames = [] if rests else await self._frames(body) or await self._hedged(body)
@@ -217,6 +217,7 @@ class Sending:
                 return frames
             body.parcel = None
             await self._bell.wait(heard, min(left, SOON if rests else HEDGE_LOOK))
+        return []
 
     def _rests(self, body: _Body) -> bool:
         """Whether there is something to send, though not on this stream now: it is the others' turn."""

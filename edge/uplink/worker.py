@@ -69,7 +69,9 @@ class Uplink:
         backoff = Backoff(settings.retry_first, settings.retry_cap)
         self._gate = Gate(backoff, since=clock.monotonic())
         self._board, self._bell, self._stall = Board(), Bell(), Stall()
-        self._flow = Flow(clock, settings.streams, direct=client is None or client.direct)
+        self._flow = Flow(
+            clock, settings.streams, direct=client is None or client.direct, ahead=lambda: self.ahead
+        )
         self._desk = Desk(spool, self._board, self._bell, trust, client, clock, backoff)
         self._exchanges = Exchanges(
             client, self._desk, self._board, self._gate, self._flow, self._bell, clock, self._next_try_words
@@ -132,6 +134,11 @@ class Uplink:
     def flown(self) -> int:
         """Sealed bytes that have been put on the line, of parcels of which the hub has not all yet."""
         return sum(parcel.flown for parcel in self._board.parcels.values())
+
+    @property
+    def ahead(self) -> int:
+        """Sealed bytes that are still to be put on the line."""
+        return sum(parcel.ahead for parcel in self._board.parcels.values())
 
     async def run(self) -> None:
         """Send for ever. A service: ends only by cancellation, or with the error that stops the edge."""

@@ -114,6 +114,15 @@ SCENARIOS = (
         goal=Goal("ratio", 1.15, "≤ 1.15 × the line limit", least=False),
     ),
     Scenario(
+        "warm",
+        "the same, warm: within half an hour of another study",
+        Shape(10 * MBIT, 0.3),
+        Load.MR,
+        1000,
+        warm=True,
+        goal=Goal("ratio", 1.15, "≤ 1.15 × the line limit", least=False),
+    ),
+    Scenario(
         "fast",
         "CT over 100 Mbit/s and 20 ms",
         Shape(100 * MBIT, 0.02),

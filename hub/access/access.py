@@ -19,6 +19,7 @@ from gateway.brake import Buckets, TooMany, asker
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
 from gateway.errors import GatewayError, NotAllowed
+from gateway.log import logger
 from hub.access import totp
 from hub.access.accounts import Accounts, BadCredentials
 from hub.access.flows import Flows
@@ -31,9 +32,14 @@ from hub.access.vault import Vault
 from hub.archive.scope import NOTHING, Scope
 from hub.people import Account, Role
 from hub.reach import reach_of
-from hub.record import Deed, Record, Trail, subject_of
+from hub.record import Deed, Record, Trail, user
+from hub.seals import Seals
+from hub.standing import Standing, faults
+from hub.tables.account import users
 from hub.tables.case import cases
 from hub.tables.study import studies
+
+log = logger("hub.access")
 
 BEARER_PATHS = ("/dicomweb/",)
 """Where bearer tokens count. A stolen token reads images of its scope; it cannot read mail or sign."""
@@ -45,6 +51,10 @@ MOST_STUDIES = 30_000
 """Studies in one scope, the newest ones; a statement can bind 32 766 values (SQLite)."""
 
 _STUDY_PATH = re.compile(r"/dicomweb/studies/([0-9.]{1,64})(?:/|$)")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
+IN_LEAVES = frozenset({"factors", "how", "policy", "why"})
+"""What of a deed's detail may stand in the custody log, where it is one word: no text that somebody wrote."""
+
 _UID = re.compile(r"[0-9.]{1,64}")
 _SESSION = web.RequestKey("telerad.session", Session)
 
@@ -55,6 +65,10 @@ class NotLoggedIn(NotAllowed):
 
 class SecondFactorRequired(NotAllowed):
     """Logged in with a password alone where the hub asks for two factors."""
+
+
+class Edited(NotAllowed):
+    """The account's rows are not what the custody log says (`hub.standing`)."""
 
 
 class StepUpRequired(NotAllowed):
@@ -82,6 +96,7 @@ class Access:
         absolute: seconds until any session ends.
         issuer: the hub's name in authenticator apps and to passkeys.
         vault: seals secrets that must be read again.
+        seals: tell sessions that this program opened from those that it did not.
         trail: the audit trail.
         origin: of the portal, as browsers reach it.
         step_up: seconds for which a second factor counts as just shown.
@@ -94,6 +109,7 @@ class Access:
         clock: Clock,
         *,
         vault: Vault,
+        seals: Seals,
         trail: Trail,
         origin: str = "https://localhost:8443",
         step_up: float = 15 * 60.0,
@@ -104,11 +120,12 @@ class Access:
         issuer: str = "telerad",
     ) -> None:
         hashing = passwords or Passwords()
-        self.accounts = Accounts(database, hashing, clock, vault)
+        self.standing = Standing(custody, seals)
+        self.accounts = Accounts(database, hashing, clock, self.standing, vault)
         self.flows = Flows(database, clock)
-        self.passkeys = Passkeys(database, clock, self.flows, origin=origin, name=issuer)
-        self.sessions = Sessions(database, clock, idle=idle, absolute=absolute)
-        self.signing_keys = SigningKeys(database, hashing, clock)
+        self.passkeys = Passkeys(database, clock, self.flows, self.standing, origin=origin, name=issuer)
+        self.sessions = Sessions(database, clock, seals, self.standing, idle=idle, absolute=absolute)
+        self.signing_keys = SigningKeys(database, hashing, clock, self.standing)
         self._database, self._custody, self._clock = database, custody, clock
         self._require, self._issuer, self._trail, self._step_up = (
             require_second_factor,
@@ -167,7 +184,13 @@ class Access:
         how: str = "password",
         older: str = "",
     ) -> Login:
-        """A session for somebody who has proved who they are. Raises BadCredentials if they are barred."""
+        """A session for somebody who has proved who they are.
+
+        Raises:
+            BadCredentials: they are barred.
+            Edited: the account is not as the custody log says it is.
+        """
+        await self._check_standing(name, address)
         token, _ = await self.sessions.open(name, factors=factors, address=address, agent=agent)
         session = await self.sessions.find(token, kind="browser", touch=False)
         if session is None:
@@ -178,6 +201,14 @@ class Access:
         if before is not None:
             await self.logout(before)
         return Login(token, session)
+
+    async def _check_standing(self, name: str, address: str) -> None:
+        async with self._database.reading() as connection:
+            odd = await faults(connection, name)
+        if odd:
+            log.error("the database was edited behind the program's back", what=odd)
+            await self.note(name, "login-refused", address=address, refused=True, why="edited")
+            raise Edited("this account was changed behind the program's back; ask the administrator")
 
     def brake(self, address: str) -> None:
         """Raises TooMany if this address tries too often."""
@@ -336,10 +367,17 @@ class Access:
     ) -> None:
         """Record an event about an account: in the custody log without its name, in the trail with it."""
         deed = Deed(event, person=name, role=role, address=address, refused=refused, detail=detail)
+        plain = {key: value for key, value in detail.items() if key in IN_LEAVES and _is_word(value)}
         async with self._database.writing() as connection:
-            subject = subject_of("user", name) if name else ""
-            await self._custody.append(connection, event, subject=subject, detail=detail)
+            known = await connection.execute(select(users.c.name).where(users.c.name == name))
+            # what was typed and is no account stands in the trail alone
+            subject = user(name) if known.first() else ""
+            await self._custody.append(connection, event, subject=subject, detail=plain)
             await self._trail.append(connection, deed)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and _WORD.fullmatch(value) is not None)
 
 
 def _study_asked_for(request: web.Request) -> str | None:

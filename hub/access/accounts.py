@@ -25,7 +25,8 @@ from hub.access.roles import SECOND_FACTOR, SIGNERS
 from hub.access.throttle import Failures, wait_after
 from hub.access.vault import Vault
 from hub.people import Account, Role
-from hub.tables.account import passkeys, sessions, users
+from hub.standing import Standing
+from hub.tables.account import passkeys, recovery_codes, sessions, users
 from hub.tables.case import reader_groups, reader_sites, readers
 
 
@@ -91,12 +92,14 @@ class Accounts:
         database: Database,
         passwords: Passwords,
         clock: Clock,
+        standing: Standing,
         vault: Vault | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._database, self._passwords, self._clock, self._random = database, passwords, clock, random
+        self._standing = standing
         self._vault = vault  # without it, as on the command line, no code can be proved
-        self.recovery = recovery.RecoveryCodes(database, clock)
+        self.recovery = recovery.RecoveryCodes(database, clock, standing)
         self._strangers = Failures()  # so that a login that does not exist locks like one that does
 
     async def create(self, new: NewAccount, password: str) -> None:
@@ -127,6 +130,7 @@ class Accounts:
                 await connection.execute(
                     reader_sites.insert().values(user=new.name, site=site, licensed_until=until)
                 )
+            await self._standing.enter(connection, new.name)
 
     async def create_service(self, name: str) -> None:
         """A service account; nobody knows its password, it only holds bearer tokens."""
@@ -260,29 +264,32 @@ class Accounts:
         if step is None:
             await self.wrong(name)
             raise BadCredentials("the code is wrong")
-        await self._set(name, totp_secret=row["totp_pending"], totp_pending=None, totp_step=step)
+        await self._change(name, totp_secret=row["totp_pending"], totp_pending=None, totp_step=step)
         await self.end_sessions(name)
 
     async def remove_second_factor(self, name: str) -> None:
         """Take every second factor away and end every session (a lost telephone)."""
         await self.find(name)
-        await self._set(name, totp_secret=None, totp_pending=None)
-        await self.recovery.remove(name)
         async with self._database.writing() as connection:
+            none = {"totp_secret": None, "totp_pending": None}
+            await connection.execute(update(users).where(users.c.name == name).values(none))
+            await connection.execute(delete(recovery_codes).where(recovery_codes.c.user == name))
             await connection.execute(delete(passkeys).where(passkeys.c.user == name))
+            await self._standing.enter(connection, name)
         await self.end_sessions(name)
 
     async def set_password(self, name: str, password: str) -> None:
         """Another password; every session ends. Raises Refused if it is too weak."""
         row = await self.find(name)
         check_new(password, name=name, alone=Role(row["role"]) not in SECOND_FACTOR)
-        await self._set(name, password=await self._passwords.hash(password), failures=0, locked_until=None)
+        hashed = await self._passwords.hash(password)
+        await self._change(name, password=hashed, failures=0, locked_until=None)
         await self.end_sessions(name)
 
     async def set_disabled(self, name: str, *, disabled: bool) -> None:
         """Bar an account (every session and token ends at once), or let it in again."""
         await self.find(name)
-        await self._set(name, disabled=disabled)
+        await self._change(name, disabled=disabled)
         if disabled:
             await self.end_sessions(name)
 
@@ -294,6 +301,12 @@ class Accounts:
         async with self._database.reading() as connection:
             return (await connection.execute(select(users).where(users.c.name == name))).mappings().first()
 
+    async def _change(self, name: str, **values: Any) -> None:
+        """As `_set`, of something the account stands for."""
+        async with self._database.writing() as connection:
+            await connection.execute(update(users).where(users.c.name == name).values(values))
+            await self._standing.enter(connection, name)
+
     async def _set(self, name: str, **values: Any) -> None:
         async with self._database.writing() as connection:
             await connection.execute(update(users).where(users.c.name == name).values(values))
@@ -304,7 +317,11 @@ class Accounts:
         ended = {"revoked_at": rfc3339(self._clock.now())}
         async with self._database.writing() as connection:
             open_ones = (sessions.c.user == name) & (sessions.c.revoked_at.is_(None))
+            token = select(sessions.c.user).where(open_ones, sessions.c.kind == "bearer").limit(1)
+            had_token = (await connection.execute(token)).first() is not None
             await connection.execute(update(sessions).where(open_ones).values(ended))
+            if had_token:
+                await self._standing.enter(connection, name)
 
     async def wrong(self, name: str) -> None:
         """Count one more wrong try; from the sixth on it costs a wait."""

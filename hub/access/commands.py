@@ -18,21 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway import config
-from gateway.clock import SystemClock
 from gateway.config import Seconds
-from gateway.database import Database, open_database
+from gateway.database import open_database
 from gateway.errors import UsageError
-from hub.access.accounts import Accounts, NewAccount
+from hub.access.accounts import NewAccount
 from hub.access.commands_factors import fill_factors
-from hub.access.passwords import Passwords
-from hub.access.readers import Readers
+from hub.access.offline import People
 from hub.access.roles import SIGNERS
-from hub.access.sessions import Sessions
-from hub.access.signing import SigningKeys
 from hub.config import HubConfig
-from hub.custody import CustodyLog
 from hub.people import Role
-from hub.record import Deed, operator, subject_of
+from hub.record import Deed, operator, user
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
 
@@ -52,7 +47,7 @@ BEARER_EXAMPLES = """examples:
   telerad hub bearer create -c hub.yaml --name research --days 30
 """
 
-Work = Callable[[argparse.Namespace, HubConfig, Database], Awaitable[int]]
+Work = Callable[[argparse.Namespace, People], Awaitable[int]]
 Actions = Any  # argparse keeps the type of sub-parsers to itself
 
 
@@ -142,27 +137,25 @@ async def _with_database(parsed: argparse.Namespace, work: Work, change: str) ->
     settings = config.load(parsed.config, HubConfig)
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
-        code = await work(parsed, settings, database)
+        people = People.of(settings, database)
+        code = await work(parsed, people)
         if change and code == 0:
-            await _note(database, change, parsed.name)
+            await _note(people, change, parsed.name)
         return code
     finally:
         await database.close()
 
 
-async def _note(database: Database, change: str, name: str) -> None:
-    clock = SystemClock()
-    detail = {"account": name, "change": change, "by": getpass.getuser(), "from": "command line"}
-    async with database.writing() as connection:
-        subject = subject_of("user", name)
-        log = CustodyLog(database, None, clock)
-        await log.append(
-            connection, "account-changed", subject=subject, detail={"change": change, "by": operator()}
-        )
-        await AuditTrail(database, clock).append(connection, Deed("account-changed", detail=detail))
+async def _note(people: People, change: str, name: str) -> None:
+    detail = {"account": name, "change": change, "by": operator().name, "from": "command line"}
+    trail = AuditTrail(people.database, people.clock)
+    async with people.database.writing() as connection:
+        told = {"change": change, "by": operator()}
+        await people.log.append(connection, "account-changed", subject=user(name), detail=told)
+        await trail.append(connection, Deed("account-changed", detail=detail))
 
 
-async def _create_user(parsed: argparse.Namespace, settings: HubConfig, database: Database) -> int:
+async def _create_user(parsed: argparse.Namespace, people: People) -> int:
     role = Role(parsed.role)
     licences = [_licence(text) for text in parsed.site]
     if role is Role.SITE and len(licences) != 1:
@@ -180,25 +173,22 @@ async def _create_user(parsed: argparse.Namespace, settings: HubConfig, database
     )
     new.check()
     password, passphrase = _read_secrets(parsed)
-    passwords, clock = Passwords(), SystemClock()
-    await Accounts(database, passwords, clock).create(new, password)
+    await people.accounts.create(new, password)
     if role in SIGNERS:
-        await _make_key(settings, database, passwords, (new.name, new.display_name, new.email), passphrase)
+        await _make_key(people, (new.name, new.display_name, new.email), passphrase)
     _answer(parsed, {"name": new.name, "role": role.value}, f"account {new.name} ({role}) is there")
     return 0
 
 
-async def _make_key(
-    settings: HubConfig, database: Database, passwords: Passwords, who: tuple[str, str, str], passphrase: str
-) -> None:
+async def _make_key(people: People, who: tuple[str, str, str], passphrase: str) -> None:
     from certs.authority import Authority
 
-    authority = Authority.open(settings.pki, SystemClock())
-    await SigningKeys(database, passwords, SystemClock()).create(*who, passphrase, authority)
+    authority = Authority.open(people.settings.pki, people.clock)
+    await people.signing_keys.create(*who, passphrase, authority)
 
 
-async def _list_users(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    found = await Accounts(database, Passwords(), SystemClock()).all()
+async def _list_users(parsed: argparse.Namespace, people: People) -> int:
+    found = await people.accounts.all()
     lines = [
         f"{one['name']:<20} {one['role']:<8} {one['display_name']}"
         + ("  (disabled)" if one["disabled"] else "")
@@ -209,45 +199,44 @@ async def _list_users(parsed: argparse.Namespace, _: HubConfig, database: Databa
     return 0
 
 
-async def _disable_user(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    await Accounts(database, Passwords(), SystemClock()).set_disabled(parsed.name, disabled=True)
+async def _disable_user(parsed: argparse.Namespace, people: People) -> int:
+    await people.accounts.set_disabled(parsed.name, disabled=True)
     _answer(parsed, {"name": parsed.name, "disabled": True}, f"account {parsed.name} is barred")
     return 0
 
 
-async def _enable_user(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    await Accounts(database, Passwords(), SystemClock()).set_disabled(parsed.name, disabled=False)
+async def _enable_user(parsed: argparse.Namespace, people: People) -> int:
+    await people.accounts.set_disabled(parsed.name, disabled=False)
     _answer(parsed, {"name": parsed.name, "disabled": False}, f"account {parsed.name} may log in")
     return 0
 
 
-async def _forget_factor(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    await Accounts(database, Passwords(), SystemClock()).remove_second_factor(parsed.name)
+async def _forget_factor(parsed: argparse.Namespace, people: People) -> int:
+    await people.accounts.remove_second_factor(parsed.name)
     _answer(parsed, {"name": parsed.name}, f"account {parsed.name} has no second factor now")
     return 0
 
 
-async def _set_password(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
+async def _set_password(parsed: argparse.Namespace, people: People) -> int:
     password, _unused = _read_secrets(parsed)
-    await Accounts(database, Passwords(), SystemClock()).set_password(parsed.name, password)
+    await people.accounts.set_password(parsed.name, password)
     _answer(parsed, {"name": parsed.name}, "the password is set; every session has ended")
     return 0
 
 
-async def _set_passphrase(parsed: argparse.Namespace, settings: HubConfig, database: Database) -> int:
-    passwords = Passwords()
-    row = await Accounts(database, passwords, SystemClock()).find(parsed.name)
+async def _set_passphrase(parsed: argparse.Namespace, people: People) -> int:
+    row = await people.accounts.find(parsed.name)
     if Role(row["role"]) not in SIGNERS:
         raise UsageError(f"{parsed.name} does not sign reports")
     passphrase, _unused = _read_secrets(parsed)
     who = (row["name"], row["display_name"], row["email"])
-    await _make_key(settings, database, passwords, who, passphrase)
+    await _make_key(people, who, passphrase)
     _answer(parsed, {"name": parsed.name}, "there is a new signing key under the new passphrase")
     return 0
 
 
-async def _list_readers(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    found = await Readers(database).all()
+async def _list_readers(parsed: argparse.Namespace, people: People) -> int:
+    found = await people.readers.all()
     lines = [
         f"{one['name']:<20} {'' if one['available'] else 'away  '}"
         f"groups {', '.join(one['groups']) or 'none'}; "
@@ -258,36 +247,35 @@ async def _list_readers(parsed: argparse.Namespace, _: HubConfig, database: Data
     return 0
 
 
-async def _set_reader(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
+async def _set_reader(parsed: argparse.Namespace, people: People) -> int:
     licences = [_licence(text) for text in parsed.site]
-    await Readers(database).change(
+    await people.readers.change(
         parsed.name, groups=parsed.group or None, sites=licences or None, capacity=parsed.capacity
     )
     _answer(parsed, {"name": parsed.name}, f"reader {parsed.name} is changed")
     return 0
 
 
-async def _reader_away(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    await Readers(database).change(parsed.name, available=False)
+async def _reader_away(parsed: argparse.Namespace, people: People) -> int:
+    await people.readers.change(parsed.name, available=False)
     _answer(parsed, {"name": parsed.name, "available": False}, f"{parsed.name} gets no new cases")
     return 0
 
 
-async def _reader_back(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    await Readers(database).change(parsed.name, available=True)
+async def _reader_back(parsed: argparse.Namespace, people: People) -> int:
+    await people.readers.change(parsed.name, available=True)
     _answer(parsed, {"name": parsed.name, "available": True}, f"{parsed.name} gets cases again")
     return 0
 
 
-async def _create_bearer(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    accounts, clock = Accounts(database, Passwords(), SystemClock()), SystemClock()
+async def _create_bearer(parsed: argparse.Namespace, people: People) -> int:
+    accounts = people.accounts
     known = {one["name"]: one["role"] for one in await accounts.all()}
     if known.get(parsed.name, Role.SERVICE) != Role.SERVICE:
         raise UsageError(f"{parsed.name} is a person; a token belongs to a service account")
     if parsed.name not in known:
         await accounts.create_service(parsed.name)
-    sessions = Sessions(database, clock, idle=0, absolute=0)
-    token = await sessions.bearer(parsed.name, life=Seconds(parsed.days * 86400))
+    token = await people.sessions.bearer(parsed.name, life=Seconds(parsed.days * 86400))
     _answer(parsed, {"name": parsed.name, "token": token}, token)
     return 0
 

@@ -7,15 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 
-from gateway.clock import SystemClock, rfc3339
-from gateway.database import Database
+from gateway.clock import rfc3339
 from gateway.errors import UsageError
-from hub.access.accounts import Accounts
-from hub.access.passwords import Passwords
-from hub.access.sessions import Sessions
-from hub.config import HubConfig
+from hub.access.offline import People
 from hub.tables.account import identities
 
 Command = Callable[..., argparse.ArgumentParser]
@@ -35,50 +31,51 @@ def fill_factors(user: Any, command: Command) -> None:
     made[3].add_argument("--subject", required=True, help="`sub` of the person at the issuer")
 
 
-async def _recovery(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    accounts = Accounts(database, Passwords(), SystemClock())
+async def _recovery(parsed: argparse.Namespace, people: People) -> int:
+    accounts = people.accounts
     await accounts.find(parsed.name)
     codes = await accounts.recovery.renew(parsed.name)
     _answer(parsed, {"name": parsed.name, "codes": codes}, "\n".join(codes))
     return 0
 
 
-async def _sessions(parsed: argparse.Namespace, settings: HubConfig, database: Database) -> int:
-    await Accounts(database, Passwords(), SystemClock()).find(parsed.name)
-    told = settings.access
-    open_ones = await Sessions(database, SystemClock(), idle=told.idle, absolute=told.absolute).of(
-        parsed.name
-    )
+async def _sessions(parsed: argparse.Namespace, people: People) -> int:
+    await people.accounts.find(parsed.name)
+    open_ones = await people.sessions.of(parsed.name)
     lines = [f"{one['seen_at']}  {one['address']:<39} {one['agent']}" for one in open_ones]
     _answer(parsed, {"name": parsed.name, "sessions": open_ones}, "\n".join(lines) or "no open session")
     return 0
 
 
-async def _log_out(parsed: argparse.Namespace, settings: HubConfig, database: Database) -> int:
-    await Accounts(database, Passwords(), SystemClock()).end_sessions(parsed.name)
+async def _log_out(parsed: argparse.Namespace, people: People) -> int:
+    await people.accounts.end_sessions(parsed.name)
     _answer(parsed, {"name": parsed.name}, f"every session of {parsed.name} has ended")
     return 0
 
 
-async def _link(parsed: argparse.Namespace, settings: HubConfig, database: Database) -> int:
-    if settings.access.oidc is None:
+async def _link(parsed: argparse.Namespace, people: People) -> int:
+    if people.settings.access.oidc is None:
         raise UsageError("the configuration has no access.oidc; there is no single sign-on to link to")
-    await Accounts(database, Passwords(), SystemClock()).find(parsed.name)
-    issuer = settings.access.oidc.issuer
-    async with database.writing() as connection:
+    await people.accounts.find(parsed.name)
+    issuer = people.settings.access.oidc.issuer
+    async with people.database.writing() as connection:
         same = (identities.c.issuer == issuer) & (identities.c.subject == parsed.subject)
+        before = (await connection.execute(select(identities.c.user).where(same))).scalars().all()
         await connection.execute(delete(identities).where(same | (identities.c.user == parsed.name)))
         row = {"issuer": issuer, "subject": parsed.subject, "user": parsed.name}
-        await connection.execute(insert(identities).values(**row, linked_at=rfc3339(SystemClock().now())))
+        await connection.execute(insert(identities).values(**row, linked_at=rfc3339(people.clock.now())))
+        for name in {parsed.name, *before}:
+            await people.standing.enter(connection, name)
     _answer(parsed, row, f"{parsed.subject} at {issuer} is {parsed.name}")
     return 0
 
 
-async def _unlink(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
-    accounts = Accounts(database, Passwords(), SystemClock())
+async def _unlink(parsed: argparse.Namespace, people: People) -> int:
+    accounts = people.accounts
     await accounts.find(parsed.name)
-    async with database.writing() as connection:
+    async with people.database.writing() as connection:
         await connection.execute(delete(identities).where(identities.c.user == parsed.name))
+        await people.standing.enter(connection, parsed.name)
     await accounts.end_sessions(parsed.name)
     _answer(parsed, {"name": parsed.name}, f"single sign-on lets {parsed.name} in no more")
     return 0

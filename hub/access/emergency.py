@@ -19,7 +19,7 @@ from gateway.errors import NotAllowed, NotFound, Refused
 from hub.access.roles import EMERGENCY
 from hub.people import Account, Role
 from hub.reach import reach_of
-from hub.record import Deed, Record, Trail, subject_of
+from hub.record import Deed, Record, Trail, subject_of, user
 from hub.tables.account import break_glass, users
 from hub.tables.case import cases
 from hub.tables.study import patients, studies
@@ -137,7 +137,7 @@ class Emergency:
             "break-glass",
             site=row["site"],
             subject=subject_of("study", row["id"]),
-            detail={"by": subject_of("user", account.name), "until": until},
+            detail={"by": user(account.name), "until": until},
         )
         of_study = {"site": row["site"], "study_uid": row["study_uid"], "patient_id": row["patient_id"]}
         detail = {"reason": reason, "until": until}

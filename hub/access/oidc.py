@@ -28,6 +28,7 @@ from hub.access.accounts import BadCredentials
 from hub.access.flows import Flows
 from hub.access.outbound import Outbound
 from hub.people import Role
+from hub.standing import Standing
 from hub.tables.account import identities, users
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
@@ -93,9 +94,15 @@ class SingleSignOn:
     """
 
     def __init__(
-        self, provider: Provider, outbound: Outbound, flows: Flows, database: Database, clock: Clock
+        self,
+        provider: Provider,
+        outbound: Outbound,
+        flows: Flows,
+        database: Database,
+        clock: Clock,
+        standing: Standing,
     ) -> None:
-        self.provider, self._outbound, self._flows = provider, outbound, flows
+        self.provider, self._outbound, self._flows, self._standing = provider, outbound, flows, standing
         self._database, self._clock = database, clock
         self._found: tuple[float, dict[str, Any], KeySet] | None = None
 
@@ -218,6 +225,7 @@ class SingleSignOn:
             await connection.execute(
                 insert(identities).values(issuer=issuer, subject=subject, user=found[0], linked_at=now)
             )
+            await self._standing.enter(connection, found[0])
             return Known(found[0], factors, linked=True)
 
     def _unlinked(self) -> list[str]:

@@ -34,6 +34,7 @@ from gateway.database import Database
 from gateway.errors import NotFound, Refused
 from hub.access.accounts import BadCredentials
 from hub.access.flows import Flows
+from hub.standing import Standing
 from hub.tables.account import passkeys
 
 CHALLENGE_BYTES = 32
@@ -52,12 +53,15 @@ class Passkeys:
         database: of the hub.
         clock: of the process.
         flows: where challenges wait.
+        standing: is told of every change.
         origin: of the portal, such as ``https://hub.example:8443``; its host is the relying party.
         name: the hub's, as the browser shows it.
     """
 
-    def __init__(self, database: Database, clock: Clock, flows: Flows, *, origin: str, name: str) -> None:
-        self._database, self._clock, self._flows = database, clock, flows
+    def __init__(
+        self, database: Database, clock: Clock, flows: Flows, standing: Standing, *, origin: str, name: str
+    ) -> None:
+        self._database, self._clock, self._flows, self._standing = database, clock, flows, standing
         self._origin, self._name = origin.rstrip("/"), name
         self._host = urlsplit(origin).hostname or "localhost"
 
@@ -115,6 +119,7 @@ class Passkeys:
             if (await connection.execute(known)).first():
                 raise Refused("this passkey is registered already")
             await connection.execute(passkeys.insert().values(row))
+            await self._standing.enter(connection, user)
 
     async def begin(self, user: str | None) -> dict[str, Any]:
         """Options for ``navigator.credentials.get``; without `user` any passkey of this hub may answer."""
@@ -178,11 +183,7 @@ class Passkeys:
         async with self._database.writing() as connection:
             if (await connection.execute(delete(passkeys).where(mine))).rowcount != 1:
                 raise NotFound("there is no such passkey")
-
-    async def remove_all(self, user: str) -> None:
-        """Forget every passkey of an account."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(passkeys).where(passkeys.c.user == user))
+            await self._standing.enter(connection, user)
 
     async def _challenge(self, kind: str, user: str) -> bytes:
         challenge = secrets.token_bytes(CHALLENGE_BYTES)

@@ -9,15 +9,16 @@ from sqlalchemy import delete, select, update
 
 from gateway.database import Database
 from gateway.errors import NotFound
+from hub.standing import Standing
 from hub.tables.account import users
 from hub.tables.case import reader_groups, reader_sites, readers
 
 
 class Readers:
-    """The tables of readers."""
+    """The tables of readers; `standing` is told of every change."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, standing: Standing) -> None:
+        self._database, self._standing = database, standing
 
     async def all(self) -> list[dict[str, Any]]:
         """Every reader with groups and licences, by name."""
@@ -70,3 +71,4 @@ class Readers:
                     await connection.execute(
                         reader_sites.insert().values(user=name, site=site, licensed_until=until)
                     )
+            await self._standing.enter(connection, name)

@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select, update
 
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
+from hub.standing import Standing
 from hub.tables.account import recovery_codes
 
 COUNT = 10
@@ -22,9 +23,13 @@ class RecoveryCodes:
     """The table of codes; it keeps their SHA-256."""
 
     def __init__(
-        self, database: Database, clock: Clock, random: Callable[[int], bytes] = secrets.token_bytes
+        self,
+        database: Database,
+        clock: Clock,
+        standing: Standing,
+        random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._database, self._clock, self._random = database, clock, random
+        self._database, self._clock, self._standing, self._random = database, clock, standing, random
 
     async def renew(self, user: str) -> list[str]:
         """New codes to write down; those before are worth nothing."""
@@ -33,6 +38,7 @@ class RecoveryCodes:
             await connection.execute(delete(recovery_codes).where(recovery_codes.c.user == user))
             rows = [{"user": user, "code_sha256": _digest(code)} for code in codes]
             await connection.execute(recovery_codes.insert(), rows)
+            await self._standing.enter(connection, user)
         return codes
 
     async def use(self, user: str, code: str) -> bool:
@@ -42,6 +48,8 @@ class RecoveryCodes:
         async with self._database.writing() as connection:
             used = {"used_at": rfc3339(self._clock.now())}
             done = await connection.execute(update(recovery_codes).where(mine, unused).values(used))
+            if done.rowcount == 1:
+                await self._standing.enter(connection, user)
         return done.rowcount == 1
 
     async def left(self, user: str) -> int:
@@ -49,11 +57,6 @@ class RecoveryCodes:
         query = select(func.count()).where(recovery_codes.c.user == user, recovery_codes.c.used_at.is_(None))
         async with self._database.reading() as connection:
             return int((await connection.execute(query)).scalar_one())
-
-    async def remove(self, user: str) -> None:
-        """Take all away."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(recovery_codes).where(recovery_codes.c.user == user))
 
 
 def looks_like_one(code: str) -> bool:

@@ -17,12 +17,18 @@ from sqlalchemy import RowMapping, exists, select, update
 
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.database import Database
+from gateway.log import logger
 from hub.access.accounts import account_of
 from hub.people import Account
-from hub.tables.account import passkeys, sessions, users
+from hub.seals import Seals, same
+from hub.sessions_sealed import facts, seal
+from hub.standing import Standing
+from hub.tables.account import passkeys, session_seals, sessions, users
 
 COOKIE = "__Host-telerad"
 TOKEN_BYTES = 32
+log = logger("hub.access")
+
 TOUCH_SECONDS = 30.0
 """A sign of life is written at most this often; less than the shortest idle time by far."""
 
@@ -56,10 +62,22 @@ class Sessions:
     Args:
         idle: seconds without a sign of life.
         absolute: seconds of life in all.
+        seals: a session without one of ours, or of another role by now, opens nothing.
+        standing: is told of programs' tokens.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, idle: float, absolute: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        seals: Seals,
+        standing: Standing,
+        *,
+        idle: float,
+        absolute: float,
+    ) -> None:
         self._database, self._clock, self._idle, self._absolute = database, clock, idle, absolute
+        self._seals, self._standing = seals, standing
 
     async def open(self, user: str, *, factors: int, address: str, agent: str = "") -> tuple[str, str]:
         """Begin a browser session. Returns (token for the cookie, CSRF token)."""
@@ -89,15 +107,18 @@ class Sessions:
         """
         digest = token_digest(token)
         query = (
-            select(users, sessions.c.csrf, sessions.c.kind, sessions.c.factors, sessions.c.seen_at)
-            .add_columns(sessions.c.expires_at, sessions.c.revoked_at, sessions.c.proved_at)
+            select(sessions, *(one for one in users.c if one.name != "created_at"), session_seals.c.seal)
             .add_columns(exists().where(passkeys.c.user == users.c.name).label("has_passkey"))
             .join_from(sessions, users)
+            .outerjoin(session_seals, session_seals.c.token_sha256 == sessions.c.token_sha256)
             .where(sessions.c.token_sha256 == digest, sessions.c.kind == kind)
         )
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).mappings().first()
         if row is None or not self._alive(row):
+            return None
+        if not same(row["seal"], self._seals.session(facts(row))):
+            log.error("a session that this program did not open so", session=digest[:16], user=row["user"])
             return None
         if touch and kind == "browser":
             await self._touch(digest, row["seen_at"])
@@ -195,6 +216,9 @@ class Sessions:
         }
         async with self._database.writing() as connection:
             await connection.execute(sessions.insert().values(row))
+            await seal(connection, self._seals, row)
+            if kind == "bearer":
+                await self._standing.enter(connection, user)
         return token
 
 

@@ -32,6 +32,7 @@ from gateway.database import Database
 from gateway.errors import Broken, Malformed, NotAllowed
 from hub.access.passwords import SALT_BYTES, Cost, Passwords
 from hub.access.throttle import Failures
+from hub.standing import Standing
 from hub.tables.account import signing_keys
 
 MAGIC = b"TSK1"
@@ -56,6 +57,9 @@ class PeopleAuthority(Protocol):
 
     def issue_person(self, public_key: ec.EllipticCurvePublicKey, name: str, email: str) -> IssuedCertificate:
         """A certificate that may sign documents in this person's name."""
+
+    def revoke(self, certificate: x509.Certificate, why: str = "") -> bool:
+        """Put it on the revocation list, for good. What it signed before stays signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +119,18 @@ async def unwrap(wrapped: bytes, passphrase: str, passwords: Passwords) -> ec.El
 class SigningKeys:
     """The table of wrapped keys."""
 
-    def __init__(self, database: Database, passwords: Passwords, clock: Clock) -> None:
+    def __init__(self, database: Database, passwords: Passwords, clock: Clock, standing: Standing) -> None:
         self._database, self._passwords, self._clock = database, passwords, clock
+        self._standing = standing
         self._failures = Failures()
 
     async def create(
         self, user: str, display_name: str, email: str, passphrase: str, authority: PeopleAuthority
     ) -> x509.Certificate:
-        """Make a key, have it certified, keep it sealed; replaces an older one. Returns the certificate."""
+        """Make a key, have it certified, keep it sealed. Returns the certificate.
+
+        An older one is replaced, and its certificate revoked: nobody can sign with a copy of that key.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         issued = authority.issue_person(key.public_key(), display_name, email)
         row = {
@@ -132,8 +140,13 @@ class SigningKeys:
             "created_at": rfc3339(self._clock.now()),
         }
         async with self._database.writing() as connection:
+            older = select(signing_keys.c.certificate).where(signing_keys.c.user == user)
+            before = (await connection.execute(older)).scalar()
             await connection.execute(signing_keys.delete().where(signing_keys.c.user == user))
             await connection.execute(signing_keys.insert().values(user=user, **row))
+            await self._standing.enter(connection, user)
+        if before is not None:
+            authority.revoke(x509.load_der_x509_certificate(before), "replaced by a new signing key")
         return issued.certificate
 
     async def unlock(self, user: str, passphrase: str) -> SigningKey:

@@ -13,12 +13,13 @@ from hub.access.flows import Flows
 from hub.access.oidc import Provider, SingleSignOn, check_provider
 from hub.access.outbound import Outbound
 from hub.config import HubConfig
+from hub.standing import Standing
 
 CALLBACK = "/api/oidc/callback"
 
 
 def single_sign_on(
-    settings: HubConfig, flows: Flows, database: Database, clock: Clock
+    settings: HubConfig, flows: Flows, database: Database, clock: Clock, standing: Standing
 ) -> SingleSignOn | None:
     """Single sign-on, if the configuration has it. Raises UsageError if what it says cannot be."""
     told = settings.access.oidc
@@ -43,4 +44,4 @@ def single_sign_on(
         label=told.label,
     )
     check_provider(provider)
-    return SingleSignOn(provider, outbound, flows, database, clock)
+    return SingleSignOn(provider, outbound, flows, database, clock, standing)

@@ -12,14 +12,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway import durable
-from gateway.errors import Malformed, Unverified
-from gateway.private_file import read_private
+from gateway.errors import Unverified
+from hub.seals import read_key
 
 MAGIC = b"TSS1"
 NONCE_BYTES = 12
 TAG_BYTES = 16
-KEY_BYTES = 32
 
 
 class Vault:
@@ -40,13 +38,7 @@ class Vault:
             Malformed: it is none.
             UsageError: others than its owner may read it.
         """
-        if not file.exists():
-            durable.make_folder(file.parent)
-            durable.create(file, AESGCM.generate_key(KEY_BYTES * 8), mode=0o600)
-        key = read_private(file)
-        if len(key) != KEY_BYTES:
-            raise Malformed(f"{file} is no key of {KEY_BYTES} bytes; restore it from the backup")
-        return cls(key)
+        return cls(read_key(file))
 
     def seal(self, secret: bytes, belongs_to: str) -> bytes:
         """`secret`, as it may lie in a database."""

@@ -15,7 +15,7 @@ from gateway import config
 from gateway.clock import SystemClock
 from gateway.database import Database, open_database
 from gateway.errors import Refused, UsageError
-from hub.archive.settle import force
+from hub.archive.settle import CONSOLE, force
 from hub.archive.states import StudyState
 from hub.config import HubConfig
 from hub.custody import CustodyLog
@@ -26,13 +26,10 @@ EXAMPLES = """examples:
   telerad hub study list -c hub.yaml
   telerad hub study complete 1.2.840.113619.2.55.3 -c hub.yaml --reason "the scanner broke down"
 """
-BY_CONSOLE = "console"
-"""Who works at the hub's own machine, in place of a user's name."""
-
 MOST = 1000
 
 Actions = Any  # argparse keeps the type of sub-parsers to itself
-Work = Callable[[argparse.Namespace, Database], Awaitable[int]]
+Work = Callable[[argparse.Namespace, HubConfig, Database], Awaitable[int]]
 
 
 def fill(actions: Actions) -> None:
@@ -61,12 +58,12 @@ async def _with_database(parsed: argparse.Namespace, work: Work) -> int:
     settings = config.load(parsed.config, HubConfig)
     database = await open_database(settings.database_url, metadata, version=VERSION)
     try:
-        return await work(parsed, database)
+        return await work(parsed, settings, database)
     finally:
         await database.close()
 
 
-async def _list(parsed: argparse.Namespace, database: Database) -> int:
+async def _list(parsed: argparse.Namespace, _: HubConfig, database: Database) -> int:
     names = ("site", "study_uid", "state", "instance_count", "expected_count", "first_at", "last_at")
     query = select(*(studies.c[name] for name in names)).where(studies.c.state != StudyState.COMPLETE.value)
     async with database.reading() as connection:
@@ -83,8 +80,7 @@ async def _list(parsed: argparse.Namespace, database: Database) -> int:
     return 0
 
 
-async def _complete(parsed: argparse.Namespace, database: Database) -> int:
-    clock = SystemClock()
+async def _complete(parsed: argparse.Namespace, settings: HubConfig, database: Database) -> int:
     mine = studies.c.study_uid == parsed.study
     if parsed.site:
         mine &= studies.c.site == parsed.site
@@ -95,9 +91,13 @@ async def _complete(parsed: argparse.Namespace, database: Database) -> int:
             raise UsageError(f"several hospitals sent this study; say which with --site: {sites}")
         if not rows:
             return _not(parsed, f"there is no study {parsed.study}; see telerad hub study list")
-        custody, reason, now = CustodyLog(database, None, clock), parsed.reason.strip()[:2000], clock.now()
+        custody, reason, now = (
+            CustodyLog.of(settings.data, database),
+            parsed.reason.strip()[:2000],
+            SystemClock().now(),
+        )
         try:
-            await force(connection, custody, rows[0].id, by=BY_CONSOLE, reason=reason, now=now)
+            await force(connection, custody, rows[0].id, by=CONSOLE, reason=reason, now=now)
         except Refused as refusal:
             return _not(parsed, str(refusal))
     said = {"complete": True, "site": rows[0].site, "study_uid": parsed.study}

@@ -18,9 +18,12 @@ from hub.archive.commitment import committed
 from hub.archive.judgement import Evidence, Patience, Tags, judge
 from hub.archive.procedures import Procedures
 from hub.archive.states import StudyEvent, StudyState, step
-from hub.record import Record, subject_of
+from hub.record import Record, operator, subject_of, user
 from hub.tables.study import series, studies, study_notes
 from hub.tables.told import series_promises
+
+CONSOLE = "console"
+"""Who works at the hub's own machine, in place of a user's name."""
 
 POLL = 1.0
 """Seconds between two looks at the studies that are arriving."""
@@ -156,7 +159,7 @@ async def force(
         connection: of a writing transaction.
         custody: is told of it, by whom and with how many instances.
         study: row of `studies`.
-        by: the user, or ``console`` for who works at the hub's own machine.
+        by: the user, or `CONSOLE`.
         reason: in the person's words; kept with the study, not in the log.
         now: the time.
 
@@ -192,7 +195,7 @@ async def force(
             "instances": row["instance_count"],
             "expected": expected,
             "evidence": "by hand",
-            "by": subject_of("user", by),
+            "by": operator() if by == CONSOLE else user(by),
             **await committed(connection, study, row["site"], row["study_uid"]),
         },
     )

@@ -29,6 +29,7 @@ from hub.assign.policy import Candidate, Need, choose, obstacle
 from hub.assign.roster import candidates
 from hub.assign.states import SEEKING, WAITING, CaseEvent, CaseState
 from hub.record import Record, subject_of
+from hub.rows_cases import enter
 from hub.rules.book import RuleBook
 from hub.rules.evaluate import Decision
 from hub.rules.study import facts_of
@@ -159,6 +160,7 @@ class Dispatcher:
                 subject=subject_of("case", case),
                 detail={"rule": decision.rule, "group": decision.group},
             )
+            await enter(connection, self._custody, case)
         log.info("case created", study_uid=row["study_uid"], site=row["site"], rule=decision.rule)
         return 1
 
@@ -206,6 +208,8 @@ class Dispatcher:
         if row["state"] != CaseState.REPORTED:
             values["deadline"] = _deadline(row["completed_at"], decision)
         await connection.execute(update(cases).where(cases.c.id == row["id"]).values(values))
+        if values.get("group", row["group"]) != row["group"]:
+            await enter(connection, self._custody, row["id"])
         await changed.remember(connection, row["id"], row["study"])
         said = f"rule {decision.rule}, group {decision.group}"
         await note(connection, row["id"], "complete", by=HUB, at=self._now(), detail=said)

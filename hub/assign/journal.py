@@ -10,7 +10,8 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.assign.states import CaseEvent, CaseState, after
-from hub.record import Record, subject_of
+from hub.record import Record, subject_of, user
+from hub.rows_cases import enter
 from hub.tables.case import case_events, cases
 
 HUB = "hub"
@@ -53,9 +54,11 @@ async def change(
     where = cases.c.id == row["id"]
     await connection.execute(update(cases).where(where).values(state=state.value, **values))
     await note(connection, row["id"], event.value, by=by, at=at, detail=detail)
+    if "assignee" in values and values["assignee"] != row["assignee"]:
+        await enter(connection, custody, row["id"])
     if event in CUSTODY:
         subject = subject_of("case", row["id"])
-        detail_of = {"by": subject_of("user", by)} if by != HUB else {}
+        detail_of = {"by": user(by)} if by != HUB else {}
         await custody.append(
             connection, f"case-{event.value}", site=row["site"], subject=subject, detail=detail_of
         )

@@ -73,6 +73,8 @@ KINDS: dict[str, Kind] = {
     "rows-edited": Kind(ALERT, "E", _NODE),
     "witness-alarm": Kind(ALERT, "E", _NODE),
     "salt-erased": Kind(ALERT, "E", _SECURITY),
+    "person-erased": Kind(ALERT, "E", _SECURITY),
+    "seals-begun": Kind(ALERT, "E", _SECURITY),
     "edge-revoked": Kind(ALERT, "E", _NODE),
     "alert-acknowledged": Kind(ALERT, "E", _RESTRICTED),
     "token-created": Kind(ALERT, "E", _NODE),

@@ -58,7 +58,7 @@ class Desk:
     @property
     def custody(self) -> CustodyLog:
         """The log, to be added to."""
-        return CustodyLog(self.database, None, SystemClock())
+        return CustodyLog.of(self.settings.data, self.database)
 
     @property
     def fleet(self) -> FleetDesk:
@@ -208,8 +208,10 @@ async def _decide(desk: Desk, *, approve: bool) -> int:
 
 async def _rotate(desk: Desk) -> int:
     folder = desk.settings.data / "keys"
-    if not folder.exists():
-        raise UsageError(f"{folder} is not there: this hub has not run yet, and makes its keys when it does")
+    if not (folder / "checkpoint.key").exists():
+        raise UsageError(
+            f"{folder} has no keys yet: this hub has not run yet, and makes its keys when it does"
+        )
     made = [new_kem(folder, suite, SystemClock()) for suite in desk.settings.suites]
     async with desk.database.writing() as connection:
         await desk.custody.append(

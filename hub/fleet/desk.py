@@ -22,7 +22,7 @@ from gateway.model import SiteId, site_id
 from gateway.trust import spki_pin
 from hub.fleet import devices, returns, tokens
 from hub.fleet.devices import Revoked
-from hub.record import Deed, Record, Trail
+from hub.record import Deed, Person, Record, Trail
 
 LONGEST_LIFE = timedelta(days=30)
 """Of an enrolment code."""
@@ -36,14 +36,14 @@ class Actor:
     """Who acts.
 
     Attributes:
-        subject: a digest, for the custody log.
+        subject: for the custody log, which salts it.
         person: the login at the portal; empty: on the command line.
         role: of that account.
         address: where the request came from.
         known: more for the audit trail.
     """
 
-    subject: str
+    subject: Person
     person: str = ""
     role: str = ""
     address: str = ""

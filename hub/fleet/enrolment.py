@@ -7,6 +7,7 @@ on the way, the same request (same token, same key, proven again) gets the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -19,7 +20,7 @@ from gateway.errors import NotAllowed
 from gateway.log import logger
 from gateway.request import DeviceRequest
 from gateway.trust import Identity, fingerprint
-from hub.fleet import devices, tokens
+from hub.fleet import devices, tokens, turnstile
 from hub.record import Record
 
 log = logger("hub.fleet")
@@ -78,7 +79,9 @@ class Enrolment:
                 return await self._again(connection, grant.device, wanted.csr)
             edge = grant.edge or await devices.next_edge(connection, grant.site)
             replaced = await devices.revoke(connection, grant.site, edge, now, "replaced by a new enrolment")
-            enrolled = await self._issue(connection, grant.site, edge, wanted, "edge-enrolled")
+            by = {"token": tokens.digest_of(token)}
+            enrolled = await self._issue(connection, grant.site, edge, wanted, "edge-enrolled", by)
+            await turnstile.forget(connection, grant.site, edge)
             mark = fingerprint(enrolled.issued.certificate)
             await tokens.spend(connection, token, mark, now)
         for old in replaced.certificates:
@@ -113,12 +116,14 @@ class Enrolment:
         edge: str,
         wanted: DeviceRequest,
         event: str,
+        by: Mapping[str, str] = {},
     ) -> Enrolled:
         second = wanted.second if self._second_keys else None
         issued = self._authority.issue_device(wanted.csr, site, edge, second_key=second)
         mark = fingerprint(issued.certificate)
         await devices.add(connection, site, edge, issued.certificate, self._clock.now())
-        await self._custody.append(connection, event, site=site, subject=mark, detail={"edge": edge})
+        detail = {"edge": edge, **by}
+        await self._custody.append(connection, event, site=site, subject=mark, detail=detail)
         return Enrolled(site, edge, issued)
 
     async def _again(

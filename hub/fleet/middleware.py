@@ -26,9 +26,12 @@ from hub import alerts
 from hub.alerts import Alert
 from hub.fleet import devices
 from hub.fleet.answers import refusal
+from hub.fleet.turns import NEXT_HEADER, TURN_HEADER
+from hub.fleet.turnstile import Turnstile
 from hub.fleet.uses import RUN_HEADER, Uses
 from hub.forwarded import Forwarding
 from hub.record import Record
+from hub.seals import Seals
 
 SWEEP_SECONDS = 2.0
 SEEN_SECONDS = 30.0
@@ -36,6 +39,9 @@ SEEN_SECONDS = 30.0
 
 IDENTITY = "identity"
 """Key of the caller's `Identity` in a request."""
+
+NEXT = web.RequestKey("telerad.next-turn", str)
+"""Key of what the caller is told as its next number; empty: nothing."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logger("hub.fleet")
@@ -51,6 +57,7 @@ class Door:
         custody: hears of an edge whose key is used twice.
         on_list: whether a certificate is on its authority's revocation list: the second layer.
         forwarding: which proxies may forward an edge's certificate.
+        seals: make the numbers that edges hand on; without them there are none.
     """
 
     def __init__(
@@ -61,7 +68,9 @@ class Door:
         custody: Record | None = None,
         on_list: Callable[[x509.Certificate], bool] = lambda _: False,
         forwarding: Forwarding | None = None,
+        seals: Seals | None = None,
     ) -> None:
+        self._turnstile = None if seals is None else Turnstile(database, seals)
         self._forwarding = forwarding or Forwarding()
         self._on_list = on_list
         self._custody = custody
@@ -110,11 +119,19 @@ class Door:
 
     async def _watch(self, identity: Identity, request: web.Request) -> None:
         """Tell the administrators of a key that is used in two places. It goes on: images come first."""
-        site, edge = identity.site or "", identity.edge or ""
-        run, address = request.headers.get(RUN_HEADER, ""), request.remote or ""
-        words = self._uses.note((site, edge), run, address, self._clock.monotonic())
+        who = (identity.site or "", identity.edge or "")
+        run, address, now = request.headers.get(RUN_HEADER, ""), request.remote or "", self._clock.monotonic()
+        await self._tell(identity, self._uses.note(who, run, address, now))
+        if self._turnstile is not None:
+            words, request[NEXT] = await self._turnstile.pass_through(
+                who, request.headers.get(TURN_HEADER, ""), run, now
+            )
+            await self._tell(identity, words and self._uses.once(who, words, now))
+
+    async def _tell(self, identity: Identity, words: str | None) -> None:
         if words is None:
             return
+        site, edge = identity.site or "", identity.edge or ""
         log.error("an edge's key is used twice", site=site, edge=edge, why=words)
         async with self._database.writing() as connection:
             await alerts.tell(connection, Alert("used-twice", words, site, edge), self._clock.now())
@@ -140,7 +157,7 @@ class Door:
         inside = (fingerprint(identity.certificate), request.transport)
         self._inside[inside] += 1
         try:
-            return await handler(request)
+            return _with_turn(request, await handler(request))
         except (PeerError, DataError, ResourceError) as error:
             log.warning("refused", why=str(error), site=identity.site, path=request.path)
             return refusal(error)
@@ -166,6 +183,13 @@ class Door:
         self._seen[identity.name] = now
         async with self._database.writing() as connection:
             await devices.seen(connection, identity.site or "", identity.edge or "", self._clock.now())
+
+
+def _with_turn(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """The answer, with the caller's next number. A stream that has begun has none; another answer will."""
+    if (turn := request.get(NEXT)) and not response.prepared:
+        response.headers[NEXT_HEADER] = turn
+    return response
 
 
 def device_middleware(door: Door) -> Middleware:

@@ -33,7 +33,7 @@ from gateway.request import RETURN_LABEL, DeviceRequest
 from gateway.trust import fingerprint
 from hub.fleet import devices
 from hub.fleet.enrolment import Enrolled
-from hub.record import Record
+from hub.record import Person, Record
 from hub.tables.fleet import devices as devices_table
 from hub.tables.fleet import edge_returns
 
@@ -179,7 +179,7 @@ async def decide(
     now: datetime,
     *,
     approve: bool,
-    by: str,
+    by: Person,
 ) -> None:
     """Write an administrator's decision.
 
@@ -189,7 +189,7 @@ async def decide(
         row: site, edge and request.
         now: the time of day.
         approve: or turn down.
-        by: the subject of whoever decides.
+        by: whoever decides.
 
     Raises:
         NotFound: no such request waits.

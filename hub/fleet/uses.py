@@ -65,6 +65,10 @@ class Uses:
             )
         return None
 
+    def once(self, who: tuple[str, str], words: str, now: float) -> str | None:
+        """`words` found otherwise about this edge; None if such were told lately."""
+        return _once(self._edges.setdefault(who, _Edge()), words[:24], words, now)
+
     @staticmethod
     def _returned(edge: _Edge, run: str) -> bool:
         if edge.runs and edge.runs[-1] == run:

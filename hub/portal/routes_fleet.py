@@ -16,7 +16,7 @@ from hub.access.access import Access
 from hub.fleet import devices, returns, standing
 from hub.fleet.desk import LONGEST_WHY, Actor, FleetDesk
 from hub.portal import body, views
-from hub.record import subject_of
+from hub.record import user
 from hub.tables.arrival import chain_findings
 from hub.tables.study import studies
 from hub.tables.told import study_progress
@@ -85,8 +85,7 @@ class FleetRoutes:
 
     async def _who(self, request: web.Request) -> Actor:
         account = await self._access.account(request)
-        subject = subject_of("user", account.name)
-        return Actor(subject, account.name, account.role, request.remote or "")
+        return Actor(user(account.name), account.name, account.role, request.remote or "")
 
 
 def _coming() -> Select[Any]:

@@ -28,6 +28,7 @@ from gateway.model import Priority, Sha256
 from gateway.report.model import LANGUAGES, Author, Body, Kind, Report
 from gateway.trust import Signer, fingerprint
 from hub.archive.archive import Archive, Incoming
+from hub.custody import newest_checkpoint
 from hub.people import Account
 from hub.record import Record
 from hub.reports import drafts, shown
@@ -231,7 +232,8 @@ class Desk:
         report = self._record(account, subject, body, signer, before)
         async with self._database.reading() as connection:
             evidence = await evidence_of(connection, subject)
-        printed = await cpu.run(self._press.make, report, signer, evidence)
+            state = await newest_checkpoint(connection)
+        printed = await cpu.run(self._press.make, report, signer, evidence, state)
         batch = await cpu.run(self._keep, printed)
         rows: list[dict[str, Any]] = []
 

@@ -47,10 +47,17 @@ _LOCK = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """Who sends the report, and to which hospital."""
+    """Who sends the report, and to which hospital.
+
+    Attributes:
+        service: the hub's name.
+        hospital: the site.
+        log: entries and root of the custody log when the report was signed; None: it has no checkpoint yet.
+    """
 
     service: str
     hospital: str
+    log: tuple[int, str] | None = None
 
 
 def draw(report: Report, letterhead: Letterhead) -> bytes:
@@ -251,6 +258,10 @@ class _Page:
             colour=MUTED,
             share=0.9,
         )
+        if self.letterhead.log is not None:
+            entries, root = self.letterhead.log
+            log = self.words["log"].format(entries=entries, root=root)
+            _text(canvas, MARGIN, 7 * mm, log, 7.5, colour=MUTED, share=1.0)
         count = self.words["page"].format(page=page, pages=pages)
         _text(canvas, A4[0] - MARGIN, 14 * mm, count, 7.5, colour=MUTED, right=True)
 

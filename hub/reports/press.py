@@ -41,14 +41,26 @@ class Press:
     def __init__(self, material: TrustMaterial, service: str, clock: Clock) -> None:
         self._material, self._service, self._clock = material, service, clock
 
-    def make(self, report: Report, signer: Signer, evidence: Sequence[Evidence]) -> Printed:
+    def make(
+        self,
+        report: Report,
+        signer: Signer,
+        evidence: Sequence[Evidence],
+        log: tuple[int, str] | None = None,
+    ) -> Printed:
         """Make all of `report`. For a thread of its own: it runs an event loop inside.
+
+        Args:
+            report: what was written.
+            signer: by whom.
+            evidence: the images it is about.
+            log: entries and root of the custody log now, printed: paper contradicts a log that was rewritten.
 
         Raises:
             Unverified: the signer's certificate is revoked, expired or not of our roots.
             Broken: what was made does not hold, or holds something else.
         """
-        drawn = draw(report, Letterhead(self._service, report.site))
+        drawn = draw(report, Letterhead(self._service, report.site, log))
         pdf = asyncio.run(sign(drawn, report, signer, self._material))
         found = read(pdf, Trust(self._material.roots()), self._clock.now())
         if found.report != report or found.signer.certificate != signer.chain[0]:

@@ -64,6 +64,13 @@ sessions = Table(
     Index("sessions_user", "user"),
 )
 
+session_seals = Table(
+    "session_seals",  # that the program itself opened a session (hub/seals.py)
+    metadata,
+    Column("token_sha256", ForeignKey("sessions.token_sha256"), primary_key=True),
+    digest("seal", nullable=False),
+)
+
 passkeys = Table(
     "passkeys",
     metadata,

@@ -53,3 +53,18 @@ subject_salts = Table(
     digest("subject", primary_key=True),
     Column("salt", String(32), nullable=False),
 )
+
+person_salts = Table(
+    "person_salts",  # erasable, as `subject_salts`: without it no leaf can be led back to a person
+    metadata,
+    word("kind", primary_key=True),  # user, os-user
+    Column("name", String(128), primary_key=True),
+    Column("salt", String(32), nullable=False),
+)
+
+leaf_seals = Table(
+    "leaf_seals",  # that the program itself wrote an entry (hub/seals.py)
+    metadata,
+    Column("position", ForeignKey("custody.position"), primary_key=True),
+    digest("seal", nullable=False),
+)

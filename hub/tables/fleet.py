@@ -45,6 +45,15 @@ edge_status = Table(
     Column("roots", Text),  # pins of the roots it said it trusts, separated by commas
 )
 
+edge_turns = Table(  # the newest number of each edge's chain (hub/fleet/turns.py)
+    "edge_turns",
+    metadata,
+    Column("site", String(32), primary_key=True),
+    Column("edge", String(64), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("tag", String(16), nullable=False),
+)
+
 edge_returns = Table(  # edges whose certificate expired, and which ask to come back
     "edge_returns",
     metadata,

@@ -94,7 +94,7 @@ async def test_the_worklist_is_live(desk: Desk) -> None:
     await expect(desk.page.locator("tr[data-case='9']")).to_contain_text("CT just arrived")
 
 
-async def test_a_hostile_name_is_text(desk: Desk) -> None:
+async def test_attack_16_stored_xss_in_list_and_reading_page_is_text(desk: Desk) -> None:
     await desk.log_in()
     await expect(desk.page.locator("tr[data-case='3']")).to_contain_text("<img src")
     await desk.open_case(3)

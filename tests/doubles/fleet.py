@@ -17,14 +17,14 @@ from gateway.database import Database
 from gateway.trust import fingerprint
 from hub.fleet import devices
 from hub.fleet.desk import Actor, FleetDesk
-from hub.record import Record
+from hub.record import Record, operator
 from hub.tables.fleet import edge_returns
 from hub.trail import AuditTrail
 from tests.doubles.hand_clock import HandClock
 from tests.doubles.requests import request
 
 URL = "https://hub.example.org:8443"
-SOMEBODY = Actor("test")
+SOMEBODY = Actor(operator())
 
 
 def fleet_desk(folder: Path, database: Database, record: Record, clock: Clock) -> FleetDesk:

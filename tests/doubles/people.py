@@ -11,7 +11,9 @@ from hub.access.access import Access
 from hub.access.accounts import NewAccount
 from hub.access.passwords import Cost, Passwords
 from hub.access.vault import Vault
+from hub.custody import CustodyLog
 from hub.people import Account, Role
+from hub.seals import Seals
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
 from tests.doubles.clock import SetClock
@@ -57,12 +59,14 @@ class Hub:
 
 async def open_hub(folder: Path, *, require_second_factor: bool = False) -> Hub:
     database = await open_database(sqlite_url(folder / "hub.db"), metadata, version=VERSION)
-    clock, record = SetClock(), MemoryRecord()
+    clock, seals = SetClock(), Seals(b"v" * 32)
+    record = MemoryRecord(log=CustodyLog(database, None, clock, seals))
     access = Access(
         database,
         record,
         clock,
         vault=Vault(b"v" * 32),
+        seals=seals,
         trail=AuditTrail(database, clock),
         origin="https://hub.example.org:8443",
         passwords=Passwords(CHEAP),

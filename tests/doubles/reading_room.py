@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pydicom import Dataset
 from sqlalchemy import update
 
 from gateway import durable
@@ -30,6 +31,7 @@ from hub.archive.store import BlobStore
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.worklist import Worklist
 from hub.audit.search import AuditSearch
+from hub.custody import CustodyLog
 from hub.dicomweb.routes import routes as dicomweb_routes
 from hub.fleet.desk import FleetDesk
 from hub.people import Role
@@ -37,6 +39,7 @@ from hub.portal.app import portal_routes
 from hub.reports.desk import Desk
 from hub.reports.press import Press
 from hub.rules.book import RuleBook
+from hub.seals import Seals
 from hub.tables import VERSION, metadata
 from hub.tables.study import studies
 from hub.trail import AuditTrail
@@ -62,10 +65,13 @@ class ReadingRoom:
 
 
 @asynccontextmanager
-async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
-    """One reader, `wei`, and the generated head on her list."""
+async def reading_room(
+    folder: Path, change: Callable[[Dataset], None] = lambda _: None
+) -> AsyncIterator[ReadingRoom]:
+    """One reader, `wei`, and the generated head on her list, each image `change`d first."""
     database = await open_database(sqlite_url(folder / "hub.db"), metadata, version=VERSION)
-    record = MemoryRecord()
+    seals = Seals(b"v" * 32)
+    record = MemoryRecord(log=CustodyLog(database, None, CLOCK, seals))
     archive = Archive(database, BlobStore(folder / "archive"), record, CLOCK)
     trail = AuditTrail(database, CLOCK)
     access = Access(
@@ -73,6 +79,7 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
         record,
         CLOCK,
         vault=Vault(b"v" * 32),
+        seals=seals,
         trail=trail,
         passwords=Passwords(CHEAP),
         require_second_factor=False,
@@ -92,7 +99,7 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
         name="wei", display_name="Dr Wei Lin", email="wei@example.org", role=Role.READER, groups=["neuro"]
     )
     await access.accounts.create(new, PASSWORD)
-    await _arrive(archive)
+    await _arrive(archive, change)
     await Dispatcher(database, book, record, CLOCK).turn()
 
     fleet = fleet_desk(folder, database, record, CLOCK)
@@ -117,17 +124,18 @@ async def reading_room(folder: Path) -> AsyncIterator[ReadingRoom]:
     await server.start_server(shutdown_timeout=0.1)
     try:
         url = f"http://localhost:{server.port}"
-        access.passkeys = Passkeys(database, CLOCK, access.flows, origin=url, name="Telerad")
+        access.passkeys = Passkeys(database, CLOCK, access.flows, access.standing, origin=url, name="Telerad")
         yield ReadingRoom(url, archive, access, fleet)
     finally:
         await server.close()
         await database.close()
 
 
-async def _arrive(archive: Archive) -> None:
+async def _arrive(archive: Archive, change: Callable[[Dataset], None]) -> None:
     batch = []
     for image in dicomweb_phantom.instances():
         image["PixelData"].VR = "OW"
+        change(image)
         data = encode(image)
         place = archive.store.incoming_path()
         durable.create(place, data)

@@ -8,10 +8,15 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.record import Person, Record
+from hub.standing import ENTERED
+
 
 @dataclass
 class MemoryRecord:
-    events: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
+    events: list[tuple[str, str, str | Person, dict[str, Any]]] = field(default_factory=list)
+    log: Record | None = None
+    """The true one, where what is entered is read again."""
 
     async def append(
         self,
@@ -19,10 +24,13 @@ class MemoryRecord:
         event: str,
         *,
         site: str = "",
-        subject: str = "",
+        subject: str | Person = "",
         detail: Mapping[str, Any] = {},
     ) -> None:
         self.events.append((event, site, subject, dict(detail)))
+        if self.log is not None:
+            await self.log.append(connection, event, site=site, subject=subject, detail=detail)
 
     def names(self) -> list[str]:
-        return [event for event, *_ in self.events]
+        """Without what accounts stand for, which every change of one enters."""
+        return [event for event, *_ in self.events if not event.startswith("standing-") and event != ENTERED]

@@ -32,6 +32,7 @@ from hub.fleet.returns import Returns
 from hub.fleet.routes import fleet_line_routes, fleet_web_routes
 from hub.forwarded import Forwarding
 from hub.identity import HubKeys
+from hub.seals import Seals
 from hub.tables import VERSION, metadata
 
 
@@ -71,7 +72,13 @@ class SmallHub:
         random = secrets.token_bytes(tokens.TOKEN_BYTES)
         now = SystemClock().now()
         async with self.database.writing() as connection:
-            return await tokens.create(connection, site_id(site), edge, now, timedelta(hours=hours), random)
+            life = timedelta(hours=hours)
+            token = await tokens.create(connection, site_id(site), edge, now, life, random)
+            if not isinstance(log := self.enrolment._custody, Events):  # a true log: as the command enters it
+                detail = {"edge": edge or "", "seconds": int(life.total_seconds())}
+                subject = tokens.digest_of(token)
+                await log.append(connection, "token-created", site=site, subject=subject, detail=detail)
+            return token
 
     async def invitation(self, site: str = "H001", edge: str | None = None) -> Invitation:
         return Invitation(self.config.web.url, await self.token(site, edge), self.pin)
@@ -116,7 +123,7 @@ async def small_hub(
     events = Events()
     enrolment = Enrolment(database, authority, events, clock, second_keys=config.suites != ("P256",))
     proxies = Forwarding.of(config.line.trusted_proxies, config.line.client_cert_header)
-    door = Door(database, keys.trust, clock, events, keys.on_list, proxies)
+    door = Door(database, keys.trust, clock, events, keys.on_list, proxies, Seals(b"s" * 32))
     hub = SmallHub(config, database, authority, keys, enrolment, door, events)
     portal = web.Application()
     returns = Returns(database, authority, events, clock, second_keys=config.suites != ("P256",))

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from gateway.clock import rfc3339
 from gateway.errors import NotFound, Refused
 from gateway.message import FROM_SITE, SiteMessage
-from hub import conversation
+from hub import conversation, rows_cases
 from hub.access.readers import Readers
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.states import CaseState
@@ -60,7 +60,9 @@ class Play:
         elif what == "wait":
             self.hub.clock.advance(how[0])
         elif what == "presence":
-            await Readers(self.hub.database).change(self.readers[how[0]].name, available=how[1])
+            await Readers(self.hub.database, self.hub.access.standing).change(
+                self.readers[how[0]].name, available=how[1]
+            )
         elif what == "answer":
             await self.answer(f"1.2.3.{how[0]}", how[1])
         elif what == "grow":
@@ -116,6 +118,7 @@ class Play:
         async with self.hub.database.reading() as connection:
             told = (await connection.execute(select(case_events.c.case).distinct())).scalars().all()
         assert set(told) == {row["id"] for row in now}, "no case without its history"
+        assert await rows_cases.look(self.hub.database, 0, self.hub.clock.now()) == [], "the log knows whose"
 
 
 async def play(script: list[tuple[Any, ...]], folder: Path) -> None:
@@ -133,7 +136,7 @@ async def play(script: list[tuple[Any, ...]], folder: Path) -> None:
         # whatever happened, every case can still be brought to its report
         hub.clock.advance(1000)
         for reader in readers:
-            await Readers(hub.database).change(reader.name, available=True)
+            await Readers(hub.database, hub.access.standing).change(reader.name, available=True)
         await game.dispatcher.turn()
         for row in await game.rows():
             if row["state"] != CaseState.REPORTED:

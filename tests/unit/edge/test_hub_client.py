@@ -122,7 +122,7 @@ async def test_the_answer_streams_while_the_body_is_still_sent(client: HubClient
         assert await response.content.readexactly(3) == b"TWO"
 
 
-async def test_uploads_take_the_connection_that_has_carried_most(client: HubClient) -> None:
+async def test_a_request_takes_the_connection_that_is_worth_most_or_a_new_one(client: HubClient) -> None:
     async def much() -> AsyncIterator[bytes]:
         for _ in range(64):
             yield b"a" * (64 << 10)
@@ -135,12 +135,20 @@ async def test_uploads_take_the_connection_that_has_carried_most(client: HubClie
             assert await second.read() == b"B"
         assert client.spare
         await first.read()
-    async with client.request("POST", "/echo", data=b"c", connected=used.append, warmest=True) as third:
+
+    def worth(transport: asyncio.Transport | None) -> int:
+        info = None if transport is None else sockets.info_of(transport.get_extra_info("socket"))
+        return 0 if info is None else info.acknowledged
+
+    async with client.request("POST", "/echo", data=b"c", connected=used.append, worth=worth) as third:
         assert client.spare
         assert await third.read() == b"C"
-    big, small, last = used
+    async with client.request("POST", "/echo", data=b"d", connected=used.append, worth=lambda _: 0) as fourth:
+        assert await fourth.read() == b"D"
+    big, small, last, new = used
     assert big is not small
     assert last is big
+    assert new not in (big, small)
 
 
 async def test_a_slow_upload_is_no_idle_line(client: HubClient) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -214,3 +215,16 @@ async def test_while_much_comes_in_only_what_cannot_wait_is_packed(tmp_path, mon
         with suppress(asyncio.CancelledError):
             await task
         world.spool.close()
+
+
+async def test_what_waits_behind_a_leading_instance_is_not_kept_waiting_by_a_pause(world, monkeypatch):
+    """While much comes in there is a pause between looks; six series begin without one between them."""
+    monkeypatch.setattr("edge.pack.BUSY_LOOK_SECONDS", 2.0)
+    monkeypatch.setattr("edge.spool.traffic.BUSY", -1.0)
+    for number in range(6):
+        facts = replace(world.facts(number), series_uid=f"2.25.{number + 1}")
+        world.spool.receive(facts, b"image" * 100, study=world.study())
+    started = asyncio.get_running_loop().time()
+    await quiet(world)
+    assert len(sealed(world)) == 6
+    assert asyncio.get_running_loop().time() - started < 2 * 2.0  # one pause, before the first

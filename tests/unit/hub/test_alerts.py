@@ -15,7 +15,7 @@ from gateway.errors import NotFound, Refused
 from hub import alerts
 from hub.alerts import ALARM, WARNING, Alert
 from hub.people import Account, Role
-from hub.record import subject_of
+from hub.record import subject_of, user
 from hub.tables.alert import alerts as table
 from hub.tables.audit import audit_events
 from hub.trail import AuditTrail
@@ -124,7 +124,7 @@ async def test_an_acknowledgement_is_recorded_with_its_reason_and_final(hub: Hub
             "alert-acknowledged",
             "H001",
             subject_of("alert", 1),
-            {"kind": "used-twice", "edge": "1", "by": subject_of("user", "ida")},
+            {"kind": "used-twice", "edge": "1", "by": user("ida")},
         )
     ]
     async with hub.database.reading() as connection:

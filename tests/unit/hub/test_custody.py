@@ -158,12 +158,22 @@ async def test_a_changed_row_is_found(database):
         await connection.execute(
             update(custody)
             .where(custody.c.position == 1)
-            .values(leaf=leaf, leaf_hash=merkle.leaf_hash(leaf.encode()).hex())
+            .values(leaf=leaf, leaf_hash=merkle.leaf_hash(leaf.encode()).hex(), event="strayed")
         )
     with pytest.raises(Broken, match="changed before entry 3"):
         await log.audit()
     with pytest.raises(Broken, match="changed after it was signed"):
         await CustodyLog(database, SIGNER, SetClock()).checkpoint()
+
+
+@pytest.mark.parametrize("column", ["event", "at", "site", "subject"])
+async def test_attack_27_an_entry_that_is_hidden_by_the_columns_beside_it_is_found(database, column):
+    log = CustodyLog(database, SIGNER, SetClock())
+    await add(log, database, 2)
+    async with database.writing() as connection:
+        await connection.execute(update(custody).where(custody.c.position == 1).values({column: "other"}))
+    with pytest.raises(Broken, match="entry 1 of the custody log was changed"):
+        await log.audit()
 
 
 @pytest.mark.parametrize(("position", "says"), [(1, "gap at entry 1"), (2, "lost entries")])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from gateway import keyfile
 from gateway.cli import main
@@ -70,6 +71,26 @@ def test_what_the_log_says_is_proven_and_verified(hub, capsys):
     text = (hub / "bundle.json").read_text()
     (hub / "bundle.json").write_text(text.replace('"position":1', '"position":0'))
     assert main(["verify", "--log-key", key, bundle]) == 1
+
+
+def test_a_printed_state_is_compared(hub, capsys):
+    config = str(hub / "hub.yaml")
+    leaves = []
+
+    async def read(log, connection):
+        rows = await connection.execute(select(custody.c.leaf).order_by(custody.c.position))
+        leaves.extend(leaf.encode() for (leaf,) in rows)
+
+    work(hub, read)
+    one, two = (hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves)
+    root = hashlib.sha256(b"\1" + one + two).hexdigest()
+    compare = ("hub", "custody", "compare", "-c", config)
+    assert main([*compare, "2", root.upper()]) == 0
+    assert main([*compare, "1", one.hex()]) == 0
+    assert main([*compare, "1", root]) == 1
+    assert "not the one that was printed" in capsys.readouterr().out
+    assert main([*compare, "3", root]) == 1
+    assert main([*compare, "-1", root]) == 1
 
 
 def test_a_changed_log_is_told(hub, capsys):

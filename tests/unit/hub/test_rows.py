@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -21,6 +22,8 @@ from hub.custody import CustodyLog
 from hub.fleet import devices
 from hub.rows import Audit, compare
 from hub.rows_images import Images
+from hub.rows_told import Told
+from hub.trail import AuditTrail
 from tests.doubles.datasets import encode, sample
 from tests.doubles.lines import CLOCK, LineHub, enrolled, line_hub, say, sealed
 from tests.doubles.parcels import facts
@@ -173,11 +176,14 @@ EDITS = [
 async def test_attack_27_an_edited_row_is_found(hub: LineHub, filled: Path, command: str, words: str) -> None:
     by_hand(filled, command)
     log = CustodyLog(hub.small.database, None, CLOCK)
-    audit = Audit(hub.small.database, log, hub.small.keys.trust, CLOCK, images(hub))
+    told = Told(hub.small.database, log, AuditTrail(hub.small.database, CLOCK), CLOCK)
+    audit = Audit(hub.small.database, log, hub.small.keys.trust, images(hub), told)
     assert any(words in fault for fault in await audit.look())
     with closing(sqlite3.connect(filled)) as connection:
         events = [event for (event,) in connection.execute("SELECT event FROM custody ORDER BY position")]
+        told = connection.execute("SELECT detail FROM audit_events WHERE event = 'rows-edited'").fetchall()
     assert events[-1] == "rows-edited"
+    assert any(words in fault for (detail,) in told for fault in json.loads(detail)["what"])
 
 
 async def test_attack_27_a_leaf_made_to_fit_is_found_by_the_signed_checkpoint(
@@ -191,7 +197,10 @@ async def test_attack_27_a_leaf_made_to_fit_is_found_by_the_signed_checkpoint(
     forged = leaf.replace('"site":"H001"', '"site":"H009"')
     assert forged != leaf
     mark = merkle.leaf_hash(forged.encode()).hex()
-    by_hand(filled, f"UPDATE custody SET leaf = '{forged}', leaf_hash = '{mark}' WHERE position = {position}")
+    by_hand(
+        filled,
+        f"UPDATE custody SET leaf = '{forged}', leaf_hash = '{mark}', site = 'H009' WHERE position = {position}",
+    )
     with pytest.raises(Broken, match="was changed before"):
         await custody.audit()
 

@@ -485,3 +485,26 @@ def test_attack_09_a_hostile_ae_title_is_a_word_and_nothing_more(tmp_path, title
 def test_attack_09_command_sets_never_carry_control_characters_into_an_answer():
     command = Command(1, 1, "1.2\n", "1.2.3", has_dataset=True, data=b"")
     assert b"1.2" not in command.answer(0x0117)
+
+
+# -- row 17: somebody else's errands --------------------------------------------------------------------
+
+MOVE_AND_GET = [
+    "1.2.840.10008.5.1.4.1.2.1.2",  # Patient Root C-MOVE
+    "1.2.840.10008.5.1.4.1.2.2.2",  # Study Root C-MOVE
+    "1.2.840.10008.5.1.4.1.2.1.3",
+    "1.2.840.10008.5.1.4.1.2.2.3",
+]
+
+
+def test_attack_17_ssrf_nobody_can_make_the_edge_send_anywhere_by_c_move(tmp_path):
+    """No destination can be named, since no retrieve is offered: PS3.4 C.4.2's A801 would be the answer else."""
+    entity = AE(ae_title="SCANNER")
+    for syntax in (CT, *MOVE_AND_GET):
+        entity.add_requested_context(syntax)
+    with listening(tmp_path, SMALL) as world:
+        association = entity.associate("127.0.0.1", world.listener.port)
+        assert association.is_established
+        assert [context.abstract_syntax for context in association.accepted_contexts] == [CT]
+        assert {context.abstract_syntax for context in association.rejected_contexts} == set(MOVE_AND_GET)
+        association.release()

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.uplink.relay import COLD, QUIET, TURN, Relay
+from edge.uplink.relay import LONGEST_LEAD, OPENING, QUIET, TURN, Relay
 
 BBR_SECONDS = 10.0
 STREAMS = 3
@@ -20,34 +20,77 @@ def three() -> Relay:
     return relay
 
 
-def pour(relay: Relay, seconds: float) -> list[tuple[float, int]]:
-    """Everybody has something to write all the time: when each begins to."""
+def pour(relay: Relay, seconds: float, lead: float = 0.0) -> list[tuple[float, int]]:
+    """Everybody has something to write all the time, and knows the line when it has sent: when each begins to."""
     begun: list[tuple[float, int]] = []
     there = [1]
     for step in range(int(seconds * 20)):
         now = step / 20
-        if relay.has_place(STREAMS, now):
+        if relay.has_place(STREAMS, now, lead):
             there.append(len(there) + 1)
             relay.join(there[-1], STREAMS)
         for number in there:
             relay.wants(number, now)
         sending = [number for number in there if relay.may_send(number, now)]
         assert len(sending) <= 1
-        if sending and (not begun or sending[0] != begun[-1][1]):
+        relay.knows(sending[0])
+        if not begun or sending[0] != begun[-1][1]:
             begun.append((now, sending[0]))
     return begun
 
 
-def test_each_team_is_warmed_once_and_then_they_take_turns() -> None:
-    begun = pour(three(), 2 * COLD + 62)
+def test_teams_take_turns_shorter_than_what_bbr_remembers() -> None:
+    begun = pour(three(), 11 * TURN)
     assert [number for _, number in begun] == [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]
     lengths = [after - before for (before, _), (after, _) in pairwise(begun)]
-    assert lengths[:2] == [COLD, COLD]
-    assert all(TURN <= length < BBR_SECONDS for length in lengths[2:]), lengths
+    assert all(TURN <= length < BBR_SECONDS for length in lengths), lengths
+
+
+def test_who_does_not_know_the_line_begins_before_its_turn_and_only_beside_who_does() -> None:
+    relay, lead = three(), 2.0
+    assert not relay.has_place(STREAMS, 0.0, lead)
+    relay.may_send(1, 0.0)
+    assert not relay.has_place(STREAMS, TURN - lead, lead)  # the first looks for the rate itself
+    relay.knows(1)
+    assert not relay.has_place(STREAMS, TURN - lead, lead, known=1)  # one that stands ready needs no start
+    assert relay.has_place(STREAMS, TURN - lead, lead)
+    assert relay.has_place(STREAMS, TURN - LONGEST_LEAD, 60.0)
+    relay.join(2, STREAMS)
+    relay.wants(1, TURN - lead)
+    relay.wants(2, TURN - lead)
+    assert relay.may_send(2, TURN - lead, lead)
+    assert relay.may_send(1, TURN - lead, lead)
+    relay.knows(2)
+    assert not relay.may_send(2, TURN - lead, lead)
+
+
+def test_a_team_that_is_not_there_is_not_waited_for_long() -> None:
+    relay = three()
+    pour(relay, 2.5 * TURN)
+    assert relay.sending == {3}
+    relay.leave(1)  # its turn would be next
+    for number in (2, 3):
+        relay.wants(number, 3 * TURN)
+    assert relay.may_send(3, 3 * TURN)
+    for number in (2, 3):
+        relay.wants(number, 3 * TURN + OPENING)
+    assert relay.may_send(2, 3 * TURN + OPENING)
+
+
+def test_what_was_before_is_over_when_all_have_left() -> None:
+    relay = three()
+    pour(relay, 1.5 * TURN)
+    relay.leave(1)
+    relay.leave(2)
+    relay.join(3, STREAMS)
+    assert relay.since is None
+    relay.wants(3, 1000.0)
+    assert relay.may_send(3, 1000.0)
+    assert relay.since == 1000.0
 
 
 def test_a_pause_is_longer_than_what_bbr_remembers() -> None:
-    begun = pour(three(), 2 * COLD + 92)
+    begun = pour(three(), 13 * TURN)
     for number in (1, 2, 3):
         turns = [(at, begun[place + 1][0]) for place, (at, one) in enumerate(begun[:-1]) if one == number]
         assert len(turns) > 2
@@ -76,24 +119,24 @@ def test_a_silent_team_gives_way_at_once() -> None:
 
 def test_places_are_filled_where_it_is_sent_and_elsewhere_only_when_it_is_time() -> None:
     relay = Relay()
-    relay.may_send(0, 0.0)
     for number in range(3):
         assert relay.has_place(9, 0.0)
         relay.join(number, 9)
-    assert not relay.has_place(9, COLD - 1)
-    assert relay.has_place(9, COLD)
+        relay.may_send(number, 0.0)
+    assert not relay.has_place(9, TURN - 1)
+    assert relay.has_place(9, TURN)
     relay.join(9, 9)
     assert relay.resting == {9}
 
 
 def test_one_that_left_is_not_waited_for() -> None:
     relay = three()
-    pour(relay, COLD + 1)
+    pour(relay, TURN + 1)
     assert relay.resting == {1}
     relay.leave(2)
     relay.leave(1)
     relay.join(3, STREAMS)
-    assert relay.may_send(3, COLD + 2)
+    assert relay.may_send(3, TURN + 2)
 
 
 @given(
@@ -117,8 +160,8 @@ def test_somebody_who_waits_may_send_soon(steps: list[tuple[str, int, float]]) -
             relay.may_send(number, now)
     for number in there:
         allowed = False
-        for step in range(int((3 * COLD + 1) * 10)):
+        for step in range(int((3 * TURN + 1) * 10)):
             relay.wants(number, now + step / 10)
             allowed = allowed or relay.may_send(number, now + step / 10)
-        now += 3 * COLD + 1
+        now += 3 * TURN + 1
         assert allowed, number

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
-from certs.authority import Authority
-from gateway import cli
+from certs.authority import Authority, Issuer
+from gateway import cli, keyfile
 from gateway.clock import SystemClock
 from gateway.database import open_database, sqlite_url
 from gateway.errors import NotAllowed
@@ -23,13 +27,15 @@ from hub.access.access import Access
 from hub.access.passwords import Passwords
 from hub.access.signing import SigningKey
 from hub.access.vault import Vault
+from hub.custody import CustodyLog
+from hub.seals import Seals
+from hub.standing import faults
 from hub.tables import VERSION, metadata
 from hub.tables.audit import audit_events
 from hub.tables.custody import custody
 from hub.trail import AuditTrail
 from tests.doubles.clock import SetClock
 from tests.doubles.people import CHEAP
-from tests.doubles.record import MemoryRecord
 from tests.doubles.studies import Studies
 
 PASSWORD = "a good long password"
@@ -40,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Authority.create(tmp_path / "pki", SystemClock(), "Test")
     (tmp_path / "hub.yaml").write_text("data: data\npki: pki\nrules: rules.yaml\n")
     (tmp_path / "rules.yaml").write_text("rules: []\ndefault: {group: neuro}\n")
-    for module in ("hub.access.commands", "hub.access.access"):
+    for module in ("hub.access.offline", "hub.access.access"):
         monkeypatch.setattr(f"{module}.Passwords", lambda: Passwords(CHEAP))
     return tmp_path
 
@@ -53,7 +59,7 @@ class Telerad:
         self.monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         code = cli.main([*words, "-c", str(self.folder / "hub.yaml")])
         told = self.capsys.readouterr()
-        return code, told.out if code == 0 else told.err
+        return code, told.err or told.out
 
     def json(self, *words: str, stdin: str = "") -> Any:
         code, told = self(*words, "--json", stdin=stdin)
@@ -73,7 +79,9 @@ def on_hub(folder: Path, work: Any) -> Any:
             clock = SystemClock()
             trail, vault = AuditTrail(database, clock), Vault(b"v" * 32)
             hashing = Passwords(CHEAP)
-            access = Access(database, MemoryRecord(), clock, vault=vault, trail=trail, passwords=hashing)
+            data = folder / "data"
+            log, seals = CustodyLog.of(data, database), Seals.load(data)
+            access = Access(database, log, clock, vault=vault, seals=seals, trail=trail, passwords=hashing)
             return await work(access)
         finally:
             await database.close()
@@ -122,14 +130,17 @@ def test_nobody_else_on_the_machine_reads_the_accounts(telerad: Telerad, folder:
 def test_the_second_line_is_a_passphrase_of_its_own(telerad: Telerad, folder: Path) -> None:
     create_reader(telerad, f"{PASSWORD}\nanother phrase\n")
 
-    async def unlock(access: Access) -> None:
-        await access.signing_keys.unlock("dr.li", "another phrase")
+    async def unlock(access: Access) -> SigningKey:
         with pytest.raises(NotAllowed):
             await access.signing_keys.unlock("dr.li", PASSWORD)
+        return await access.signing_keys.unlock("dr.li", "another phrase")
 
-    on_hub(folder, unlock)
+    before = on_hub(folder, unlock)
     telerad.json("hub", "user", "passphrase", "--name", "dr.li", "--password-stdin", stdin="third phrase\n")
-    on_hub(folder, lambda access: access.signing_keys.unlock("dr.li", "third phrase"))
+    key = on_hub(folder, lambda access: access.signing_keys.unlock("dr.li", "third phrase"))
+    crl = x509.load_der_x509_crl(Authority.open(folder / "pki", SystemClock()).crl(Issuer.PEOPLE))
+    assert [one.serial_number for one in crl] == [before.certificate.serial_number]
+    assert key.certificate.serial_number != before.certificate.serial_number
 
 
 def test_an_account_is_barred_let_in_and_given_another_password(telerad: Telerad, folder: Path) -> None:
@@ -264,9 +275,55 @@ def test_factors_sessions_and_sign_on_from_the_command_line(telerad: Telerad) ->
     async def acts(access: Access) -> list[str]:
         async with access.accounts._database.reading() as connection:
             rows = (await connection.execute(select(audit_events.c.event, audit_events.c.detail))).all()
-            leaves = (await connection.execute(select(custody.c.leaf))).scalars().all()
+            changes = select(custody.c.leaf).where(custody.c.event == "account-changed")
+            leaves = (await connection.execute(changes)).scalars().all()
+            assert await faults(connection) == []
         assert {row.event for row in rows} == {"account-changed"}
+        assert len(leaves) == len(rows)
         assert all(len(json.loads(leaf)["detail"]["by"]) == 64 for leaf in leaves)
         return [json.loads(row.detail)["change"] for row in rows]
 
     assert on_hub(telerad.folder, acts) == ["create", "recovery", "log-out", "link", "unlink"]
+
+
+def test_the_audit_names_an_edited_account_and_vouching_takes_it(telerad: Telerad, folder: Path) -> None:
+    (folder / "data" / "keys").mkdir(parents=True)
+    keyfile.store(folder / "data" / "keys" / "checkpoint.key", Ed25519PrivateKey.generate())
+    create_reader(telerad)
+    audit = ("hub", "custody", "audit")
+    found = telerad.json(*audit)
+    assert (found["rows"], found["whole"]) == ([], True)
+    with closing(sqlite3.connect(folder / "data" / "hub.db")) as connection, connection:
+        connection.execute("UPDATE users SET role = 'admin'")
+    code, told = telerad(*audit)
+    assert code == 1
+    assert "EDITED account dr.li: its account was changed" in told
+    code, told = telerad("hub", "custody", "vouch")
+    assert (code, told.startswith("1 accounts are taken as they are; 1 things did not fit")) == (0, True)
+    assert telerad.json(*audit)["rows"] == []
+    (folder / "data" / "keys" / "access.key").unlink()  # lost
+    code, told = telerad(*audit)
+    assert code == 1
+    assert "keys/access.key is not the one" in told
+    assert telerad("hub", "custody", "vouch")[0] == 0
+    assert telerad.json(*audit)["rows"] == []
+
+
+def test_a_persons_salt_is_erased_once_the_account_is_barred(telerad: Telerad, folder: Path) -> None:
+    (folder / "data" / "keys").mkdir(parents=True)
+    keyfile.store(folder / "data" / "keys" / "checkpoint.key", Ed25519PrivateKey.generate())
+    create_reader(telerad)
+    before = _salts(folder)
+    erase = ("hub", "custody", "erase-person", "--name", "dr.li")
+    code, told = telerad(*erase)
+    assert (code, "bar the account first" in told) == (1, True)
+    telerad.json("hub", "user", "disable", "--name", "dr.li")
+    assert telerad(*erase)[0] == 0
+    assert _salts(folder)["dr.li"] != before["dr.li"]  # what comes later has another
+    assert telerad.json("hub", "custody", "audit")["rows"] == []
+    assert telerad("hub", "custody", "erase-person", "--name", "nobody")[0] == 1
+
+
+def _salts(folder: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(folder / "data" / "hub.db")) as connection:
+        return dict(connection.execute("SELECT name, salt FROM person_salts").fetchall())

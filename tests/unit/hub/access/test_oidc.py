@@ -78,7 +78,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
                 told.issuer, CLIENT, SECRET, "https://hub.example.org:8443/api/oidc/callback", "email"
             )
             sso = SingleSignOn(
-                ours, Outbound([host], LOOPBACK, client), hub.access.flows, hub.database, hub.clock
+                ours,
+                Outbound([host], LOOPBACK, client),
+                hub.access.flows,
+                hub.database,
+                hub.clock,
+                hub.access.standing,
             )
             made.append(sso)
             return sso
@@ -124,6 +129,7 @@ async def test_who_was_provisioned_needs_no_claim(desk: Desk) -> None:
     }
     async with hub.database.writing() as connection:
         await connection.execute(insert(identities).values(row))
+        await hub.access.standing.enter(connection, "chen")
     desk.sso.provider = replace(desk.sso.provider, link_claim="")
     desk.provider.claims = {"email": None}
     assert (await desk.sign_on("s-9"))[1]
@@ -363,9 +369,9 @@ def test_a_client_secret_that_others_can_read_is_refused(tmp_path: Path) -> None
     )
     secret.chmod(0o600)
     unused: Any = None
-    found = single_sign_on(settings, unused, unused, unused)
+    found = single_sign_on(settings, unused, unused, unused, unused)
     assert found is not None
     assert found.provider.client_secret == "s3cret"
     secret.chmod(0o644)
     with pytest.raises(UsageError, match=r"the client secret .* can be read by others"):
-        single_sign_on(settings, unused, unused, unused)
+        single_sign_on(settings, unused, unused, unused, unused)

@@ -25,6 +25,7 @@ class OnePerson:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.now = clock.now()
         self.certificate = self._make(self.key.public_key(), "people")
+        self.revoked: list[x509.Certificate] = []
 
     def _make(self, public_key, name: str) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -35,6 +36,10 @@ class OnePerson:
     def issue_person(self, public_key, name: str, email: str):
         leaf = self._make(public_key, name)
         return SimpleNamespace(certificate=leaf, chain=(leaf, self.certificate))
+
+    def revoke(self, certificate, why: str = "") -> bool:
+        self.revoked.append(certificate)
+        return True
 
 
 async def test_a_key_opens_with_its_passphrase_alone() -> None:
@@ -61,7 +66,10 @@ async def test_no_byte_of_a_wrapped_key_may_change() -> None:
 async def test_the_table_keeps_certificate_and_chain(tmp_path: Path) -> None:
     hub = await open_hub(tmp_path)
     await hub.account("chen")
-    keys, authority = SigningKeys(hub.database, Passwords(CHEAP), hub.clock), OnePerson(hub.clock)
+    keys, authority = (
+        SigningKeys(hub.database, Passwords(CHEAP), hub.clock, hub.access.standing),
+        OnePerson(hub.clock),
+    )
     certificate = await keys.create("chen", "Dr Chen", "chen@example.org", "pass phrase", authority)
     opened = await keys.unlock("chen", "pass phrase")
     assert opened.certificate == certificate
@@ -70,6 +78,7 @@ async def test_the_table_keeps_certificate_and_chain(tmp_path: Path) -> None:
     certificate.public_key().verify(opened.sign(b"text"), b"text", ec.ECDSA(hashes.SHA256()))
     again = await keys.create("chen", "Dr Chen", "chen@example.org", "another phrase", authority)
     assert (await keys.unlock("chen", "another phrase")).certificate == again
+    assert authority.revoked == [certificate]
     with pytest.raises(NotAllowed):
         await keys.unlock("nobody", "x")
     await hub.database.close()
@@ -78,7 +87,7 @@ async def test_the_table_keeps_certificate_and_chain(tmp_path: Path) -> None:
 async def test_guessing_a_passphrase_is_slowed_down(tmp_path: Path) -> None:
     hub = await open_hub(tmp_path)
     await hub.account("chen")
-    keys = SigningKeys(hub.database, Passwords(CHEAP), hub.clock)
+    keys = SigningKeys(hub.database, Passwords(CHEAP), hub.clock, hub.access.standing)
     await keys.create("chen", "Dr Chen", "c@example.org", "right", OnePerson(hub.clock))
     for _ in range(FREE_TRIES):
         with pytest.raises(NotAllowed):

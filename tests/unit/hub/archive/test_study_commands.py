@@ -68,7 +68,8 @@ def test_a_study_is_listed_and_taken_as_complete(
     assert "there is no study 9.9" in capsys.readouterr().out
     assert main(["hub", "study", "list", "-c", config]) == 0
     assert "1.2.3.1  reopened  1 instances" in capsys.readouterr().out
-    (entry,) = events(tmp_path)
+    begun, entry = events(tmp_path)
+    assert "seals-begun" in begun
     assert "study-complete" in entry
     assert "by hand" in entry
     assert "broken scanner" not in entry

@@ -109,7 +109,9 @@ async def test_a_case_that_nobody_can_take_says_why_and_goes_when_somebody_can(o
     (row,) = await office.rows()
     assert row["state"] == "unassigned"
     assert "waiting: Dr Ann skipped: licence for H001 ended 2026-11-21" in row["why"]
-    await Readers(office.hub.database).change("ann", sites=[("H001", "2027-01-01")])
+    await Readers(office.hub.database, office.hub.access.standing).change(
+        "ann", sites=[("H001", "2027-01-01")]
+    )
     await office.dispatcher.turn()
     (row,) = await office.rows()
     assert (row["state"], row["assignee"]) == ("offered", "ann")
@@ -135,16 +137,16 @@ async def test_many_stuck_cases_do_not_hold_up_others(
 async def test_a_case_leaves_a_reader_who_is_gone(office: Office, how: str) -> None:
     await office.hub.account("ann", groups=["neuro"], sites=[("H001", "2026-11-22")])
     await office.hub.account("bob", groups=["neuro"])
-    await Readers(office.hub.database).change("bob", available=False)
+    await Readers(office.hub.database, office.hub.access.standing).change("bob", available=False)
     await office.studies.add()
     await office.dispatcher.turn()
     assert (await office.rows())[0]["assignee"] == "ann"
     if how == "away":
-        await Readers(office.hub.database).change("ann", available=False)
+        await Readers(office.hub.database, office.hub.access.standing).change("ann", available=False)
     elif how == "barred":
         await office.hub.access.accounts.set_disabled("ann", disabled=True)
     elif how == "group":
-        await Readers(office.hub.database).change("ann", groups=["chest"])
+        await Readers(office.hub.database, office.hub.access.standing).change("ann", groups=["chest"])
     else:
         office.hub.clock.advance(86400)
     await office.dispatcher.turn()
@@ -152,7 +154,7 @@ async def test_a_case_leaves_a_reader_who_is_gone(office: Office, how: str) -> N
     expected = "reassigned" if how != "licence" else "escalated"  # a day later the deadline has passed too
     assert (row["state"], row["assignee"]) == (expected, None)
     assert "taken from" in row["why"]
-    await Readers(office.hub.database).change("bob", available=True)
+    await Readers(office.hub.database, office.hub.access.standing).change("bob", available=True)
     await office.dispatcher.turn()
     row = (await office.rows())[0]
     assert row["assignee"] == "bob"

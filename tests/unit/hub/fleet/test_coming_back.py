@@ -23,7 +23,8 @@ from gateway.errors import NotAllowed, Refused
 from gateway.request import DeviceKeys, return_proof
 from gateway.trust import pem
 from hub.fleet import devices, returns
-from hub.record import operator
+from hub.persons import subject_of_person
+from hub.record import operator, user
 from hub.tables import fleet
 from hub.tables.custody import custody
 from tests.doubles.requests import request as certificate_request
@@ -82,9 +83,10 @@ async def test_it_asks_waits_and_is_let_in_by_the_administrator(
         rows = (await connection.execute(select(fleet.devices))).mappings().all()
         query = select(custody.c.leaf).where(custody.c.event == "edge-return-approved")
         approved = json.loads((await connection.execute(query)).scalar_one())
+        by = await subject_of_person(connection, operator())
     assert {row["fingerprint"] for row in rows if not row["revoked"]} == {expired.fingerprint}
     assert approved["subject"] == asked["request"]
-    assert approved["detail"] == {"edge": "1", "by": operator()}
+    assert approved["detail"] == {"edge": "1", "by": by}
     assert [event for event, _ in hub.events.seen][-2:] == ["edge-return-asked", "edge-returned"]
     assert await run("hub", "edge", "approve", *at_hub, "--site", "H001", "--edge", "1") == 1
 
@@ -98,7 +100,7 @@ async def test_a_lost_answer_is_given_again(hub: SmallHub, expired: EdgeIdentity
     async with hub.database.writing() as connection:
         (one,) = await returns.waiting(connection)
         row = (one["site"], one["edge"], one["request"])
-        await returns.decide(connection, hub.events, row, CLOCK.now(), approve=True, by="b" * 64)
+        await returns.decide(connection, hub.events, row, CLOCK.now(), approve=True, by=user("boss"))
     first = await desk.ask(old, body["csr"], body["proof"], proof)
     assert first is not None  # and the power fails at the edge before it is written
     again = pending_keys(expired.folder / FILE).request()  # signed anew, so other bytes, with the same keys

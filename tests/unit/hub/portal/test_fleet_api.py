@@ -21,13 +21,13 @@ from hub.fleet import tokens
 from hub.people import Role
 from hub.portal.changes import Changes, Watch
 from hub.portal.events import render
-from hub.record import subject_of
+from hub.record import user
 from hub.tables.audit import audit_events
 from hub.tables.fleet import devices
 from tests.doubles.fleet import URL, asks, join
 from tests.doubles.portal_hub import Browser, PortalHub, portal_hub
 
-BY = subject_of("user", "ida")
+BY = user("ida")
 MARK = "5" * 64
 
 

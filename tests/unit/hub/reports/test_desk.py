@@ -3,13 +3,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from gateway.clock import rfc3339
 from gateway.envelope.kem import KemKeys
@@ -20,6 +22,7 @@ from hub.reports.verify import verify_pdf
 from hub.rows import compare
 from hub.rows_images import Images
 from hub.tables.case import cases
+from hub.tables.custody import checkpoints
 from hub.tables.report import deliveries, drafts, reports
 from hub.tables.study import instances, studies
 from tests.doubles.desk import ANNA, CLOCK, PASSPHRASE, STRANGER, WEI, Office, office
@@ -82,6 +85,19 @@ async def test_signing_writes_everything_at_once(room: Office) -> None:
     assert found.report.patient.name == "Zhang^XiaoDong=张^小东"
     assert found.report.body == CHINESE
     assert (await asyncio.to_thread(verify_pdf, pdf, authority().trust, CLOCK.now())).ok
+
+
+async def test_the_pdf_shows_the_newest_checkpoint_of_the_log(room: Office) -> None:
+    rows = [{"size": size, "root": f"{size:064x}", "note": b"", "at": ""} for size in (41, 42)]
+    async with room.database.writing() as connection:
+        await connection.execute(insert(checkpoints), rows)
+    pdf = await room.desk.pdf(WEI, (await signed(room))["id"])
+    if shutil.which("pdftotext") is None:
+        pytest.skip("poppler-utils is not installed")
+    told = await asyncio.to_thread(
+        subprocess.run, ["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True
+    )
+    assert f"{42:064x}" in told.stdout.decode()
 
 
 async def test_both_objects_are_in_the_archive_and_the_priority_stays(room: Office) -> None:

@@ -51,6 +51,18 @@ def test_every_page_says_whose_it_is_and_which_of_how_many(tmp_path: Path) -> No
         assert re.search(rf"line {number}$", "\n".join(pages), re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"), [(ENGLISH, "Custody log: 123456789 entries"), (CHINESE, "监管日志：123456789")]
+)
+def test_the_state_of_the_custody_log_stands_at_the_foot_whole(tmp_path: Path, body, words: str) -> None:
+    root = "0123456789abcdef" * 4
+    letterhead = dataclasses.replace(LETTERHEAD, log=(123456789, root))
+    page = text_of(draw(report(body), letterhead), tmp_path)
+    assert words in page
+    assert root in page
+    assert "Custody log" not in text_of(draw(report(ENGLISH), LETTERHEAD), tmp_path)
+
+
 def test_markup_in_a_report_is_text(tmp_path: Path) -> None:
     body = dataclasses.replace(ENGLISH, findings='<b>bold</b> & <img src="x"/> </para> 3 < 4')
     assert '<b>bold</b> & <img src="x"/> </para> 3 < 4' in text_of(draw(report(body), LETTERHEAD), tmp_path)
