@@ -47,6 +47,7 @@ from hub.audit.images import audited_images
 from hub.audit.message import Source
 from hub.audit.repository import repository_of
 from hub.audit.search import AuditSearch
+from hub.checks import looked
 from hub.config import HubConfig
 from hub.custody import CustodyLog
 from hub.dialogue.line import dialogue_routes
@@ -54,6 +55,7 @@ from hub.dicomweb.routes import routes as dicomweb_routes
 from hub.downlink.outbox import Outbox
 from hub.downlink.routes import downlink_routes
 from hub.evidence import EvidenceRoom
+from hub.fleet.desk import FleetDesk
 from hub.fleet.enrolment import Enrolment
 from hub.fleet.middleware import Door, device_middleware
 from hub.fleet.returns import Returns
@@ -78,6 +80,7 @@ from hub.rules.book import RuleBook
 from hub.seals import FILE, Seals
 from hub.tables import VERSION, metadata
 from hub.trail import AuditTrail
+from hub.watch import Watch
 from hub.witnesses import Witnesses, witness_routes
 
 HANDSHAKE_SECONDS = 10.0
@@ -206,7 +209,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
     line.add_routes(witness_routes(_witnesses(hub)))
     portal = web_application(hub, enrolment, rules)
     told = {"rules-loaded": {"sha256": hashlib.sha256(rules.text.encode()).hexdigest()}}
-    told_of = Told(database, custody, hub.trail)
+    told_of = Told(database, custody, hub.trail, clock)
     images = Images(database, hub.archive.store, hub.keys.kem_keys)
     patience = SettlePatience(settings.settle.after_association, settings.settle.quiet)
     async with (
@@ -229,6 +232,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "dispatch": Dispatcher(database, rules, custody, clock).run,
                 "fleet": door.run,
                 "keys": hub.keys.run,
+                "watch": _watch(hub).run,
                 "foundations": Foundations(database, custody, lambda: hub.keys.facts() | told).run,
                 "checkpoints": custody.run,
                 "audit": Follower(database).run,
@@ -288,10 +292,19 @@ def web_application(hub: Hub, enrolment: Enrolment, rules: RuleBook) -> web.Appl
             emergency=Emergency(
                 hub.database, hub.custody, hub.trail, hub.clock, lasts=settings.access.emergency
             ),
+            fleet=FleetDesk(
+                hub.database, hub.keys.authority, (hub.custody, hub.trail), hub.clock, settings.web.url
+            ),
             sso=single_sign_on(settings, hub.access.flows, hub.database, hub.clock, hub.access.standing),
         )
     )
     return app
+
+
+def _watch(hub: Hub) -> Watch:
+    settings, clock = hub.settings, hub.clock
+    exports = settings.audit.repository is not None
+    return Watch(hub.database, lambda: looked(settings, clock), clock, exports=exports)
 
 
 def _export(hub: Hub) -> dict[str, Callable[[], Awaitable[None]]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from certs.authority import Authority, Issuer
 from certs.revocation import until
 from gateway import config, doctor
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.doctor import Finding, Level
 from gateway.errors import GatewayError
 from gateway.trust import read_certificates
@@ -20,7 +20,11 @@ ROOT_LIST_WARNING = timedelta(days=30)
 
 def checks(file: Path) -> Iterator[Finding]:
     """Disk, authorities, the root's revocation list, and the certificates the hub made for itself."""
-    settings, clock = config.load(file, HubConfig), SystemClock()
+    yield from looked(config.load(file, HubConfig), SystemClock())
+
+
+def looked(settings: HubConfig, clock: Clock) -> Iterator[Finding]:
+    """The same for a configuration that is loaded. Blocking."""
     yield doctor.disk(settings.data, settings.storage.reserve)
     try:
         authority = Authority.open(settings.pki, clock)

@@ -229,7 +229,7 @@ async def _audit(parsed: argparse.Namespace, log: CustodyLog) -> int:
             before = await standing.cases_before(connection)
         faults += await rows_cases.look(database, before, clock.now()) + await rows_fleet.look(database)
         faults += await TrailSeals(
-            database, log, seals, clock, Told(database, log, AuditTrail(database, clock))
+            database, log, seals, clock, Told(database, log, AuditTrail(database, clock), clock)
         ).compare()
         faults += await Images(database, BlobStore(settings.data / "archive"), _kem(settings)).look()
     finally:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from gateway.clock import Clock
 from gateway.database import Database
 from gateway.log import logger
+from hub import alerts
+from hub.alerts import Alert
 from hub.record import Deed, Record, Trail
 
 EVENT = "rows-edited"
@@ -25,10 +28,11 @@ class Told:
         database: the hub's.
         custody: the log; hears how many.
         trail: the audit trail, and by it the hospital's repository; hears which.
+        clock: for the time of the alert.
     """
 
-    def __init__(self, database: Database, custody: Record, trail: Trail) -> None:
-        self._database, self._custody, self._trail = database, custody, trail
+    def __init__(self, database: Database, custody: Record, trail: Trail, clock: Clock) -> None:
+        self._database, self._custody, self._trail, self._clock = database, custody, trail, clock
         self._known: OrderedDict[str, None] = OrderedDict()
 
     async def tell(self, faults: list[str]) -> list[str]:
@@ -43,4 +47,6 @@ class Told:
             async with self._database.writing() as connection:
                 await self._custody.append(connection, EVENT, detail={"faults": len(new)})
                 await self._trail.append(connection, Deed(EVENT, detail={"what": new[:MOST]}))
+                found = Alert(EVENT, "; ".join(new), facts={"faults": len(new)})
+                await alerts.tell(connection, found, self._clock.now())
         return new

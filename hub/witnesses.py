@@ -33,15 +33,14 @@ from gateway.envelope.record import Record, base64_text
 from gateway.errors import Malformed, NotAllowed, NotFound
 from gateway.log import logger
 from gateway.trust import Identity, Signer, Trust
+from hub import alerts
+from hub.alerts import Alert
 from hub.custody import CustodyLog
-from hub.fleet import devices
 from hub.fleet.middleware import caller
 from hub.record import subject_of
 from hub.tables.custody import checkpoints, cosignatures, witnesses
 
 BODY_LIMIT = 128 << 10
-WORDS_LIMIT = 1000
-ALERT = "log-contradicted"
 QUIET = timedelta(hours=1)
 """Between two alerts of one edge."""
 _COSIGN_KEYS = frozenset({"key", "line", "size"})
@@ -135,9 +134,10 @@ class Witnesses:
         log.error("a witness contradicts the custody log", site=identity.site, edge=identity.edge, why=words)
         site, edge, now = identity.site or "", identity.edge or "", self._clock.now()
         async with self._database.writing() as connection:
-            if await devices.alerted_since(connection, site, edge, ALERT, now - QUIET):
+            alert = Alert("log-contradicted", words, site, edge)
+            if await alerts.told_since(connection, alert, now - QUIET):
                 return
-            await devices.alert(connection, site, edge, ALERT, words[:WORDS_LIMIT], now)
+            await alerts.tell(connection, alert, now)
             await self._custody.append(
                 connection, "witness-alarm", site=site, subject=subject_of("edge", identity.name)
             )

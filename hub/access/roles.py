@@ -57,6 +57,7 @@ OWN_FACTORS = Policy("own factors", PEOPLE, any_factors=True, fresh=True)
 EMERGENCY = Policy("emergency", frozenset({Role.READER, Role.LEAD}), fresh=True)
 OVERSIGHT = Policy("oversight", frozenset({Role.LEAD, Role.AUDITOR}))
 ADMINISTRATION = Policy("administration", frozenset({Role.ADMIN}))
+FLEET = Policy("fleet", frozenset({Role.ADMIN}), fresh=True)
 RECORDS = Policy("records", frozenset({Role.ADMIN, Role.AUDITOR}))
 AUDITING = Policy("auditing", frozenset({Role.AUDITOR}))
 IMAGES = Policy("images", PIXELS)
@@ -74,6 +75,7 @@ ALL = (
     EMERGENCY,
     OVERSIGHT,
     ADMINISTRATION,
+    FLEET,
     RECORDS,
     AUDITING,
     IMAGES,

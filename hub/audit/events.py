@@ -76,6 +76,7 @@ KINDS: dict[str, Kind] = {
     "person-erased": Kind(ALERT, "E", _SECURITY),
     "seals-begun": Kind(ALERT, "E", _SECURITY),
     "edge-revoked": Kind(ALERT, "E", _NODE),
+    "alert-acknowledged": Kind(ALERT, "E", _RESTRICTED),
     "token-created": Kind(ALERT, "E", _NODE),
     "kem-rotated": Kind(ALERT, "E", _SECURITY),
     "kem-changed": Kind(ALERT, "E", _SECURITY),

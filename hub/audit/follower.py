@@ -37,16 +37,12 @@ FOLLOWED = {
     "edge-enrolled": "edge-enrolled",
     "edge-renewed": "edge-renewed",
     "edge-return-asked": "edge-return-asked",
-    "edge-return-approved": "edge-return-approved",
-    "edge-return-refused": "edge-return-refused",
     "edge-returned": "edge-returned",
     "edge-used-twice": "edge-used-twice",
     "witness-alarm": "witness-alarm",
     "salt-erased": "salt-erased",
     "person-erased": "person-erased",
     "seals-begun": "seals-begun",
-    "edge-revoked": "edge-revoked",
-    "token-created": "token-created",
     "kem-rotated": "kem-rotated",
     "kem-changed": "kem-changed",
     "authority-changed": "authority-changed",
@@ -57,7 +53,7 @@ FOLLOWED = {
     "parcel-quarantined": "parcel-quarantined",
     "disk-quarantined": "disk-quarantined",
 }
-"""Custody events and the deeds they become."""
+"""Custody events and the deeds they become; what a person did is told where it was done."""
 
 
 class Follower:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import json
-import re
-import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,15 +18,16 @@ from gateway import config, durable
 from gateway.clock import SystemClock
 from gateway.database import Database, open_database
 from gateway.errors import UsageError
-from gateway.invitation import Invitation
-from gateway.model import site_id
 from gateway.trust import spki_pin
+from hub import alerts
 from hub.config import HubConfig
 from hub.custody import CustodyLog
-from hub.fleet import devices, returns, tokens
+from hub.fleet import devices, returns
+from hub.fleet.desk import Actor, FleetDesk
 from hub.identity import new_kem
 from hub.record import operator
 from hub.tables import VERSION, metadata
+from hub.trail import AuditTrail
 
 JOIN_EXAMPLES = """examples:
   telerad hub token create -c hub.yaml --site H001
@@ -56,9 +56,16 @@ class Desk:
     authority: Authority
 
     @property
-    def log(self) -> CustodyLog:
-        """Where every act is entered."""
+    def custody(self) -> CustodyLog:
+        """The log, to be added to."""
         return CustodyLog.of(self.settings.data, self.database)
+
+    @property
+    def fleet(self) -> FleetDesk:
+        """Where the acts are done."""
+        clock = SystemClock()
+        logs = (self.custody, AuditTrail(self.database, clock))
+        return FleetDesk(self.database, self.authority, logs, clock, self.settings.web.url)
 
 
 Work = Callable[[Desk], Awaitable[int]]
@@ -115,27 +122,17 @@ async def _with_desk(parsed: argparse.Namespace, work: Work) -> int:
 
 
 async def _create(desk: Desk) -> int:
-    parsed, life = desk.parsed, timedelta(hours=desk.parsed.hours)
-    if not timedelta(0) < life <= timedelta(days=30):
-        raise UsageError("--hours must be above 0 and at most 720")
-    if parsed.edge is not None and not re.fullmatch(r"[1-9][0-9]{0,5}", parsed.edge):
-        raise UsageError("--edge must be a number from 1")
-    site, random = site_id(parsed.site), secrets.token_bytes(tokens.TOKEN_BYTES)
-    async with desk.database.writing() as connection:
-        token = await tokens.create(connection, site, parsed.edge, SystemClock().now(), life, random)
-        detail = {"edge": parsed.edge or "", "seconds": int(life.total_seconds()), "by": operator()}
-        await desk.log.append(
-            connection, "token-created", site=site, subject=tokens.digest_of(token), detail=detail
-        )
-    pin, hub = spki_pin(desk.authority.root), desk.settings.web.url
-    invitation = Invitation(hub, token, pin)
-    code = invitation.code()
+    parsed = desk.parsed
+    life = timedelta(hours=parsed.hours)
+    made = await desk.fleet.invite(parsed.site, parsed.edge, life, by=_who())
+    invitation, code = made.invitation, made.invitation.code()
+    hub, token, pin = invitation.hub, invitation.token, invitation.pin
     command = f"telerad edge enroll -c edge.yaml {code}"
     if parsed.json:
-        facts = {"token": token, "pin": pin, "hub": hub, "site": site, "command": command, "code": code}
+        facts = {"token": token, "pin": pin, "hub": hub, "site": made.site, "command": command, "code": code}
         print(json.dumps(facts))
         return 0
-    print(f"code for one edge of {site}, good for {parsed.hours:g} hours and one use:\n\n{code}\n")
+    print(f"code for one edge of {made.site}, good for {parsed.hours:g} hours and one use:\n\n{code}\n")
     if parsed.qr or sys.stdout.isatty():
         invitation.qr().terminal(compact=True)
     print(f"its parts, if no code can be pasted: --hub {hub} --token {token} --pin {pin}")
@@ -143,16 +140,21 @@ async def _create(desk: Desk) -> int:
     return 0
 
 
+def _who() -> Actor:
+    return Actor(operator(), known={"by": getpass.getuser(), "from": "command line"})
+
+
 async def _list(desk: Desk) -> int:
     async with desk.database.reading() as connection:
         edges = await devices.listed(connection)
         waiting = await returns.waiting(connection)
-        alerts = await devices.alerts(connection)
+        found = await alerts.listed(connection)
+    waiting_alerts = [one for one in found if not one["acknowledged_at"] and not one["ended_at"]]
     newest = spki_pin(desk.authority.certificate(Issuer.ROOT))
     for edge in edges:
         edge["trusts_newest_root"] = newest in (edge["roots"] or "").split(",")
     if desk.parsed.json:
-        print(json.dumps({"edges": edges, "returns": waiting, "alerts": alerts}, ensure_ascii=False))
+        print(json.dumps({"edges": edges, "returns": waiting, "alerts": waiting_alerts}, ensure_ascii=False))
         return 0
     several = len(desk.authority.roots) > 1
     for edge in edges:
@@ -164,8 +166,9 @@ async def _list(desk: Desk) -> int:
         print(
             f"  approve or refuse: --site {one['site']} --edge {one['edge']} --request {one['request'][:12]}"
         )
-    for one in alerts:
-        print(f"ALERT {one['at']} {one['site']}/{one['edge']}: {one['words']}")
+    for one in waiting_alerts:
+        where = f"{one['site']}/{one['edge']}" if one["edge"] else one["site"] or "hub"
+        print(f"{one['severity'].upper()} {one['at']} {where}: {one['words']}")
     if not edges:
         print("no edges")
     return 0
@@ -181,23 +184,22 @@ async def _refuse(desk: Desk) -> int:
 
 async def _decide(desk: Desk, *, approve: bool) -> int:
     parsed = desk.parsed
-    async with desk.database.writing() as connection:
+    async with desk.database.reading() as connection:
         found = [
             one["request"]
             for one in await returns.waiting(connection)
             if (one["site"], one["edge"]) == (parsed.site, parsed.edge)
             and one["request"].startswith(parsed.request)
         ]
-        if len(found) > 1:
-            raise UsageError(
-                f"{len(found)} different requests of {parsed.site}/{parsed.edge} wait: one of them holds a"
-                " copied key. Ask at the hospital, and name the right one with --request"
-            )
-        if not found:
-            print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
-            return 1
-        row = (parsed.site, parsed.edge, found[0])
-        await returns.decide(connection, desk.log, row, SystemClock().now(), approve=approve, by=operator())
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} different requests of {parsed.site}/{parsed.edge} wait: one of them holds a"
+            " copied key. Ask at the hospital, and name the right one with --request"
+        )
+    if not found:
+        print(f"no request of {parsed.site}/{parsed.edge} waits (see telerad hub edge list)")
+        return 1
+    await desk.fleet.decide(parsed.site, parsed.edge, found[0], approve=approve, by=_who())
     said = "is let back in when it asks next" if approve else "was turned down"
     facts = {"site": parsed.site, "edge": parsed.edge, "request": found[0], "approved": approve}
     print(json.dumps(facts) if parsed.json else f"{parsed.site}/{parsed.edge} {said}")
@@ -212,8 +214,11 @@ async def _rotate(desk: Desk) -> int:
         )
     made = [new_kem(folder, suite, SystemClock()) for suite in desk.settings.suites]
     async with desk.database.writing() as connection:
-        detail = {"made": made, "by": operator()}
-        await desk.log.append(connection, "kem-rotated", detail=detail)
+        await desk.custody.append(
+            connection,
+            "kem-rotated",
+            detail={"made": made, "by": operator()},
+        )
     print(
         json.dumps({"made": made}) if desk.parsed.json else f"made {', '.join(made)}; edges seal to it soon"
     )
@@ -221,14 +226,8 @@ async def _rotate(desk: Desk) -> int:
 
 
 async def _revoke(desk: Desk) -> int:
-    parsed, now = desk.parsed, SystemClock().now()
-    async with desk.database.writing() as connection:
-        out = await devices.revoke(connection, parsed.site, parsed.edge, now, parsed.why)
-        detail = {"by": operator()}  # why stands in the row: somebody's own words
-        for mark in out.fingerprints:
-            await desk.log.append(connection, "edge-revoked", site=parsed.site, subject=mark, detail=detail)
-    for certificate in out.certificates:
-        desk.authority.revoke(certificate, parsed.why)
+    parsed = desk.parsed
+    out = await desk.fleet.revoke(parsed.site, parsed.edge, parsed.why, by=_who())
     if parsed.json:
         print(json.dumps({"revoked": list(out.fingerprints)}))
     elif out.fingerprints:

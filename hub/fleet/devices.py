@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.clock import rfc3339
 from gateway.errors import NotAllowed
 from gateway.trust import Identity, fingerprint
-from hub.tables.fleet import devices, edge_alerts, edge_status
+from hub.tables.fleet import devices, edge_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,27 +146,3 @@ async def _note(
     done = await connection.execute(update(edge_status).where(match).values(**values))
     if done.rowcount == 0:
         await connection.execute(insert(edge_status).values(site=site, edge=edge, **values))
-
-
-async def alert(
-    connection: AsyncConnection, site: str, edge: str, kind: str, words: str, now: datetime
-) -> None:
-    """Write down what an administrator should look at."""
-    row = {"site": site, "edge": edge, "kind": kind, "words": words, "at": rfc3339(now)}
-    await connection.execute(insert(edge_alerts).values(row))
-
-
-async def alerted_since(
-    connection: AsyncConnection, site: str, edge: str, kind: str, moment: datetime
-) -> bool:
-    """Whether there is an alert of this kind about an edge since then."""
-    same = (edge_alerts.c.site == site) & (edge_alerts.c.edge == edge) & (edge_alerts.c.kind == kind)
-    query = select(edge_alerts.c.id).where(same, edge_alerts.c.at >= rfc3339(moment)).limit(1)
-    return (await connection.execute(query)).first() is not None
-
-
-async def alerts(connection: AsyncConnection, limit: int = 50) -> list[dict[str, Any]]:
-    """The newest alerts, JSON-ready."""
-    query = select(edge_alerts).order_by(edge_alerts.c.id.desc()).limit(limit)
-    wanted = ("site", "edge", "kind", "words", "at")
-    return [{key: row[key] for key in wanted} for row in (await connection.execute(query)).mappings()]

@@ -22,6 +22,8 @@ from gateway.errors import DataError, NotAllowed, PeerError, ResourceError, Unav
 from gateway.log import logger
 from gateway.tls import peer_identity
 from gateway.trust import Identity, Trust, fingerprint
+from hub import alerts
+from hub.alerts import Alert
 from hub.fleet import devices
 from hub.fleet.answers import refusal
 from hub.fleet.turns import NEXT_HEADER, TURN_HEADER
@@ -132,7 +134,7 @@ class Door:
         site, edge = identity.site or "", identity.edge or ""
         log.error("an edge's key is used twice", site=site, edge=edge, why=words)
         async with self._database.writing() as connection:
-            await devices.alert(connection, site, edge, "used-twice", words, self._clock.now())
+            await alerts.tell(connection, Alert("used-twice", words, site, edge), self._clock.now())
             if self._custody is not None:
                 mark = fingerprint(identity.certificate)
                 detail = {"edge": edge}

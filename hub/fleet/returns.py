@@ -34,6 +34,7 @@ from gateway.trust import fingerprint
 from hub.fleet import devices
 from hub.fleet.enrolment import Enrolled
 from hub.record import Person, Record
+from hub.tables.fleet import devices as devices_table
 from hub.tables.fleet import edge_returns
 
 MAX_OPEN = 8
@@ -155,6 +156,19 @@ async def waiting(connection: AsyncConnection) -> list[dict[str, Any]]:
     """The requests that nobody has decided on, oldest first; JSON-ready."""
     query = select(edge_returns).where(edge_returns.c.decision == "asked").order_by(edge_returns.c.asked_at)
     wanted = ("site", "edge", "request", "fingerprint", "asked_at")
+    return [{key: row[key] for key in wanted} for row in (await connection.execute(query)).mappings()]
+
+
+async def pending(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """The requests of edges that are not back yet and not put out, with what was decided; JSON-ready."""
+    same = devices_table.c.fingerprint == edge_returns.c.fingerprint
+    query = (
+        select(edge_returns)
+        .join(devices_table, same)
+        .where(devices_table.c.revoked.is_(False), edge_returns.c.device.is_(None))
+        .order_by(edge_returns.c.asked_at)
+    )
+    wanted = ("site", "edge", "request", "fingerprint", "asked_at", "decision")
     return [{key: row[key] for key in wanted} for row in (await connection.execute(query)).mappings()]
 
 

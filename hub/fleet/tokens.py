@@ -6,6 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,6 +84,14 @@ async def spend(connection: AsyncConnection, token: str, device: str, now: datet
         .where(tokens.c.token_sha256 == digest_of(token), tokens.c.used_at.is_(None))
         .values(used_at=rfc3339(now), device=device)
     )
+
+
+async def unused(connection: AsyncConnection, now: str) -> list[dict[str, Any]]:
+    """Those that could still be used at `now`, RFC 3339, the next to end first; JSON-ready."""
+    good = tokens.c.used_at.is_(None) & (tokens.c.expires_at > now)
+    wanted = ("site", "edge", "created_at", "expires_at")
+    query = select(*(tokens.c[name] for name in wanted)).where(good).order_by(tokens.c.expires_at)
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
 def digest_of(token: str) -> str:

@@ -32,6 +32,8 @@ from gateway.wire.chunks import ChunkSet
 from gateway.wire.messages import Code
 from gateway.wire.receiver import Failed, Lost, Stored
 from gateway.wire.receiver import State as Line
+from hub import alerts
+from hub.alerts import Alert
 from hub.archive.archive import Archive
 from hub.archive.incoming import Incoming
 from hub.archive.incoming import Stored as Outcome
@@ -266,6 +268,9 @@ class Conveyor:
                 await cpu.run(self._partials.forget, facts, left)
             async with self._journal.database.writing() as connection:
                 await self._journal.change(connection, parcel, State.WHOLE, Event.LOST)
+                words = f"{len(indexes)} chunks of parcel {parcel} could not be read back"
+                found = Alert("chunks-lost", words, facts={"number": len(indexes)})
+                await alerts.tell(connection, found, self._clock.now())
             arrival.handle(Lost(indexes))  # the edge is told what has been recorded
 
     async def _put_aside(self, arrival: Arrival, failed: Failed) -> None:

@@ -18,13 +18,16 @@ from hub.assign.worklist import Worklist
 from hub.audit.search import AuditSearch
 from hub.dialogue.desk import Dialogue
 from hub.evidence import EvidenceRoom
+from hub.fleet.desk import FleetDesk
 from hub.portal.deeds import Deeds
 from hub.portal.events import EventRoutes, Notifier
 from hub.portal.routes_account import AccountRoutes
 from hub.portal.routes_admin import AdminRoutes
+from hub.portal.routes_alerts import AlertRoutes
 from hub.portal.routes_audit import AuditRoutes
 from hub.portal.routes_cases import CaseRoutes
 from hub.portal.routes_dialogue import DialogueRoutes
+from hub.portal.routes_fleet import FleetRoutes
 from hub.portal.routes_oidc import OidcRoutes
 from hub.portal.routes_reports import ReportRoutes
 from hub.portal.routes_session import SessionRoutes
@@ -58,6 +61,7 @@ def portal_routes(
     trail: Trail,
     audit: AuditSearch,
     emergency: Emergency,
+    fleet: FleetDesk,
     sso: SingleSignOn | None = None,
     static: Path = STATIC,
 ) -> list[web.RouteDef]:
@@ -73,6 +77,7 @@ def portal_routes(
         trail: where deeds are noted.
         audit: the auditor's questions.
         emergency: access to a study beyond one's reach.
+        fleet: where the edges are let in and put out.
         sso: single sign-on, if the hub has it.
         static: the built front end and viewer.
     """
@@ -88,6 +93,8 @@ def portal_routes(
         *_audit(AuditRoutes(access, audit, emergency, deeds)),
         Route(roles.WATCH, "GET", "/api/events", EventRoutes(access, worklist, notifier).stream),
         *_admin(AdminRoutes(archive.database, rules)),
+        *_fleet(FleetRoutes(access, archive.database, fleet, archive.clock)),
+        *_alerts(AlertRoutes(access, archive.database, archive.custody, trail, archive.clock)),
         *_static(StaticRoutes(static)),
     ]
     return [
@@ -171,10 +178,26 @@ def _reports(to: ReportRoutes) -> list[Route]:
 
 def _admin(to: AdminRoutes) -> list[Route]:
     return [
-        Route(roles.RECORDS, "GET", "/api/admin/edges", to.edges),
         Route(roles.RECORDS, "GET", "/api/admin/quarantine", to.quarantined),
         Route(roles.RECORDS, "GET", "/api/admin/conflicts", to.conflicts),
         Route(roles.RECORDS, "GET", "/api/admin/rules", to.rules),
+    ]
+
+
+def _fleet(to: FleetRoutes) -> list[Route]:
+    return [
+        Route(roles.RECORDS, "GET", "/api/admin/edges", to.edges),
+        Route(roles.FLEET, "POST", "/api/admin/edges/revoke", to.revoke),
+        Route(roles.FLEET, "POST", "/api/admin/codes", to.invite),
+        Route(roles.FLEET, "POST", "/api/admin/returns", to.decide),
+    ]
+
+
+def _alerts(to: AlertRoutes) -> list[Route]:
+    return [
+        Route(roles.RECORDS, "GET", "/api/admin/alerts", to.show),
+        Route(roles.RECORDS, "GET", "/api/admin/alerts/count", to.count),
+        Route(roles.ADMINISTRATION, "POST", r"/api/admin/alerts/{id:\d{1,12}}/acknowledge", to.acknowledge),
     ]
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.clock import Clock, rfc3339
 from gateway.database import Database
+from hub.tables.alert import alerts
 from hub.tables.case import case_events
 from hub.tables.report import deliveries, delivery_outcomes, reports
 from hub.tables.study import instances
@@ -34,19 +35,22 @@ class Changes:
         arrivals: new instances are here, or an edge told how far it is or what it noticed.
         cases: to these something happened.
         deliveries: these went on.
+        alerts: one began, ended or was acknowledged.
     """
 
     arrivals: bool = False
+    alerts: bool = False
     cases: set[int] = field(default_factory=set)
     deliveries: set[Delivery] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         """Whether anything did."""
-        return self.arrivals or bool(self.cases) or bool(self.deliveries)
+        return self.arrivals or self.alerts or bool(self.cases) or bool(self.deliveries)
 
     def add(self, other: Changes) -> None:
         """Take in later changes."""
         self.arrivals |= other.arrivals
+        self.alerts |= other.alerts
         self.cases |= other.cases
         self.deliveries |= other.deliveries
 
@@ -58,6 +62,7 @@ class Watch:
         self._database, self._clock = database, clock
         self._event = self._instance = -1
         self._told: tuple[str, ...] = ()
+        self._alerted: tuple[str, int] = "", 0
         self._deliveries: dict[str, tuple[str, int]] = {}
 
     async def look(self) -> Changes:
@@ -69,6 +74,8 @@ class Watch:
             told = await _newest_words(connection)
             found.arrivals = newest != self._instance or told != self._told
             self._instance, self._told = newest, told
+            alerted = await _newest_alert(connection)
+            found.alerts, self._alerted = alerted != self._alerted, alerted
             found.cases = await self._changed_cases(connection)
             found.deliveries = await self._changed_deliveries(connection)
         return Changes() if first else found
@@ -107,6 +114,13 @@ async def _newest_words(connection: AsyncConnection) -> tuple[str, ...]:
     progress = (await connection.execute(select(func.max(study_progress.c.told_at)))).scalar()
     noticed = (await connection.execute(select(func.max(study_quality.c.at)))).scalar()
     return progress or "", noticed or ""
+
+
+async def _newest_alert(connection: AsyncConnection) -> tuple[str, int]:
+    """When an alert last changed, and how many there ever were."""
+    query = select(func.max(alerts.c.changed_at), func.max(alerts.c.id))
+    changed, last = (await connection.execute(query)).one()
+    return changed or "", last or 0
 
 
 def _delivery(row: RowMapping) -> Delivery:

@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.clock import Clock
 from gateway.database import Database
 from hub.access.access import Access
+from hub.access.roles import RECORDS
 from hub.assign.worklist import Worklist
 from hub.portal.changes import Changes, Watch
 
@@ -117,15 +118,23 @@ class EventRoutes:
                 mine = await self._worklist.within_reach(
                     account, changes.cases | {case for case, _ in changes.deliveries}
                 )
-                await response.write(render(changes, mine))
+                await response.write(render(changes, mine, alerts=RECORDS.allows(account.role)))
         return response
 
 
-def render(changes: Changes, mine: frozenset[int]) -> bytes:
-    """The events of some changes, for somebody who may see the cases `mine`. A comment if there are none."""
+def render(changes: Changes, mine: frozenset[int], *, alerts: bool = False) -> bytes:
+    """The events of some changes, for somebody who may see the cases `mine`. A comment if there are none.
+
+    Args:
+        changes: what happened.
+        mine: the cases of this listener.
+        alerts: whether they may see alerts.
+    """
     told: list[tuple[str, dict[str, object]]] = []
     if changes.arrivals or changes.cases:
         told.append(("worklist", {}))
+    if changes.alerts and alerts:
+        told.append(("alert", {}))
     told += [("case", {"id": case}) for case in sorted(changes.cases & mine)]
     told += [
         ("delivery", {"case": case, "report": report})

@@ -39,8 +39,8 @@ def passkey(row: Row) -> dict[str, Any]:
 
 def edge(row: Row, status: Any, findings: Sequence[Row], coming: Sequence[Row]) -> dict[str, Any]:
     """One edge of the fleet, with what was found in its chain of parcels and the studies on their way."""
-    names = ("site", "edge", "last_seen", "not_after", "revoked", "revoked_why")
-    own = [one for one in findings if (one["site"], one["edge"]) == (row["site"], row["edge"])]
+    names = ("site", "edge", "serial", "last_seen", "issued_at", "not_after", "revoked_at", "revoked_why")
+    own = [one for one in findings if is_of(row, one)]
     chain = [one["words"] for one in own[:LONGEST_CHAIN]]
     if len(own) > len(chain):
         chain.append(f"… {len(own) - len(chain)} more")
@@ -55,13 +55,23 @@ def edge(row: Row, status: Any, findings: Sequence[Row], coming: Sequence[Row]) 
 def on_the_way(row: Row, coming: Sequence[Row]) -> list[dict[str, Any]]:
     """An edge's studies that are not here whole, the most urgent first; `here` is 0 for one not begun."""
     names = ("study_uid", "received", "confirmed", "waiting_bytes", "eta_seconds")
-    own = [one for one in coming if (one["site"], one["edge"]) == (row["site"], row["edge"])]
+    own = [one for one in coming if is_of(row, one)]
     return [
         {"priority": Priority(one["priority"]).word}
         | {name: one[name] for name in names}
         | {"here": one["instance_count"] or 0}
         for one in own
     ]
+
+
+def is_of(edge: Row, row: Row) -> bool:
+    """Whether a row is about this edge."""
+    return (edge["site"], edge["edge"]) == (row["site"], row["edge"])
+
+
+def asked(row: Row) -> dict[str, Any]:
+    """An edge's request to come back."""
+    return {name: row[name] for name in ("request", "asked_at", "decision")}
 
 
 def quarantined(row: Row) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The edges: tokens, certificates, who is revoked, when each was last seen, who asks to come back, alerts."""
+"""The edges: tokens, certificates, who is revoked, when each was last seen, who asks to come back."""
 
 from __future__ import annotations
 
@@ -66,16 +66,4 @@ edge_returns = Table(  # edges whose certificate expired, and which ask to come 
     moment("decided_at"),
     digest("device"),  # fingerprint of the certificate it was given
     Index("edge_returns_fingerprint", "fingerprint"),
-)
-
-edge_alerts = Table(  # what an administrator should look at
-    "edge_alerts",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("site", String(32), nullable=False),
-    Column("edge", String(64), nullable=False),
-    word("kind", nullable=False),  # used-twice: its key in two places at once
-    Column("words", Text, nullable=False),
-    moment("at", nullable=False),
-    Index("edge_alerts_edge", "site", "edge"),
 )

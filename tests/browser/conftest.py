@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
+from tests.browser.portal import ASKED, REFUSED, listening, log_in, unexpected
 from tests.doubles.portal_api import CODE, PASSWORD, STATIC, PortalDouble, serve
+from tests.doubles.reading_room import ReadingRoom, reading_room
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 ARGUMENTS = [
@@ -20,31 +22,19 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
     "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]  # fmt: skip
-AXE = Path(__file__).parents[2] / "hub/portal/web/node_modules/axe-core/axe.min.js"
 
 
 @dataclass
 class Desk:
-    """A browser page, the double behind it, and everything the browser complained about."""
+    """A browser page, the double behind it, and which of its complaints are expected."""
 
     page: Page
     hub: PortalDouble
     url: str
-    complaints: list[str] = field(default_factory=list)
-    expected: tuple[str, ...] = ("401 (Unauthorized)",)  # the question whether anyone is logged in
-
-    def hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(words in message.text for words in self.expected):
-            self.complaints.append(message.text)
+    expected: tuple[str, ...] = (ASKED,)
 
     async def log_in(self, name: str = "vega") -> None:
-        await self.page.goto(self.url)
-        await self.page.get_by_label("User name").fill(name)
-        await self.page.get_by_label("Password").fill(PASSWORD)
-        await self.page.keyboard.press("Enter")
-        if self.hub.enrolled:
-            await self.page.get_by_label("Six-digit code").fill(CODE)
-            await self.page.keyboard.press("Enter")
+        await log_in(self.page, self.url, name, PASSWORD, CODE if self.hub.enrolled else "")
 
     async def open_case(self, number: int) -> None:
         await self.page.locator(f"tr[data-case='{number}']").click()
@@ -66,13 +56,23 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(chromium: Browser) -> AsyncIterator[Desk]:
     runner, hub, url = await serve()
-    context = await chromium.new_context(viewport={"width": 1600, "height": 950}, locale="en-GB")
-    page = await context.new_page()
-    page.set_default_timeout(15_000)
-    made = Desk(page, hub, url)
-    page.on("console", made.hear)
-    page.on("pageerror", lambda error: made.complaints.append(str(error)))
-    yield made
-    await context.close()
+    complaints: list[str] = []
+    async with listening(chromium, complaints) as page:
+        made = Desk(page, hub, url)
+        yield made
     await asyncio.wait_for(runner.cleanup(), 10)
-    assert made.complaints == [], "the browser complained (content security policy, script errors)"
+    assert unexpected(complaints, made.expected) == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def room(tmp_path: Path) -> AsyncIterator[ReadingRoom]:
+    async with reading_room(tmp_path) as room:
+        yield room
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(chromium: Browser, room: ReadingRoom) -> AsyncIterator[Page]:
+    complaints: list[str] = []
+    async with listening(chromium, complaints, width=1400, height=900) as page:
+        yield page
+    assert unexpected(complaints, REFUSED) == []

@@ -1,8 +1,8 @@
 """Pictures of the portal for the README, from a running demo.
 
 `python -m tests.browser.screenshots OUT_FOLDER [DEMO_FOLDER]` logs in as the demo's lead reader and takes
-`worklist.jpg`, `reading.jpg` and `mpr.jpg`; it leaves a draft in the case it opens. Without a demo it shows
-the double of the tests.
+`worklist.jpg`, `reading.jpg` and `mpr.jpg`; it leaves a draft in the case it opens. Then, as the administrator,
+`edges.jpg` and `alerts.jpg`. Without a demo it shows the double of the tests.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from tests.browser.looking import image_shown
+from tests.browser.portal import log_in
 from tests.doubles import portal_api
 
 ARGUMENTS = [
@@ -39,19 +40,6 @@ DRAFT = {
 
 async def take(page: Page, into: Path, name: str) -> None:
     await page.screenshot(path=into / f"{name}.jpg", type="jpeg", quality=QUALITY)
-
-
-async def log_in(page: Page, url: str, name: str, password: str) -> None:
-    await page.goto(url)
-    await page.get_by_label("User name").fill(name)
-    await page.get_by_label("Password").fill(password)
-    await page.keyboard.press("Enter")
-    code, rows = page.get_by_label("Six-digit code"), page.locator("tr-worklist")
-    await code.or_(rows).first.wait_for()
-    if await code.count():
-        await code.fill(portal_api.CODE)
-        await page.keyboard.press("Enter")
-    await rows.wait_for()
 
 
 async def pictures(page: Page, into: Path) -> None:
@@ -80,23 +68,37 @@ async def pictures(page: Page, into: Path) -> None:
     await take(page, into, "mpr")
 
 
+async def administration(page: Page, into: Path) -> None:
+    """What an administrator sees; a demo has few edges, so the window is low."""
+    await page.set_viewport_size({**SIZE, "height": 480})
+    await page.get_by_role("link", name="Administration").click()
+    await page.locator("tr[data-edge]").first.wait_for()
+    await page.wait_for_timeout(500)
+    await take(page, into, "edges")
+    await page.locator("tr-alert-count").get_by_role("link").click()
+    await page.wait_for_timeout(500)
+    await take(page, into, "alerts")
+
+
 async def main(into: Path, demo: Path | None) -> None:
     into.mkdir(parents=True, exist_ok=True)
     runner = None
     if demo is None:
         runner, _, url = await portal_api.serve()
-        name, password = "vega", portal_api.PASSWORD
+        reader, admin = (("vega", portal_api.PASSWORD), ("root", portal_api.PASSWORD))
     else:
         facts = json.loads((demo / "demo.json").read_text("utf-8"))
-        user = next(user for user in facts["users"] if user["role"] == "lead")  # sees every case
-        url, name, password = facts["hub"]["url"], user["name"], user["password"]
+        known = {user["role"]: (user["name"], user["password"]) for user in facts["users"]}
+        url, reader, admin = facts["hub"]["url"], known["lead"], known["admin"]  # a lead sees every case
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        # The demo's certificate comes from its own private authority.
-        context = await browser.new_context(viewport=SIZE, ignore_https_errors=True, locale="en-GB")
-        page = await context.new_page()
-        await log_in(page, url, name, password)
-        await pictures(page, into)
+        for (name, password), show in ((reader, pictures), (admin, administration)):
+            # The demo's certificate comes from its own private authority.
+            context = await browser.new_context(viewport=SIZE, ignore_https_errors=True, locale="en-GB")
+            page = await context.new_page()
+            await log_in(page, url, name, password, portal_api.CODE)
+            await show(page, into)
+            await context.close()
         await browser.close()
     if runner:
         await runner.cleanup()

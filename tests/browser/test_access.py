@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Request, expect
+from playwright.async_api import Page, Request, expect
 from sqlalchemy import select
 
 from hub.access.accounts import NewAccount
@@ -16,15 +15,13 @@ from hub.people import Role
 from hub.record import Deed
 from hub.tables.study import studies
 from hub.trail import AuditTrail
-from tests.browser.conftest import AXE
+from tests.browser.portal import authenticator, log_in, picture, violations
 from tests.doubles.people import PASSWORD
 from tests.doubles.reading_room import CLOCK, PASSPHRASE, ReadingRoom, reading_room
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
-PICTURES = os.environ.get("TELERAD_PICTURES")
-"""A folder for pictures of the pages, for whoever wants to look."""
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -42,61 +39,9 @@ async def room(tmp_path: Path) -> AsyncIterator[ReadingRoom]:
         yield room
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(chromium: Browser, room: ReadingRoom) -> AsyncIterator[Page]:
-    context = await chromium.new_context(viewport={"width": 1400, "height": 900}, locale="en-GB")
-    page = await context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    await context.close()
-    expected = ("401 (Unauthorized)", "403 (Forbidden)", "404 (Not Found)", "409 (Conflict)")
-    assert [said for said in complaints if not any(one in said for one in expected)] == []
-
-
-async def log_in(page: Page, room: ReadingRoom, name: str) -> None:
-    await page.goto(room.url)
-    await page.get_by_label("User name").fill(name)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_role("button", name="Log out")).to_be_visible()
-
-
-async def picture(page: Page, name: str) -> None:
-    if PICTURES:
-        await page.screenshot(path=f"{PICTURES}/{name}.png")
-
-
-async def nobody_is_shut_out(page: Page) -> None:
-    if not AXE.is_file():
-        return
-    script = AXE.read_text("utf-8")
-    found = await page.evaluate(
-        f"(() => {{ {script} }})(); axe.run().then((r) => r.violations.map((v) => v.id))"
-    )
-    assert found == []
-
-
-async def authenticator(page: Page) -> None:
-    """A device with a fingerprint reader, in software (WebDriver virtual authenticators, by CDP)."""
-    session = await page.context.new_cdp_session(page)
-    await session.send("WebAuthn.enable")
-    options = {
-        "protocol": "ctap2",
-        "transport": "internal",
-        "hasResidentKey": True,
-        "hasUserVerification": True,
-        "isUserVerified": True,
-        "automaticPresenceSimulation": True,
-    }
-    await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-
-
 async def test_a_passkey_is_added_logs_in_and_confirms_a_signature(page: Page, room: ReadingRoom) -> None:
     await authenticator(page)
-    await log_in(page, room, "wei")
+    await log_in(page, room.url, "wei")
     await page.get_by_role("link", name="Dr Wei Lin").click()
     await page.get_by_label("Name of the device").fill("Reading room 2")
     await page.get_by_role("button", name="Add a passkey").click()
@@ -104,7 +49,7 @@ async def test_a_passkey_is_added_logs_in_and_confirms_a_signature(page: Page, r
     await page.get_by_role("button", name="Make new codes").click()
     await expect(page.locator(".codes code")).to_have_count(10)
     await expect(page.get_by_text("this one")).to_be_visible()
-    await nobody_is_shut_out(page)
+    assert await violations(page) == set()
     await picture(page, "account")
 
     await page.get_by_role("button", name="Log out").click()
@@ -135,7 +80,7 @@ async def test_a_passkey_is_added_logs_in_and_confirms_a_signature(page: Page, r
 async def test_the_glass_is_broken_with_a_reason_and_the_lead_and_the_auditor_see_it(
     page: Page, room: ReadingRoom
 ) -> None:
-    await log_in(page, room, "chen")
+    await log_in(page, room.url, "chen")
     await expect(page.locator("tbody tr")).to_have_count(0)
     await page.get_by_role("button", name="Emergency access…").click()
     await page.get_by_label("Accession number or Study").fill("no such study")
@@ -151,13 +96,13 @@ async def test_the_glass_is_broken_with_a_reason_and_the_lead_and_the_auditor_se
     for name in ("lead", "audrey"):
         await page.get_by_role("button", name="Log out").click()
         await expect(page.get_by_label("User name")).to_be_visible()
-        await log_in(page, room, name)
+        await log_in(page, room.url, name)
         await page.goto(f"{room.url}/#/admin/emergencies")
         await expect(page.locator("tr-oversight tbody tr")).to_contain_text(
             "Trauma call, nobody else answers"
         )
         await expect(page.locator("tr-oversight tbody tr")).to_contain_text("Dr Chen")
-    await nobody_is_shut_out(page)
+    assert await violations(page) == set()
     await picture(page, "emergencies")
 
 
@@ -171,7 +116,7 @@ async def test_attack_16_stored_xss_in_what_the_auditor_reads(page: Page, room: 
         detail={HOSTILE: HOSTILE, "why": "=cmd()"},
     )
     await trail.note(deed)
-    await log_in(page, room, "audrey")
+    await log_in(page, room.url, "audrey")
     await page.get_by_role("link", name="Administration").click()
     await page.get_by_role("link", name="Audit trail").click()
     row = page.locator("tr-audit tbody tr", has_text="log-in refused")
@@ -179,7 +124,7 @@ async def test_attack_16_stored_xss_in_what_the_auditor_reads(page: Page, room: 
     await expect(row).to_contain_text("110114 User Authentication")
     assert await page.locator("tr-audit img").count() == 0
     assert await page.title() != "owned"
-    await nobody_is_shut_out(page)
+    assert await violations(page) == set()
     await picture(page, "audit")
     await page.get_by_label("Person").fill("audrey")
     await page.keyboard.press("Enter")
@@ -204,7 +149,7 @@ async def test_what_the_page_asks_by_itself_is_no_sign_of_life(page: Page, room:
 
     page.on("request", hear)
     await page.clock.install()
-    await log_in(page, room, "wei")
+    await log_in(page, room.url, "wei")
     await expect(page.locator("tbody tr")).to_have_count(1)
     assert asked[0] == ("GET", None)
     before = len(asked)

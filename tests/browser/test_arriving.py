@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Desk
-from tests.browser.test_portal import violations
+from tests.browser.portal import violations
 from tests.doubles.portal_cases import now, progress
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -17,9 +17,9 @@ from edge.console.sources import Sources
 from edge.dialogue.desk import MessageDesk
 from edge.spool.view import StudyFacts
 from gateway.message import Subject, Told
-from tests.browser.conftest import AXE, Desk
+from tests.browser.conftest import Desk
+from tests.browser.portal import AXE, violations
 from tests.browser.test_edge_page import faults, opened, picture
-from tests.browser.test_portal import violations
 from tests.doubles.portal_cases import HOSTILE_NAME
 from tests.doubles.spools import SpoolWorld
 

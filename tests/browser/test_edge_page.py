@@ -26,7 +26,8 @@ from edge.shown import Hint, ReportShown, SeriesTaken, StudyTaken, StudyWarning
 from edge.spool.item import LinkState
 from edge.spool.view import StudyFacts
 from gateway.clock import rfc3339
-from tests.browser.conftest import ARGUMENTS, AXE, CHROMIUM
+from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.portal import AXE
 from tests.doubles.acquired import kept, part10
 from tests.doubles.spools import SpoolWorld
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import AXE, Desk
+from tests.browser.conftest import Desk
 from tests.browser.looking import image_shown
+from tests.browser.portal import violations
 from tests.doubles.dicomweb_phantom import SIZE, SPACING_MM
 from tests.doubles.portal_api import CODE, PASSPHRASE, PASSWORD
 
@@ -311,17 +312,6 @@ async def test_nothing_shuts_anyone_out(desk: Desk, theme: str) -> None:
     await expect(page.get_by_label("Signing passphrase")).to_be_visible()
     found |= await violations(page)
     assert found == set()
-
-
-async def violations(page: Page) -> set[str]:
-    await page.evaluate(AXE.read_text("utf-8"))
-    result = await page.evaluate(
-        "axe.run({exclude: [['tr-viewer']]}, {iframes: false, resultTypes: ['violations']})"
-    )
-    return {
-        f"{each['id']}: {each['nodes'][0]['target']} {each['nodes'][0]['failureSummary']}"
-        for each in result["violations"]
-    }
 
 
 async def test_a_signed_report_fits_its_pane(desk: Desk) -> None:

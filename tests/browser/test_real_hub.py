@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 from pydicom import Dataset
 
 from tests.browser.looking import image_shown
-from tests.doubles.people import PASSWORD
+from tests.browser.portal import log_in
 from tests.doubles.reading_room import PASSPHRASE, ReadingRoom, reading_room
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def room(tmp_path: Path) -> AsyncIterator[ReadingRoom]:
-    async with reading_room(tmp_path) as room:
-        yield room
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(chromium: Browser, room: ReadingRoom) -> AsyncIterator[Page]:
-    context = await chromium.new_context(viewport={"width": 1600, "height": 950}, locale="en-GB")
-    page = await context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    await context.close()
-    asked = "401 (Unauthorized)"  # the question whether anyone is logged in
-    assert [said for said in complaints if asked not in said] == []
-
-
 async def test_a_report_is_written_beside_real_images_and_signed(page: Page, room: ReadingRoom) -> None:
-    await page.goto(room.url)
-    await page.get_by_label("User name").fill("wei")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.keyboard.press("Enter")
+    await log_in(page, room.url, "wei")
     row = page.locator("tbody tr")
     await expect(row).to_have_count(1)
     await expect(row).to_contain_text("STAT")
@@ -91,10 +66,7 @@ async def test_attack_16_stored_xss_in_a_study_shown_by_portal_and_viewer(
         said: list[str] = []
         page.on("console", lambda one: said.append(one.text))
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
-        await page.goto(room.url)
-        await page.get_by_label("User name").fill("wei")
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.keyboard.press("Enter")
+        await log_in(page, room.url, "wei")
         await expect(page.locator("tbody tr")).to_contain_text("<img src=x")
         await page.keyboard.press("Enter")
         await expect(page.locator("tr-reading h1")).to_contain_text("<img src")  # = parts a PN

@@ -319,14 +319,24 @@ class PortalDouble:
         edge = {
             "site": "H001",
             "edge": "1",
+            "serial": "3f" * 20,
             "last_seen": at,
-            "not_after": at,
-            "revoked": False,
+            "issued_at": at,
+            "not_after": rfc3339(now() + timedelta(days=12)),
+            "revoked_at": None,
+            "revoked_why": None,
+            "state": "enrolled",
+            "late": False,
+            "chain": [],
             "status": status,
             "studies": [coming, begun],
+            "returns": [],
         }
+        out = {"site": "H002", "state": "revoked", "status": None, "studies": []}
         tables: dict[str, dict[str, Any]] = {
-            "edges": {"edges": [edge, edge | {"site": "H002", "revoked": True, "status": None, "studies": []}]},
+            "edges": {"edges": [edge, edge | out], "codes": [], "now": at},
+            "alerts": {"alerts": []},
+            "alerts/count": {"alarm": 0, "warning": 0},
             "quarantine": {"quarantine": [{"parcel_id": "0f" * 16, "site": "H003", "reason": "chunk 7: digest differs", "at": at}]},
             "conflicts": {"conflicts": []},
             "rules": {"text": "version: 1\nrules:\n  - name: stat head CT\n", "faults": [{"line": 3, "message": "rule has no group"}]},
@@ -373,7 +383,7 @@ class PortalDouble:
                 web.post(case + "/addendum", self.addendum),
                 web.get("/api/reports/{id}", self.report),
                 web.get("/api/events", self.events),
-                web.get("/api/admin/{table}", self.admin),
+                web.get("/api/admin/{table:.+}", self.admin),
                 *dicomweb_phantom.routes(),
                 web.get("/{path:.*}", self.page),
             ]

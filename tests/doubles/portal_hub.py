@@ -24,10 +24,12 @@ from hub.archive.store import BlobStore
 from hub.assign.dispatcher import Dispatcher
 from hub.assign.worklist import Worklist
 from hub.audit.search import AuditSearch
+from hub.fleet.desk import FleetDesk
 from hub.portal.app import portal_routes
 from hub.rules.book import RuleBook
 from hub.trail import AuditTrail
 from tests.doubles.evidence_room import evidence_room
+from tests.doubles.fleet import fleet_desk
 from tests.doubles.people import PASSWORD, Hub, open_hub
 from tests.doubles.studies import Studies
 
@@ -132,6 +134,7 @@ class PortalHub:
     dispatcher: Dispatcher
     studies: Studies
     browsers: list[Browser]
+    fleet: FleetDesk
     origin: str = ORIGIN
 
     def browser(self) -> Browser:
@@ -173,6 +176,7 @@ async def portal_hub(
     app = web.Application(middlewares=[problems, same_origin])
     app.on_response_prepare.append(add_headers)
     static = folder / "static"
+    fleet = fleet_desk(folder, hub.database, hub.record, hub.clock)
     evidence = evidence_room(hub.database, archive.store, hub.clock)
     app.add_routes(
         portal_routes(
@@ -184,6 +188,7 @@ async def portal_hub(
             evidence,
             static=static,
             sso=sso(hub) if sso else None,
+            fleet=fleet,
             **audit_parts(hub),
         )
     )  # type: ignore
@@ -198,6 +203,7 @@ async def portal_hub(
         Dispatcher(hub.database, book, hub.record, hub.clock),
         Studies(hub.database, hub.clock),
         [],
+        fleet,
     )
     try:
         yield made

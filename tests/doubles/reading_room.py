@@ -33,6 +33,7 @@ from hub.assign.worklist import Worklist
 from hub.audit.search import AuditSearch
 from hub.custody import CustodyLog
 from hub.dicomweb.routes import routes as dicomweb_routes
+from hub.fleet.desk import FleetDesk
 from hub.people import Role
 from hub.portal.app import portal_routes
 from hub.reports.desk import Desk
@@ -44,6 +45,7 @@ from hub.tables.study import studies
 from hub.trail import AuditTrail
 from tests.doubles import dicomweb_phantom
 from tests.doubles.evidence_room import evidence_room
+from tests.doubles.fleet import fleet_desk
 from tests.doubles.instances import encode, entry
 from tests.doubles.people import CHEAP, PASSWORD
 from tests.doubles.record import MemoryRecord
@@ -59,6 +61,7 @@ class ReadingRoom:
     url: str
     archive: Archive
     access: Access
+    fleet: FleetDesk
 
 
 @asynccontextmanager
@@ -99,6 +102,7 @@ async def reading_room(
     await _arrive(archive, change)
     await Dispatcher(database, book, record, CLOCK).turn()
 
+    fleet = fleet_desk(folder, database, record, CLOCK)
     app = web.Application(middlewares=[problems, same_origin])
     app.on_response_prepare.append(add_headers)
     app.add_routes(dicomweb_routes(archive, access.scope))
@@ -113,6 +117,7 @@ async def reading_room(
             trail=trail,
             audit=AuditSearch(database),
             emergency=Emergency(database, record, trail, CLOCK),
+            fleet=fleet,
         )
     )
     server = TestServer(app, host="localhost")  # a browser keeps Secure cookies of localhost without TLS
@@ -120,7 +125,7 @@ async def reading_room(
     try:
         url = f"http://localhost:{server.port}"
         access.passkeys = Passkeys(database, CLOCK, access.flows, access.standing, origin=url, name="Telerad")
-        yield ReadingRoom(url, archive, access)
+        yield ReadingRoom(url, archive, access, fleet)
     finally:
         await server.close()
         await database.close()

@@ -25,8 +25,8 @@ from gateway.errors import Malformed, NotAllowed, Refused, StorageFull, Unavaila
 from hub.audit.events import KINDS
 from hub.audit.follower import FOLLOWED
 from hub.custody import CustodyLog
+from hub.tables.alert import alerts
 from hub.tables.custody import checkpoints, cosignatures, custody, witnesses
-from hub.tables.fleet import edge_alerts
 from hub.witnesses import Witnesses, witness_routes
 from tests.doubles.small_hub import SmallHub, small_hub
 
@@ -112,11 +112,11 @@ async def test_attack_27_a_rewritten_history_is_noticed_and_told(tmp_path: Path)
         assert await at.witness.look() == 0
         assert "does not continue" in at.witness.alarm
         assert not await at.rows(cosignatures)
-        (alert,) = await at.rows(edge_alerts)
+        (alert,) = await at.rows(alerts)
         assert (alert["site"], alert["edge"], alert["kind"]) == ("H001", "1", "log-contradicted")
         assert KINDS[FOLLOWED["witness-alarm"]]  # searchable and exported, too
         await at.witness.look()
-        assert len(await at.rows(edge_alerts)) == 1, "told once an hour"
+        assert len(await at.rows(alerts)) == 1, "told once an hour"
         proof = json.loads((at.data / "witness" / "contradiction.json").read_bytes())
         assert b64decode(proof["seen"]) != b64decode(proof["told"])
         again = Witness(at.data, at.client.identity, at.client, CLOCK)
@@ -150,7 +150,7 @@ async def test_somebody_else_on_the_line_is_no_rewritten_log_and_stops_nothing(
         assert not running.done()
         running.cancel()
         assert witness.alarm == ""
-        assert not await at.rows(edge_alerts)
+        assert not await at.rows(alerts)
 
 
 async def test_a_full_disk_and_a_damaged_record_are_this_edge_s_own_trouble(

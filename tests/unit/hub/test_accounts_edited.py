@@ -251,7 +251,7 @@ def _append(file: Path, leaf: dict[str, object]) -> None:
 
 
 def _quick(hub: Hub) -> Quick:
-    told = Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock))
+    told = Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock), hub.clock)
     return Quick(hub.database, SEALS, hub.access.standing, hub.clock, told)
 
 
@@ -292,7 +292,7 @@ async def test_another_key_is_told_and_vouching_ends_it(hub: Hub, filled: Path) 
         lost,
         Standing(log, lost),
         hub.clock,
-        Told(hub.database, log, AuditTrail(hub.database, hub.clock)),
+        Told(hub.database, log, AuditTrail(hub.database, hub.clock), hub.clock),
     )
     found = await quick.look()
     assert any("keys/access.key is not the one" in fault for fault in found)
@@ -305,7 +305,7 @@ async def test_another_key_is_told_and_vouching_ends_it(hub: Hub, filled: Path) 
         lost,
         Standing(log, lost),
         hub.clock,
-        Told(hub.database, log, AuditTrail(hub.database, hub.clock)),
+        Told(hub.database, log, AuditTrail(hub.database, hub.clock), hub.clock),
     )
     assert await quick.look() == []
     by_hand(filled, "UPDATE users SET role = 'admin' WHERE name = 'chen'")

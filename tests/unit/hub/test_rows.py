@@ -176,7 +176,7 @@ EDITS = [
 async def test_attack_27_an_edited_row_is_found(hub: LineHub, filled: Path, command: str, words: str) -> None:
     by_hand(filled, command)
     log = CustodyLog(hub.small.database, None, CLOCK)
-    told = Told(hub.small.database, log, AuditTrail(hub.small.database, CLOCK))
+    told = Told(hub.small.database, log, AuditTrail(hub.small.database, CLOCK), CLOCK)
     audit = Audit(hub.small.database, log, hub.small.keys.trust, images(hub), told)
     assert any(words in fault for fault in await audit.look())
     with closing(sqlite3.connect(filled)) as connection:

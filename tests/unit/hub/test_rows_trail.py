@@ -45,7 +45,7 @@ def trail_of(hub: Hub) -> TrailSeals:
         hub.record,
         SEALS,
         hub.clock,
-        Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock)),
+        Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock), hub.clock),
     )
 
 
@@ -95,7 +95,7 @@ async def test_a_deed_that_is_young_waits_and_the_seal_names_nobody(hub: Hub) ->
         hub.record,
         Seals(b"w" * 32),
         hub.clock,
-        Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock)),
+        Told(hub.database, hub.record, AuditTrail(hub.database, hub.clock), hub.clock),
     )
     assert len(await other.compare()) == 1  # without the key nothing fits, nor can be made to fit
 

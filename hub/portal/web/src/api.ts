@@ -1,6 +1,7 @@
 // The one door to the hub: every request of the portal goes through here.
 import type { Json } from './passkey.ts';
 import type {
+  Alert,
   AuditPage,
   Body,
   Case,
@@ -9,6 +10,8 @@ import type {
   Custody,
   Draft,
   EmergencyAccess,
+  Fleet,
+  Invited,
   OwnAccount,
   Report,
   Saved,
@@ -167,5 +170,16 @@ export const api = {
     call<Report>('POST', `${ofCase(id)}/addendum`, { body, passphrase }),
   custody: (id: number) => call<Custody>('GET', `${ofCase(id)}/custody`),
   report: (id: string) => call<Report>('GET', `/api/reports/${encodeURIComponent(id)}`),
+  fleet: (by: By = 'person') => call<Fleet>('GET', '/api/admin/edges', undefined, by),
+  makeCode: (site: string, edge: string, hours: number) =>
+    call<Invited>('POST', '/api/admin/codes', { site, edge: edge || null, hours }),
+  revokeEdge: (site: string, edge: string, reason: string) =>
+    call<void>('POST', '/api/admin/edges/revoke', { site, edge, reason }),
+  decideReturn: (site: string, edge: string, request: string, approve: boolean) =>
+    call<void>('POST', '/api/admin/returns', { site, edge, request, approve }),
+  alerts: (by: By = 'person') => call<{ alerts: Alert[] }>('GET', '/api/admin/alerts', undefined, by),
+  countAlerts: () => call<{ alarm: number; warning: number }>('GET', '/api/admin/alerts/count', undefined, 'page'),
+  acknowledge: (alert: number, reason: string) =>
+    call<void>('POST', `/api/admin/alerts/${alert}/acknowledge`, { reason }),
   admin: <T>(table: string) => call<T>('GET', `/api/admin/${table}`),
 };

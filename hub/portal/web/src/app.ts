@@ -10,6 +10,7 @@ import './pages/enrol.ts';
 import './pages/login.ts';
 import './pages/reading.ts';
 import './pages/worklist.ts';
+import './parts/alert-count.ts';
 import type { StepUp } from './parts/step-up.ts';
 import './parts/step-up.ts';
 import { shared } from './parts/styles.ts';
@@ -35,7 +36,7 @@ export class App extends Localised {
     css`
       :host {
         display: grid;
-        grid-template-rows: auto minmax(0, 1fr);
+        grid-template: auto minmax(0, 1fr) / minmax(0, 1fr);
         height: 100vh;
       }
       main {
@@ -52,6 +53,9 @@ export class App extends Localised {
         white-space: nowrap;
       }
       @media (max-width: 700px) {
+        header {
+          overflow-x: auto;
+        }
         .name,
         header > span,
         .own > span {
@@ -198,14 +202,16 @@ export class App extends Localised {
 
   private bar({ user }: Session) {
     const [first] = tablesOf(user.role);
+    const atAlerts = this.route.page === 'admin' && this.route.table === 'alerts';
     const here = (page: string): string | undefined => (this.route.page === page ? 'page' : undefined);
     return html`<header>
       <img src="/icon.svg" alt="" /><span class="name">Telerad</span>
       <nav aria-label=${t('nav.label')}>
         <a href="#/" aria-current=${here('worklist') ?? 'false'}>${t('nav.worklist')}</a>
         ${first
-          ? html`<a href="#/admin/${first}" aria-current=${here('admin') ?? 'false'} >${user.role === 'auditor' || user.role === 'admin' ? t('nav.admin') : t('nav.audit')}</a>`
+          ? html`<a href="#/admin/${first}" aria-current=${atAlerts ? 'false' : (here('admin') ?? 'false')}>${user.role === 'auditor' || user.role === 'admin' ? t('nav.admin') : t('nav.audit')}</a>`
           : ''}
+        ${tablesOf(user.role).includes('alerts') ? html`<tr-alert-count ?here=${atAlerts}></tr-alert-count>` : ''}
       </nav>
       <a class="own" href="#/account" aria-current=${here('account') ?? 'false'}>${user.display_name} <span class="quiet">${word('role', user.role)}</span></a>
       <select aria-label=${t('nav.language')} @change=${this.chooseLanguage}>

@@ -1,9 +1,9 @@
 // What the hub tells by itself: server-sent events, one connection for the whole portal.
 
-export type HubEvent = 'worklist' | 'case' | 'delivery';
+export type HubEvent = 'worklist' | 'case' | 'delivery' | 'alert';
 type Listener = (data: Record<string, unknown>) => void;
 
-const KINDS: readonly HubEvent[] = ['worklist', 'case', 'delivery'];
+const KINDS: readonly HubEvent[] = ['worklist', 'case', 'delivery', 'alert'];
 const listeners = new Map<HubEvent, Set<Listener>>(KINDS.map((kind) => [kind, new Set()]));
 let source: EventSource | null = null;
 

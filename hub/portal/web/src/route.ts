@@ -2,10 +2,10 @@
 
 export type Route = { page: 'worklist' } | { page: 'case'; id: number } | { page: 'admin'; table: string } | { page: 'account' };
 
-export const ADMIN_TABLES = ['edges', 'quarantine', 'conflicts', 'rules', 'audit', 'emergencies'] as const;
+export const ADMIN_TABLES = ['edges', 'alerts', 'quarantine', 'conflicts', 'rules', 'audit', 'emergencies'] as const;
 
 const SEEN_BY: Record<string, readonly string[]> = {
-  admin: ['edges', 'quarantine', 'conflicts', 'rules'],
+  admin: ['edges', 'alerts', 'quarantine', 'conflicts', 'rules'],
   auditor: ADMIN_TABLES,
   lead: ['emergencies'],
 };

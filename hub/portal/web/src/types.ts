@@ -269,3 +269,79 @@ export interface EmergencyAccess {
   study_uid: string;
   accession: string;
 }
+
+export interface Coming {
+  study_uid: string;
+  priority: Priority;
+  received: number;
+  confirmed: number;
+  waiting_bytes: number;
+  eta_seconds: number | null;
+  here: number;
+}
+
+export type EdgeState = 'enrolled' | 'expired' | 'returning' | 'approved' | 'revoked';
+
+/** An edge's request to come back after its certificate ended. */
+export interface EdgeReturn {
+  request: string;
+  asked_at: string;
+  decision: 'asked' | 'approved' | 'refused';
+}
+
+export interface Edge {
+  site: string;
+  edge: string;
+  serial: string;
+  last_seen: string | null;
+  issued_at: string;
+  not_after: string;
+  revoked_at: string | null;
+  revoked_why: string | null;
+  state: EdgeState;
+  late: boolean;
+  chain: string[];
+  status: Record<string, unknown> | null;
+  studies: Coming[];
+  returns: EdgeReturn[];
+}
+
+/** A code that was made and not used yet; the code itself is nowhere any more. */
+export interface UnusedCode {
+  site: string;
+  edge: string | null;
+  created_at: string;
+  expires_at: string;
+}
+
+export interface Fleet {
+  edges: Edge[];
+  codes: UnusedCode[];
+  now: string;
+}
+
+/** A code that was just made: the only time it is seen. */
+export interface Invited {
+  code: string;
+  hub: string;
+  site: string;
+  edge: string | null;
+  expires_at: string;
+}
+
+export interface Alert {
+  id: number;
+  kind: string;
+  severity: 'alarm' | 'warning';
+  site: string;
+  edge: string;
+  words: string;
+  facts: Record<string, string | number>;
+  at: string;
+  last_at: string;
+  times: number;
+  ended_at: string | null;
+  acknowledged_at: string | null;
+  acknowledged_by: string | null;
+  reason: string | null;
+}

@@ -34,7 +34,7 @@ async def test_studies_alarms_and_edges_are_followed_once_and_the_rest_is_left(h
         await log.append(
             connection, "study-complete", site=row["site"], subject=subject, detail={"instances": 3}
         )
-        await log.append(connection, "edge-revoked", site="H001", subject="ab" * 32, detail={"why": "stolen"})
+        await log.append(connection, "edge-returned", site="H001", subject="ab" * 32, detail={"edge": "1"})
         await log.append(connection, "study-complete", site="H404", subject=subject)
     assert await follower.turn() == 4
     assert await follower.turn() == 0
@@ -42,7 +42,7 @@ async def test_studies_alarms_and_edges_are_followed_once_and_the_rest_is_left(h
         kept = (await connection.execute(select(audit_events).order_by(audit_events.c.id))).mappings().all()
     assert [(one["event"], one["site"], one["study_uid"]) for one in kept] == [
         ("study-received", row["site"], row["study_uid"]),
-        ("edge-revoked", "H001", ""),
+        ("edge-returned", "H001", ""),
         ("study-received", "H404", ""),
     ]
     assert kept[0]["patient_id"]

@@ -81,8 +81,8 @@ async def test_the_printed_command_is_ready_to_run(
     ("words", "told"),
     [
         (["--site", "../x"], "not a site identifier"),
-        (["--site", "H1", "--hours", "0"], "--hours"),
-        (["--site", "H1", "--edge", "one"], "--edge"),
+        (["--site", "H1", "--hours", "0"], "at most 720 hours"),
+        (["--site", "H1", "--edge", "one"], "number from 1"),
     ],
 )
 async def test_unfit_tokens(hub: SmallHub, tmp_path: Path, capsys, words: list[str], told: str) -> None:

@@ -14,7 +14,7 @@ from edge.enroll import enroll
 from edge.hub_client import HubClient
 from edge.identity import EdgeIdentity
 from gateway.clock import SystemClock
-from hub.fleet import devices
+from hub import alerts
 from hub.fleet.uses import QUIET, Uses
 from tests.doubles.small_hub import SmallHub, small_hub
 
@@ -75,5 +75,5 @@ async def test_attack_13_a_copied_data_folder_is_noticed(hub: SmallHub, tmp_path
         )  # served all the same: the true edge must not be stopped by a thief
     assert ("edge-used-twice", "H001") in hub.events.seen
     async with hub.database.reading() as connection:
-        (alert,) = await devices.alerts(connection)
+        (alert,) = await alerts.listed(connection)
     assert (alert["site"], alert["edge"], alert["kind"]) == ("H001", "1", "used-twice")

@@ -19,6 +19,7 @@ from gateway.model import ParcelId, Sha256
 from gateway.wire import messages as m
 from gateway.wire.chunks import Range
 from gateway.wire.frames import encode
+from hub import alerts
 from hub.tables.arrival import quarantine
 from hub.tables.study import instances
 from tests.doubles.lines import CLOCK, LineHub, ask, enrolled, line_hub, say, sealed
@@ -125,6 +126,9 @@ async def test_a_chunk_that_our_disk_lost_is_asked_for_again(hub, edge) -> None:
     await hub.restart()
     assert of(m.Have, await ask(edge, one.id))[-1].missing == (Range(3, 1),)
     assert await hub.rows() == {one.id: "receiving"}
+    async with hub.small.database.reading() as connection:
+        (told,) = await alerts.listed(connection)
+    assert (told["kind"], told["facts"]) == ("chunks-lost", {"number": 1})
     await hub.restart()
     assert of(m.Have, await ask(edge, one.id))[0].missing == (Range(3, 1),)
     (receipt,) = of(m.Receipt, await say(edge, [one.chunk(3)]))

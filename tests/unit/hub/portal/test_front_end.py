@@ -32,6 +32,8 @@ OPEN_SETS = (
     "column",
     "report",
     "admin",
+    "alert",
+    "edge",
     "event",
     "age",
     "custody",

@@ -4,8 +4,8 @@ import { customElement, state } from 'lit/decorators.js';
 import { api } from '../api.ts';
 import { moment } from '../format.ts';
 import { Localised, t, word } from '../i18n.ts';
-import { caseRowStyles } from '../parts/case-row.ts';
 import { shared } from '../parts/styles.ts';
+import { instead, list, listStyles } from '../parts/table.ts';
 import type { AuditEvent } from '../types.ts';
 
 const FIELDS = ['since', 'until', 'person', 'study', 'event'] as const;
@@ -36,7 +36,7 @@ export class AuditPage extends Localised {
 
   static override styles = [
     shared,
-    caseRowStyles,
+    listStyles,
     css`
       :host {
         display: grid;
@@ -49,31 +49,6 @@ export class AuditPage extends Localised {
         flex-wrap: wrap;
         align-items: end;
         gap: 0.7rem;
-      }
-      .scroll {
-        overflow: auto;
-        border: 1px solid var(--line);
-        border-radius: 10px;
-        background: var(--surface);
-      }
-      tbody tr {
-        cursor: default;
-      }
-      th {
-        padding: 0.5rem 0.6rem;
-        color: var(--quiet);
-      }
-      td {
-        white-space: nowrap;
-        vertical-align: top;
-      }
-      td.wide {
-        min-width: 16rem;
-        white-space: normal;
-        overflow-wrap: anywhere;
-      }
-      .empty {
-        margin: 1rem;
       }
     `,
   ];
@@ -137,40 +112,27 @@ export class AuditPage extends Localised {
         <a href="/api/audit/events.csv?${this.asked.toString()}" download="audit.csv">${t('audit.csv')}</a>
       </form>
       <div class="scroll" tabindex="0" role="region" aria-label=${t('nav.audit')}>
-        ${this.failure ? html`<p class="notice bad empty" role="alert">${this.failure}</p>` : nothing}
-        ${this.events.length ? this.table() : html`<p class="empty quiet" role="status">${this.loaded ? t('admin.none') : t('loading')}</p>`}
+        ${this.failure ? instead(this.failure, '') : nothing}
+        ${this.events.length ? this.table() : instead('', this.loaded ? t('admin.none') : t('loading'))}
         ${this.next === null ? nothing : html`<p class="empty"><button type="button" @click=${this.more}>${t('audit.more')}</button></p>`}
       </div>
     `;
   }
 
   private table() {
-    return html`<table>
-      <thead>
-        <tr>
-          <th scope="col">${t('audit.at')}</th>
-          <th scope="col">${t('audit.event')}</th>
-          <th scope="col">${t('audit.person')}</th>
-          <th scope="col">${t('audit.address')}</th>
-          <th scope="col">${t('audit.study')}</th>
-          <th scope="col">${t('audit.detail')}</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${this.events.map((one) => this.row(one))}
-      </tbody>
-    </table>`;
+    const columns = [t('audit.at'), t('audit.event'), t('audit.person'), t('audit.address'), t('audit.study'), t('audit.detail')];
+    return list(columns, this.events.map((one) => this.row(one)));
   }
 
   private row(one: AuditEvent) {
     return html`<tr>
-      <td class="numbers">${moment(one.at)}</td>
-      <td>
+      <td class="numbers short">${moment(one.at)}</td>
+      <td class="short">
         ${word('event', one.event)} ${one.outcome ? html`<span class="chip stat">${t('audit.refused')}</span>` : nothing}
         <br /><span class="quiet">${one.dicom}</span>
       </td>
-      <td>${one.person || '—'}<br /><span class="quiet">${one.role ? word('role', one.role) : ''}</span></td>
-      <td class="numbers">${one.address || '—'}</td>
+      <td class="short">${one.person || '—'}<br /><span class="quiet">${one.role ? word('role', one.role) : ''}</span></td>
+      <td class="numbers short">${one.address || '—'}</td>
       <td class="wide">${one.study_uid || one.site || '—'}<br /><span class="quiet">${one.patient_id}</span></td>
       <td class="wide">${said(one.detail)}</td>
     </tr>`;

@@ -4,8 +4,8 @@ import { customElement, state } from 'lit/decorators.js';
 import { api } from '../api.ts';
 import { moment } from '../format.ts';
 import { Localised, t } from '../i18n.ts';
-import { caseRowStyles } from '../parts/case-row.ts';
 import { shared } from '../parts/styles.ts';
+import { instead, list, listStyles } from '../parts/table.ts';
 import type { EmergencyAccess } from '../types.ts';
 
 @customElement('tr-oversight')
@@ -15,23 +15,12 @@ export class Oversight extends Localised {
 
   static override styles = [
     shared,
-    caseRowStyles,
+    listStyles,
     css`
       :host {
         display: block;
         height: 100%;
         overflow: auto;
-      }
-      tbody tr {
-        cursor: default;
-      }
-      th {
-        padding: 0.5rem 0.6rem;
-        color: var(--quiet);
-      }
-      td {
-        vertical-align: top;
-        overflow-wrap: anywhere;
       }
     `,
   ];
@@ -45,34 +34,22 @@ export class Oversight extends Localised {
   }
 
   override render() {
-    if (this.failure) {
-      return html`<p class="notice bad" role="alert">${this.failure}</p>`;
-    }
     if (!this.found?.length) {
-      return html`<p class="quiet" role="status">${this.found ? t('admin.none') : t('loading')}</p>`;
+      return instead(this.failure, this.found ? t('admin.none') : t('loading'));
     }
-    return html`<table>
-      <thead>
-        <tr>
-          <th scope="col">${t('audit.at')}</th>
-          <th scope="col">${t('audit.person')}</th>
-          <th scope="col">${t('audit.study')}</th>
-          <th scope="col">${t('glass.reason')}</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${this.found.map(
-          (one) => html`<tr>
-            <td class="numbers">
-              ${moment(one.at)}<br />
-              ${one.open ? html`<span class="chip urgent">${t('glass.until', { until: moment(one.until) })}</span>` : nothing}
-            </td>
-            <td>${one.user.display_name}</td>
-            <td>${one.site} ${one.accession}<br /><span class="quiet numbers">${one.study_uid}</span></td>
-            <td>${one.reason}</td>
-          </tr>`,
-        )}
-      </tbody>
-    </table>`;
+    const columns = [t('audit.at'), t('audit.person'), t('audit.study'), t('glass.reason')];
+    return list(columns, this.found.map((one) => this.row(one)));
+  }
+
+  private row(one: EmergencyAccess) {
+    return html`<tr>
+      <td class="numbers">
+        ${moment(one.at)}<br />
+        ${one.open ? html`<span class="chip urgent">${t('glass.until', { until: moment(one.until) })}</span>` : nothing}
+      </td>
+      <td>${one.user.display_name}</td>
+      <td class="wide">${one.site} ${one.accession}<br /><span class="quiet numbers">${one.study_uid}</span></td>
+      <td class="wide">${one.reason}</td>
+    </tr>`;
   }
 }

@@ -8,6 +8,7 @@ import { caseRow, caseRowStyles } from '../parts/case-row.ts';
 import type { GlassDialog } from '../parts/glass-dialog.ts';
 import '../parts/glass-dialog.ts';
 import { shared } from '../parts/styles.ts';
+import { tableStyles } from '../parts/table.ts';
 import { go } from '../route.ts';
 import type { Case, User } from '../types.ts';
 import { arrange, isReported, type Column, type Order, type Show } from '../worklist-order.ts';
@@ -34,7 +35,7 @@ export class Worklist extends Localised {
   private ahead = 0; // the hub's clock minus ours, ms
   private ends: (() => void)[] = [];
 
-  static override styles = [shared, caseRowStyles, css`
+  static override styles = [shared, tableStyles, caseRowStyles, css`
     :host {
       display: grid;
       grid-template-rows: auto auto minmax(0, 1fr);

@@ -11,34 +11,13 @@ import { priorityChip } from './priority.ts';
 const SOON_MS = 15 * 60_000; // a deadline this near is shown as pressing
 
 export const caseRowStyles = css`
-  table {
-    width: 100%;
-    border-collapse: collapse;
-  }
-  th {
-    position: sticky;
-    top: 0;
-    z-index: 1;
-    padding: 0.2rem 0.1rem;
-    background: var(--raised);
-    text-align: left;
-    white-space: nowrap;
-  }
   th button {
     color: var(--quiet);
     font-weight: 600;
     padding: 0.25rem 0.5rem;
   }
-  td {
-    padding: 0.5rem 0.6rem;
-    border-top: 1px solid var(--line);
-    vertical-align: top;
-  }
   tbody tr {
     cursor: pointer;
-  }
-  tbody tr:hover {
-    background: var(--hover);
   }
   tbody tr[aria-selected='true'] {
     background: var(--hover);
@@ -46,14 +25,6 @@ export const caseRowStyles = css`
   }
   tbody tr:focus-visible {
     outline-offset: -2px;
-  }
-  td strong {
-    color: var(--strong);
-    font-weight: 600;
-  }
-  td .quiet {
-    display: block;
-    font-size: 0.88rem;
   }
   .over {
     color: var(--stat);

@@ -2,18 +2,8 @@
 import { html, nothing } from 'lit';
 import { about, bytes } from '../format.ts';
 import { language, t } from '../i18n.ts';
-import type { Priority } from '../types.ts';
+import type { Coming } from '../types.ts';
 import { priorityChip } from './priority.ts';
-
-export interface Coming {
-  study_uid: string;
-  priority: Priority;
-  received: number;
-  confirmed: number;
-  waiting_bytes: number;
-  eta_seconds: number | null;
-  here: number;
-}
 
 function progress({ received: expected, confirmed: have, eta_seconds: seconds }: Coming): string {
   return seconds === null
