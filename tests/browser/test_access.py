@@ -126,7 +126,7 @@ async def test_attack_16_stored_xss_in_what_the_auditor_reads(page: Page, room: 
     assert await page.title() != "owned"
     assert await violations(page) == set()
     await picture(page, "audit")
-    await page.get_by_label("Person").fill("audrey")
+    await page.get_by_role("textbox", name="Person").fill("audrey")
     await page.keyboard.press("Enter")
     await expect(page.locator("tr-audit tbody")).to_contain_text("audit trail used")
     await expect(page.locator("tr-audit tbody")).not_to_contain_text("log-in refused")
