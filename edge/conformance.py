@@ -16,7 +16,7 @@ from edge.ingest.admission import Rejection
 from edge.ingest.commitment import COMMITMENT
 from edge.ingest.mpps import MPPS
 from edge.ingest.pdu import MAX_PDU, SLACK
-from edge.ingest.tls import tls_profile
+from edge.tls import tls_profile
 from edge.verdict import READ
 from gateway import config
 from gateway.conformance.document import Section, Table, simple_table

@@ -34,6 +34,7 @@ from edge.acquire.related import TooLarge, media_type, parts
 from edge.acquire.visit import Source, Taken, Visit
 from edge.config import DicomTls, Ingest, Sender, Stow
 from edge.spool.spool import Spool
+from edge.tls import tls_context
 from edge.verdict import Status
 from gateway.clock import Clock
 from gateway.dicom.part10 import split
@@ -132,19 +133,7 @@ def stow_app(spool: Spool, clock: Clock, config: Stow, ingest: Ingest) -> web.Ap
 
 def web_tls(config: DicomTls | None) -> ssl.SSLContext | None:
     """TLS for the web application, 1.2 or newer (BCP 195). Raises UsageError if the files cannot be used."""
-    if config is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM")
-    try:
-        context.load_cert_chain(config.certificate, config.key)
-        if config.client_ca is not None:
-            context.load_verify_locations(config.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"acquire.stow.tls: {error}") from error
-    return context
+    return None if config is None else tls_context(config, "acquire.stow.tls")
 
 
 class _Store:

@@ -16,8 +16,8 @@ from edge.ingest.server import Server
 from edge.ingest.services import Handler
 from edge.ingest.store import Reception
 from edge.ingest.threads import Threads
-from edge.ingest.tls import files_of, tls_context
 from edge.spool.spool import Spool
+from edge.tls import files_of, tls_context
 from gateway.clock import Clock
 from gateway.errors import UsageError
 from gateway.log import logger
@@ -55,7 +55,7 @@ class DicomListener:
     ) -> None:
         self._config = config
         desk = Desk(config, spool, on_association_closed, services)
-        tls = None if config.tls is None else tls_context(config.tls)
+        tls = None if config.tls is None else tls_context(config.tls, "ingest.tls")
         self._threads = Threads(Terms(Reception(spool.intake, clock), desk, tls))
         self._acceptors: Acceptors | None = None
         self._make_acceptors = partial(Acceptors, spool, desk, files_of(config.tls), self._threads)

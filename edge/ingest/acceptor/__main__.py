@@ -23,9 +23,9 @@ from edge.ingest.acceptor.remote import Questions, Recipients, RemotePolicy, Rem
 from edge.ingest.association import Association, Terms
 from edge.ingest.store import Reception
 from edge.ingest.threads import Threads
-from edge.ingest.tls import tls_context
 from edge.spool.ahead import KeysAhead
 from edge.spool.intake import Intake
+from edge.tls import tls_context
 from gateway import log
 from gateway.clock import SystemClock
 from gateway.model import SiteId
@@ -63,7 +63,8 @@ class Acceptor:
         intake = Intake(self._leases, register, SiteId(site), self._keys, clock)
         self._reception = Reception(intake, clock)
         self._policy = RemotePolicy(self._questions)
-        context = None if tls is None else tls_context(DicomTls(*(one and Path(one) for one in tls)))
+        files = None if tls is None else DicomTls(*(one and Path(one) for one in tls))
+        context = None if files is None else tls_context(files, "ingest.tls")
         self._threads = Threads(Terms(self._reception, self._policy, context))
         self._peers: dict[int, Association] = {}
 

@@ -1,4 +1,4 @@
-"""TLS of the DICOM listener."""
+"""TLS of what modalities send to: the DICOM listener and STOW-RS."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from gateway.errors import UsageError
 
 
 def tls_profile() -> ssl.SSLContext:
-    """TLS for DICOM, PS3.15 B.12 (BCP 195): TLS 1.2 with ECDHE and AES-GCM, or 1.3. Without keys."""
+    """TLS as PS3.15 B.12 and BCP 195 want it: TLS 1.2 with ECDHE and AES-GCM, or 1.3. Without keys."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM")
     return context
 
 
-def tls_context(config: DicomTls) -> ssl.SSLContext:
+def tls_context(config: DicomTls, where: str) -> ssl.SSLContext:
     """The same with keys.
+
+    Args:
+        config: their files.
+        where: the configuration's key that names them.
 
     Raises:
         UsageError: the files cannot be used.
@@ -29,7 +33,7 @@ def tls_context(config: DicomTls) -> ssl.SSLContext:
             context.load_verify_locations(config.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"ingest.tls: {error}") from error
+        raise UsageError(f"{where}: {error}") from error
     return context
 
 
