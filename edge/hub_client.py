@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
+from operator import itemgetter
 from typing import Any, Self, TypeAlias
 from weakref import WeakSet
 
@@ -78,8 +79,8 @@ class _Connector(aiohttp.TCPConnector):
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
         idle, worth = self._conns.get(key), _worth.get()
         if idle and worth is not None:
-            best = max(idle, key=lambda one: worth(one[0].transport))
-            if worth(best[0].transport) <= 0:
+            most, best = max(((worth(one[0].transport), one) for one in idle), key=itemgetter(0))
+            if most <= 0:
                 return None
             idle.remove(best)
             idle.appendleft(best)

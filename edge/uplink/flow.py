@@ -189,20 +189,20 @@ class Flow:
     def _line(self) -> Line:
         return Line(self._full, self.round_trip or 0.0, share(self._wanted(turns=True)))
 
-    def worth(self, number: int | None = None) -> Callable[[asyncio.Transport | None], int]:
+    def worth(self, number: int = 0) -> Callable[[asyncio.Transport | None], int]:
         """For `HubClient.request`: how good an idle connection is to send much; 0: a new one is better.
 
         Those that know the line are spread over the teams: beside one, a new one soon finds the rest.
 
         Args:
-            number: the exchange's; None: it is no stream of a team.
+            number: the exchange's; 0: it is no stream of a team.
         """
-        line, spread = self._line, number is not None and self.relayed
+        line = self._line
 
         def of(transport: asyncio.Transport | None) -> int:
             info = _info_of(transport)
-            kept = spread and number is not None and self.relay.keeps(number, self.known())
-            return 0 if kept and info is not None and line.knows(info) else line.worth(info)
+            spread = self.relayed and info is not None and line.knows(info)
+            return 0 if spread and self.relay.keeps(number, self.known()) else line.worth(info)
 
         return of
 
