@@ -4,7 +4,7 @@ import { customElement, state } from 'lit/decorators.js';
 import { api } from '../api.ts';
 import { moment } from '../format.ts';
 import { Localised, t } from '../i18n.ts';
-import { shared } from '../parts/styles.ts';
+import { scrolling, shared } from '../parts/styles.ts';
 import { canPasskeys, makePasskey } from '../passkey.ts';
 import type { OwnAccount, OwnSession, Passkey } from '../types.ts';
 
@@ -16,11 +16,9 @@ export class AccountPage extends Localised {
 
   static override styles = [
     shared,
+    scrolling,
     css`
       :host {
-        display: block;
-        height: 100%;
-        overflow: auto;
         padding: 1.2rem;
       }
       section {

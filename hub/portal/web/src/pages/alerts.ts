@@ -7,7 +7,7 @@ import { moment, span } from '../format.ts';
 import { language, Localised, t, word } from '../i18n.ts';
 import type { ActDialog } from '../parts/act-dialog.ts';
 import '../parts/act-dialog.ts';
-import { shared } from '../parts/styles.ts';
+import { scrolling, shared } from '../parts/styles.ts';
 import { instead, list, listStyles } from '../parts/table.ts';
 import type { Alert } from '../types.ts';
 
@@ -31,13 +31,9 @@ export class AlertsPage extends Localised {
 
   static override styles = [
     shared,
+    scrolling,
     listStyles,
     css`
-      :host {
-        display: block;
-        height: 100%;
-        overflow: auto;
-      }
       td.where {
         min-width: 6rem;
       }

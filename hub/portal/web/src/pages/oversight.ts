@@ -1,10 +1,10 @@
 // Who broke the glass, for which study, and why: for leads and auditors.
-import { css, html, nothing } from 'lit';
+import { html, nothing } from 'lit';
 import { customElement, state } from 'lit/decorators.js';
 import { api } from '../api.ts';
 import { moment } from '../format.ts';
 import { Localised, t } from '../i18n.ts';
-import { shared } from '../parts/styles.ts';
+import { scrolling, shared } from '../parts/styles.ts';
 import { instead, list, listStyles } from '../parts/table.ts';
 import type { EmergencyAccess } from '../types.ts';
 
@@ -13,17 +13,7 @@ export class Oversight extends Localised {
   @state() private found: EmergencyAccess[] | null = null;
   @state() private failure = '';
 
-  static override styles = [
-    shared,
-    listStyles,
-    css`
-      :host {
-        display: block;
-        height: 100%;
-        overflow: auto;
-      }
-    `,
-  ];
+  static override styles = [shared, scrolling, listStyles];
 
   override async firstUpdated(): Promise<void> {
     try {

@@ -3,7 +3,7 @@ import { css, html, nothing } from 'lit';
 import { customElement, state } from 'lit/decorators.js';
 import { t } from '../i18n.ts';
 import { Dialog } from './dialog.ts';
-import { shared } from './styles.ts';
+import { fields, shared } from './styles.ts';
 
 export interface Act {
   title: string;
@@ -27,19 +27,8 @@ export class ActDialog extends Dialog {
 
   static override styles = [
     shared,
+    fields,
     css`
-      form {
-        display: grid;
-        gap: 0.8rem;
-      }
-      input,
-      textarea {
-        width: 100%;
-        margin-top: 0.25rem;
-      }
-      textarea {
-        min-height: 5rem;
-      }
       button.grave {
         background: var(--stat);
         border-color: var(--stat);

@@ -1,35 +1,19 @@
 // Breaking the glass: a study beyond one's reach, opened with a reason, for a time, and seen by others.
-import { css, html, nothing } from 'lit';
+import { html, nothing } from 'lit';
 import { customElement, state } from 'lit/decorators.js';
 import { api } from '../api.ts';
 import { moment } from '../format.ts';
 import { t } from '../i18n.ts';
 import { go } from '../route.ts';
 import { Dialog } from './dialog.ts';
-import { shared } from './styles.ts';
+import { fields, shared } from './styles.ts';
 
 @customElement('tr-glass')
 export class GlassDialog extends Dialog {
   @state() private failure = '';
   @state() private told = '';
 
-  static override styles = [
-    shared,
-    css`
-      form {
-        display: grid;
-        gap: 0.8rem;
-      }
-      input,
-      textarea {
-        width: 100%;
-        margin-top: 0.25rem;
-      }
-      textarea {
-        min-height: 5rem;
-      }
-    `,
-  ];
+  static override styles = [shared, fields];
 
   override async show(): Promise<void> {
     this.failure = '';

@@ -7,7 +7,7 @@ import { SECTIONS, type Section } from '../draft/join.ts';
 import { language, t } from '../i18n.ts';
 import type { Body, Report } from '../types.ts';
 import { Dialog } from './dialog.ts';
-import { shared } from './styles.ts';
+import { fields, shared } from './styles.ts';
 
 export type Sign = (body: Body, passphrase: string) => Promise<Report>;
 
@@ -24,6 +24,7 @@ export class SignDialog extends Dialog {
 
   static override styles = [
     shared,
+    fields,
     css`
       .paper {
         max-height: 42vh;
@@ -41,15 +42,6 @@ export class SignDialog extends Dialog {
       .text {
         white-space: pre-wrap;
         overflow-wrap: anywhere;
-      }
-      form {
-        display: grid;
-        gap: 0.8rem;
-      }
-      input,
-      textarea {
-        width: 100%;
-        margin-top: 0.25rem;
       }
       textarea {
         min-height: 8rem;

@@ -161,3 +161,28 @@ export const shared = css`
     margin-top: 1rem;
   }
 `;
+
+/** A page that scrolls as a whole. */
+export const scrolling = css`
+  :host {
+    display: block;
+    height: 100%;
+    overflow: auto;
+  }
+`;
+
+/** Fields of a form, one below the other. */
+export const fields = css`
+  form {
+    display: grid;
+    gap: 0.8rem;
+  }
+  input,
+  textarea {
+    width: 100%;
+    margin-top: 0.25rem;
+  }
+  textarea {
+    min-height: 5rem;
+  }
+`;
