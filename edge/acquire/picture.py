@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from edge.acquire import jpeg
 from gateway.errors import Malformed
@@ -89,6 +89,8 @@ def read(data: bytes) -> Pictures:
             warnings.simplefilter("ignore")  # Pillow's own, about sizes and metadata; the limits are ours
             with Image.open(BytesIO(data), formats=_FORMATS) as image:
                 return _read(data, image)
+    except UnidentifiedImageError as error:
+        raise Malformed("it is no JPEG, PNG, TIFF or PDF, or damaged") from error
     except _FAULTS as error:
         raise Malformed(f"the picture cannot be read: {error}") from error
 

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from edge.console.layout import alert, choice, frame, moment, table, text_field
+from edge.console.told import told
 from edge.console.words import bytes_text, say
 from edge.importing import Job, Kind, KnownStudy
 from gateway.clock import parse_rfc3339
@@ -174,9 +175,9 @@ def job_page(language: str, job: Job, nav: Sequence[str] = ("import",)) -> str:
         bar = (
             f'<p><progress aria-label="{label}" max="{max(1, job.total)}" value="{job.done}"></progress></p>'
         )
-    problems = "".join(f"<li>{escape(words)}</li>" for words in job.problems)
+    problems = "".join(f"<li>{escape(told(words, language))}</li>" for words in job.problems)
     listed = f"<h2>{escape(say(language, 'problems'))}</h2><ul>{problems}</ul>" if problems else ""
-    fault = alert(say(language, "import_fault", words=job.fault)) if job.fault else ""
+    fault = alert(say(language, "import_fault", words=told(job.fault, language))) if job.fault else ""
     skipped = f"<p>{escape(say(language, 'skipped', count=job.skipped))}</p>" if job.skipped else ""
     body = (
         f'{fault}<p role="status">{_outcome(language, job)}</p>{bar}{skipped}{listed}'

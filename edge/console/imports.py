@@ -9,6 +9,7 @@ from aiohttp import BodyPartReader, web
 
 from edge.console.import_page import STUDIES, import_page, job_page
 from edge.console.language import language_of
+from edge.console.told import told
 from edge.console.words import say
 from edge.importing import Form, FormFault, Importer, Kind, KnownStudy, Upload
 from gateway.clock import Clock
@@ -88,11 +89,11 @@ class Imports:
 
     async def medium(self, request: web.Request) -> web.Response:
         """Start to read a disc."""
-        told = (await request.post()).get("folder", "")
+        wanted = (await request.post()).get("folder", "")
         try:
-            job = self._importer.start_folder(Path(str(told)))
+            job = self._importer.start_folder(Path(str(wanted)))
         except Refused as error:
-            return self._page(request, str(error), status=409)
+            return self._page(request, told(str(error), language_of(request)), status=409)
         raise web.HTTPSeeOther(f"/import/{job.ident}")
 
     async def job(self, request: web.Request) -> web.Response:
@@ -109,7 +110,7 @@ class Imports:
 def _words(error: Malformed, language: str) -> str:
     """What is wrong, in the words of the page if it is the form."""
     if not isinstance(error, FormFault):
-        return str(error)
+        return told(str(error), language)
     named = {name: say(language, str(field)) for name, field in error.values.items() if name == "field"}
     return say(language, error.key, **(error.values | named))
 

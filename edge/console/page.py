@@ -11,6 +11,7 @@ from edge.console.messages_page import link_to, urgent
 from edge.console.outlook import Outlook
 from edge.console.sources import Sources
 from edge.console.taken_page import line
+from edge.console.told import told
 from edge.console.words import bytes_text, duration, say
 from edge.shown import ReportShown, StudyWarning
 from edge.spool.item import LinkState, SpoolItem
@@ -42,7 +43,7 @@ def page(
     body = "".join(
         (
             _fault(ahead.fault, language),
-            "".join(alert(words) for words in sources.troubles()),
+            "".join(alert(told(words, language)) for words in sources.troubles()),
             _hub(link, now, language),
             _rate(link, ahead, language),
             urgent(sources.talks, status.studies, now, language),
@@ -95,7 +96,7 @@ def _hub(link: LinkState | None, now: datetime, language: str) -> str:
     words = [
         say(language, "hub_away", since=moment(link.since, now)),
         say(language, "next_try", seconds=seconds) if seconds > 0 else say(language, "next_now"),
-        link.reason,
+        told(link.reason, language),
     ]
     return alert(" ".join(word for word in words if word))
 
@@ -238,13 +239,13 @@ def _reports(reports: Sequence[ReportShown], now: datetime, language: str) -> st
     for one in reports:
         if one.study_uid and not one.waiting and not one.reason:
             continue  # said in the row of its study
-        lacking = "; ".join(f"{name}: {words}".rstrip(": ") for name, words in one.waiting)
+        lacking = "; ".join(f"{name}: {told(words, language)}".rstrip(": ") for name, words in one.waiting)
         rows.append(
             [
                 escape(one.report_id[:8]),
                 _read(one, now, language),
                 escape(", ".join(one.delivered)),
-                escape("; ".join(text for text in (one.reason, lacking) if text)),
+                escape("; ".join(text for text in (told(one.reason, language), lacking) if text)),
             ]
         )
     if not rows:
@@ -283,5 +284,5 @@ def explain(why: Reason, now: datetime, language: str) -> str:
         seconds = round((why.next_try - now).total_seconds())
         following = f"{seconds} s" if language == "zh" else f"in {seconds} s"
     since = "" if why.since is None else moment(why.since, now)
-    text = say(language, f"why_{why.why.value}", since=since, next=following, words=why.words)
+    text = say(language, f"why_{why.why.value}", since=since, next=following, words=told(why.words, language))
     return text.rstrip(":： ")

@@ -1,0 +1,136 @@
+"""Every sentence that a station may put on the page has a translation: read out of the sources themselves."""
+
+import ast
+import errno
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.console import told as module
+from edge.console.told import told
+from gateway import unreached
+
+ROOT = Path(__file__).parents[4]
+RAISED = {
+    "Unavailable": {"edge/hub_client.py", "edge/uplink/exchange.py", "edge/ingest/reporting.py",
+                    "edge/ingest/commitments.py", "edge/downlink/deliver_dicom.py",
+                    "edge/downlink/deliver_hl7.py", "edge/downlink/deliver_folder.py",
+                    "edge/downlink/mllp.py"},
+    "NotAllowed": {"edge/hub_client.py"},
+    "Unverified": {"edge/hub_client.py", "edge/uplink/parcel.py", "edge/uplink/receipts.py",
+                   "gateway/envelope/receipt.py", "edge/downlink/verify.py"},
+    "Refused": {"edge/acquire/desk.py", "edge/downlink/deliver_dicom.py", "edge/downlink/deliver_folder.py"},
+    "Malformed": {"edge/hub_client.py", "edge/uplink/parcel.py", "edge/acquire/files.py",
+                  "edge/acquire/picture.py", "edge/acquire/made.py", "edge/downlink/mllp.py",
+                  "edge/downlink/oru.py", "edge/downlink/poller.py", "edge/console/imports.py"},
+    "Hold": {"gateway/wire/sender.py"},
+    "Pause": {"gateway/wire/sender.py"},
+    "Verdict": {"edge/verdict.py", "edge/acquire/visit.py"},
+    "StorageFull": {"edge/spool/budget.py", "edge/spool/segments.py", "gateway/durable.py"},
+    "ResourceError": {"edge/spool/segments.py"},
+    "Flaw": {"gateway/dicom/walk.py"},
+    "append": {"gateway/dicom/walk.py"},
+}  # fmt: skip
+"""Calls whose text may be shown, and where."""
+
+NOT_SHOWN = {"a judgement without a receipt", "(0010,0010): foreign"}
+FOREIGN = "foreign"
+
+
+def place(value):
+    """What stands for a part of an f-string: itself, one of its choices, a tag, or a foreign word."""
+    match value:
+        case ast.Constant(str(text)) | ast.FormattedValue(ast.IfExp(body=ast.Constant(str(text)))):
+            return text
+    return "(0010,0010)" if "name(" in ast.unparse(value) else FOREIGN
+
+
+def sentence(node):
+    """The text of a call's argument, with a foreign word in each of its places; None: it is no text."""
+    match node:
+        case ast.Constant(str(text)):
+            return text
+        case ast.JoinedStr(values):
+            return "".join(map(place, values))
+        case ast.BinOp(left, ast.Add(), right):
+            parts = sentence(left), sentence(right)
+            return None if None in parts else "".join(parts)
+    return None
+
+
+def sentences():
+    found = set()
+    for kind, files in RAISED.items():
+        for file in files:
+            before = len(found)
+            for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8"))):
+                if (
+                    isinstance(node, ast.Call)
+                    and getattr(node.func, "id", getattr(node.func, "attr", "")) == kind
+                ):
+                    values = [*node.args, *(word.value for word in node.keywords)]
+                    texts = {text for each in values if (text := sentence(each))}
+                    found |= {
+                        (file, text) for text in texts if " " in text and not text.startswith(FOREIGN * 2)
+                    }
+            assert len(found) > before, f"nothing is said by {kind} in {file} any more"
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("file", "text"), sentences())
+def test_every_sentence_of_the_sources_has_chinese(file, text):
+    if text in NOT_SHOWN:
+        return
+    shown = told(text, "zh")
+    left = re.sub(r"foreign|\(0010,0010\)|C-STORE|DICOM(DIR)?|PDF|HL7|MLLP|JPEG|PNG|TIFF|MSA-[12]|UID|SOP|Instance"
+                  r"|VR|0x[0-9A-F]*|multipart/form-data|ingest\.senders|report_host", "", shown)  # fmt: skip
+    assert re.search(r"[\u4e00-\u9fff]", shown) or text.startswith(FOREIGN), shown
+    assert not re.search("[A-Za-z]{2,}", left), shown
+    assert told(text, "en") == text
+
+
+@pytest.mark.parametrize("words", unreached._WORDS.values())
+def test_why_something_cannot_be_reached(words):
+    shown = told("the hub cannot be reached: " + words.format(place="10.0.0.1:443"), "zh")
+    assert "10.0.0.1:443" in shown
+    assert not re.search("[A-Za-z]", shown.replace("DNS", ""))
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.ENOSPC, errno.EIO, errno.ECONNREFUSED])
+def test_what_the_system_says(number, tmp_path):
+    error = OSError(number, os.strerror(number), str(tmp_path))
+    assert re.search(r"[\u4e00-\u9fff]", told(str(error), "zh"))
+    assert str(tmp_path) in told(str(error), "zh")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("CT1: what nobody knows", "CT1：what nobody knows"),
+        (
+            "IM1: pixel data claims 9 bytes, more than there are; no Study, Series UID (kept)",
+            "IM1：像素数据声称有 9 字节，实际不足；缺少 Study, Series UID（已保存）",
+        ),
+        ("budget 08:00–18:00: nothing", "限速时段 08:00–18:00：不传输"),
+        ("x" * 5000, "x" * 5000),
+        ("a {b} {0} %s cannot be reached", "无法连接 a {b} {0} %s"),
+    ],
+)
+def test_what_is_not_known_stays_and_what_is_known_within_it_does_not(text, shown):
+    assert told(text, "zh") == shown
+
+
+def test_hostile_words_take_no_time():
+    for text in ("; " * 240, ": " * 240, " × " * 150, "a at " * 90, "(kept) " * 70, "[Errno " * 70):
+        began = time.thread_time()
+        told(text, "zh")
+        assert time.thread_time() - began < 0.5, text[:9]
+
+
+def test_no_two_rules_are_for_the_same_sentence():
+    patterns = [pattern.pattern for pattern, _ in module._rules()]
+    assert len(patterns) == len(set(patterns))
