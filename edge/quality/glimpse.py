@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.quality.pixels import Statistic, measure
 from gateway.dicom import tags, text, transfer
-from gateway.dicom.transfer import Inflated
+from gateway.dicom.transfer import KEPT, Inflated
 from gateway.dicom.walk import Element, Walk
 
 _TABLE = """
@@ -209,7 +209,7 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
     def plain(offset: int, n: int) -> bytes:
         return bytes(view[offset : offset + n])
 
-    read = Inflated(plain).read if encoding.deflated else plain
+    read = Inflated(plain, kept=KEPT).read if encoding.deflated else plain
     walk = Walk(read, encoding, _WANTED)
     found: dict[str, Element] = {}
     shared: dict[str, Element] = {}

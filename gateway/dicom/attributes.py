@@ -74,7 +74,7 @@ def opened(
     encoding = transfer.encoding(transfer_syntax_uid)
     if not encoding.deflated:
         return Walk(read, encoding, wanted), list
-    inflated = transfer.Inflated(read)
+    inflated = transfer.Inflated(read, kept=transfer.KEPT)
 
     def flaws() -> list[str]:
         return ["deflated data cannot be inflated"] * inflated.damaged + [

@@ -20,6 +20,12 @@ JPIP_DEFLATED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")  # JPIP (H
 MAX_INFLATED = 64 << 20
 """Bytes a deflated dataset may unfold to while its header is sought (a bomb unfolds a thousandfold)."""
 
+KEPT = 8 << 20
+"""Bytes from its beginning that a deflated dataset is held inflated while its header is read."""
+
+LATEST = 2 << 20
+"""Beyond them, so many are held of what was inflated last."""
+
 Read = Callable[[int, int], bytes]
 """``read(offset, n)``: up to `n` bytes from `offset`; fewer only at the end."""
 
@@ -57,22 +63,31 @@ class Inflated:
     Args:
         source: reads the deflated bytes.
         limit: bytes it may unfold to; beyond that `read` answers short, as at the end, and `cut` is true.
+        kept: bytes from the beginning that can be read again and again; what lies behind them is read
+            forwards, and going back there by more than `LATEST` is answered likewise. None: all of them.
     """
 
-    def __init__(self, source: Read, limit: int = MAX_INFLATED) -> None:
+    def __init__(self, source: Read, limit: int = MAX_INFLATED, kept: int | None = None) -> None:
         self.cut = False
         self.damaged = False
-        self._source, self._limit = source, limit
-        self._consumed = 0
-        self._plain = bytearray()
+        self._source, self._limit, self._kept = source, limit, limit if kept is None else kept
+        self._consumed = self._size = 0
+        self._plain, self._latest = bytearray(), bytearray()
         self._inflater = zlib.decompressobj(-15)
         self._ended = False
 
     def read(self, offset: int, n: int) -> bytes:
         """Up to `n` inflated bytes from `offset`."""
-        while len(self._plain) < offset + n and not self._ended:
+        while self._size < offset + n and not self._ended:
             self._more()
-        return bytes(self._plain[offset : offset + n])
+        if offset + n <= self._kept or self._size <= self._kept:
+            return bytes(self._plain[offset : offset + n])
+        first = self._size - len(self._latest)
+        if max(offset, self._kept) < first:
+            self.cut = True
+            return b""
+        behind = memoryview(self._latest)[max(offset, self._kept) - first : max(0, offset + n - first)]
+        return bytes(self._plain[offset : offset + n]) + bytes(behind)
 
     def _more(self) -> None:
         block = self._inflater.unconsumed_tail
@@ -84,10 +99,20 @@ class Inflated:
         except zlib.error:
             self.damaged = self._ended = True
             return
-        self._plain += plain
-        if len(self._plain) > self._limit:
-            del self._plain[self._limit :]
+        if self._size + len(plain) > self._limit:
+            plain = plain[: self._limit - self._size]
             self.cut = self._ended = True
-        elif self._inflater.eof or not block:
+        self._hold(plain)
+        if self.cut:
+            return
+        if self._inflater.eof or not block:
             self.damaged = not self._inflater.eof
             self._ended = True
+
+    def _hold(self, plain: bytes) -> None:
+        room = max(0, self._kept - self._size)
+        self._plain += plain[:room]
+        self._latest += plain[room:]
+        self._size += len(plain)
+        if len(self._latest) > 2 * LATEST:
+            del self._latest[:-LATEST]
