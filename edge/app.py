@@ -18,6 +18,7 @@ from aiohttp import web
 from edge.acquire.desk import ImportDesk
 from edge.acquire.stow import stow_app, web_tls
 from edge.acquire.watch import Watch, watches_of
+from edge.acquire.worklist import Worklist
 from edge.budget import Budgets
 from edge.comeback import ComeBack
 from edge.config import Congestion, EdgeConfig
@@ -132,18 +133,10 @@ async def _run(
     witness = Witness(settings.data, identity, client, clock)
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
-    console = console_app(
-        spool,
-        lambda: uplink.link,
-        clock,
-        uplink.blocked,
-        lambda: reload.fault,
-        sources=_sources(
-            spool, desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)
-        ),
-        passcode=passcode_of(settings.console.passcode),
-        names=settings.console.names,
-    )
+    worklist = _worklist(settings, clock)
+    faults = _faults(watches, offered, witness, worklist)
+    sources = _sources(spool, desk, messages, inspector, downlink, identity, worklist, faults)
+    console = _console(settings, spool, uplink, reload, clock, sources)
     await asyncio.to_thread(listener.start)
     try:
         async with AsyncExitStack() as sites:
@@ -165,11 +158,28 @@ async def _run(
                     "imports": desk.run,
                     "messages": messages.run,
                     "commitment": offered.commitments.run,
+                    **({} if worklist is None else {"worklist": worklist.run}),
                     **{f"watch {name}": watch.run for name, watch in watches.items()},
                 }
             )
     finally:
         await asyncio.to_thread(listener.stop)
+
+
+def _console(
+    settings: EdgeConfig, spool: Spool, uplink: Uplink, reload: Reload, clock: Clock, sources: Sources
+) -> web.Application:
+    """The technician's page."""
+    return console_app(
+        spool,
+        lambda: uplink.link,
+        clock,
+        uplink.blocked,
+        lambda: reload.fault,
+        sources=sources,
+        passcode=passcode_of(settings.console.passcode),
+        names=settings.console.names,
+    )
 
 
 def _look_less_for_garbage() -> None:
@@ -217,12 +227,21 @@ def _listener(
     return DicomListener(settings.ingest, spool, clock, closed, offered.services)
 
 
-def _faults(watches: Mapping[str, Watch], offered: Offered, witness: Witness) -> Callable[[], Sequence[str]]:
+def _worklist(settings: EdgeConfig, clock: Clock) -> Worklist | None:
+    """Orders, where there is a RIS to ask."""
+    asked = settings.acquire.worklist
+    return None if asked is None else Worklist(asked, settings.ingest.ae_title, clock)
+
+
+def _faults(
+    watches: Mapping[str, Watch], offered: Offered, witness: Witness, worklist: Worklist | None
+) -> Callable[[], Sequence[str]]:
     """What is wrong with this edge, for the page."""
     return lambda: [
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
         *([witness.alarm] if witness.alarm else []),
+        *([worklist.fault] if worklist is not None and worklist.fault else []),
     ]
 
 
@@ -254,6 +273,7 @@ def _sources(
     inspector: Inspector,
     downlink: Downlink,
     identity: EdgeIdentity,
+    worklist: Worklist | None,
     troubles: Callable[[], Sequence[str]],
 ) -> Sources:
     """What the technician's page shows besides the spool."""
@@ -265,7 +285,8 @@ def _sources(
         certificate_until=lambda: identity.certificate.not_valid_after_utc,
         troubles=troubles,
         taken=inspector.taken,
-        known=lambda: known(spool.view.studies(), inspector.said),
+        known=lambda: known(spool.view.studies(), inspector.said, worklist.orders() if worklist else ()),
+        orders=worklist is not None,
     )
 
 

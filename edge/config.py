@@ -135,12 +135,25 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderList:
+    """The RIS's modality worklist, from which orders are chosen on the page."""
+
+    host: str
+    ae_title: str
+    port: int = 104
+    charset: str | None = None  # assumed where an answer declares none
+    poll: Seconds = Seconds(60)
+    days: int = 1  # before and after today
+
+
+@dataclass(frozen=True, slots=True)
 class Acquire:
     """The ways in beside the listener."""
 
     stow: Stow | None = None
     folders: tuple[Folder, ...] = ()
     media: tuple[Path, ...] = (Path("/media"), Path("/mnt"))  # what below may be imported from the page
+    worklist: OrderList | None = None
     upload: Bytes = Bytes(500_000_000)  # of all files of one upload on the page
 
 

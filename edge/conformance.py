@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge import verdict
-from edge.acquire import made, medium, stow
+from edge.acquire import made, medium, stow, worklist
 from edge.acquire.files import FILE_LIMIT
 from edge.config import Committed, EdgeConfig, Sender
 from edge.conformance_services import commitment_section, procedures_section
@@ -50,6 +50,7 @@ def part(file: Path) -> Section:
             commitment_section(settings.ingest),
             procedures_section(),
             _reports(settings),
+            _worklist(settings),
             _web(settings),
             _media(),
             _characters(),
@@ -73,6 +74,8 @@ def _overview(settings: EdgeConfig) -> Section:
     rows = [(name_of(uid), uid, role) for uid, role in SERVICES.items()]
     rows.append(("Storage: every storage class of 4.3", "", "SCP"))
     rows += [(f"{name_of(uid)} (signed reports)", uid, "SCU") for uid in deliver_dicom.SOP_CLASSES]
+    if settings.acquire.worklist is not None:
+        rows.append((name_of(worklist.WORKLIST), worklist.WORKLIST, "SCU"))
     web = [("STOW-RS", "POST", path) for path in stow.RESOURCES] if settings.acquire.stow else []
     return Section(
         "Overview",
@@ -116,7 +119,7 @@ def _association(settings: EdgeConfig) -> Section:
     ]  # fmt: skip
     return Section(
         "Associations",
-        ("The edge accepts associations; it opens them for reports and for storage commitment.",),
+        ("The edge accepts associations; it opens them for reports, storage commitment and orders.",),
         (
             Table.of(("what", "value"), facts),
             Table.of(("result", "source", "reason", "meaning"), rejections, "A-ASSOCIATE-RJ"),
@@ -165,6 +168,30 @@ def _reports(settings: EdgeConfig) -> Section:
                 ("destination", "AE title", "address"),
                 [(one.name, one.ae_title or "", f"{one.host}:{one.port}") for one in wanted],
             ),
+        ),
+    )
+
+
+def _worklist(settings: EdgeConfig) -> Section:
+    """Modality worklist SCU as configured."""
+    found, title = settings.acquire.worklist, "Modality worklist SCU"
+    if found is None:
+        return Section(title, ("Off in this configuration (acquire.worklist).",))
+    facts = [
+        ("asks", f"{found.ae_title} at {found.host}:{found.port}, every {float(found.poll):g} s"),
+        ("matching key", f"{worklist.MATCHED}: {found.days} days before today to {found.days} after"),
+        ("orders kept", f"at most {worklist.MOST}; those heard last while nobody answers"),
+        ("character set asked in", "ISO_IR 192; answers as they declare"),
+    ]
+    keys = [(word, "") for word in worklist.ORDER] + [(word, "in the step") for word in worklist.STEP]
+    return Section(
+        title,
+        ("Orders are offered on the edge's page for what is imported there; modalities ask the RIS itself.",),
+        (
+            Table.of(("SOP class", "UID"), _named([worklist.WORKLIST])),
+            Table.of(("transfer syntax", "UID"), _named(worklist.SYNTAXES)),
+            Table.of(("what", "value"), facts),
+            Table.of(("return key", ""), keys),
         ),
     )
 

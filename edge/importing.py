@@ -67,16 +67,21 @@ class Form:
     study_time: str = ""
     study_id: str = ""
     referring: str = ""
+    requested_procedure: str = ""
+    scheduled_step: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownStudy:
-    """A study that came here, for choosing patient and order of. What is not known is empty.
+    """A study that came here or was ordered, for choosing patient and order of. What is not known is empty.
 
     Attributes:
+        study_uid: of an order, empty if the RIS names none.
         birth_date: ``YYYYMMDD``.
         sex: ``M``, ``F`` or ``O``.
-        at: when its last image came, RFC 3339.
+        at: when its last image came or, if it is an order, when it is scheduled; RFC 3339.
+        order: whether it comes from the worklist, and no image of it is here.
+        requested_procedure: its identifier (0040,1001); `scheduled_step` likewise (0040,0009).
     """
 
     study_uid: str
@@ -92,6 +97,14 @@ class KnownStudy:
     study_time: str = ""
     study_id: str = ""
     referring: str = ""
+    order: bool = False
+    requested_procedure: str = ""
+    scheduled_step: str = ""
+
+    @property
+    def key(self) -> str:
+        """By which the page names it."""
+        return self.study_uid or f"{self.patient_id}/{self.accession}/{self.scheduled_step}"
 
 
 @dataclass(frozen=True, slots=True)

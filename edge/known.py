@@ -1,7 +1,7 @@
-"""Studies that came here, to choose patient and order of a picture from. Pure.
+"""Orders of the worklist and studies that came here, to choose patient and order of a picture from. Pure.
 
-The edge has no modality worklist: what it knows of patients is what their images say. In memory alone, like
-the page's studies, so that after a restart it begins anew.
+What the edge knows of the patients of studies is what their images say. In memory alone, like the page's
+studies, so that after a restart it begins anew.
 """
 
 from __future__ import annotations
@@ -16,16 +16,23 @@ SEXES = ("M", "F", "O")
 
 
 def known(
-    studies: Sequence[StudyProgress], said: Callable[[str], Mapping[str, str]]
+    studies: Sequence[StudyProgress],
+    said: Callable[[str], Mapping[str, str]],
+    orders: Sequence[KnownStudy] = (),
 ) -> tuple[KnownStudy, ...]:
-    """The studies that came last, the newest first.
+    """Orders of which no image came yet, and the studies that came last, the newest first.
 
     Args:
         studies: as the spool knows them.
         said: what the images of a study say of patient and study, by keyword; empty: nothing yet.
+        orders: of the worklist.
     """
     newest = sorted(studies, key=lambda one: one.last_at, reverse=True)[:MOST]
-    return tuple(_known(one, said(one.facts.study_uid)) for one in newest if one.facts.study_uid)
+    came = {one.facts.study_uid for one in studies}
+    return (
+        *(one for one in orders if not one.study_uid or one.study_uid not in came),
+        *(_known(one, said(one.facts.study_uid)) for one in newest if one.facts.study_uid),
+    )
 
 
 def _known(one: StudyProgress, said: Mapping[str, str]) -> KnownStudy:

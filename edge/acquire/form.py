@@ -15,6 +15,8 @@ _LENGTHS = {  # characters, PS3.5 Table 6.2-1
     "description": 64,
     "modality": 16,
     "body_part": 16,
+    "requested_procedure": 16,
+    "scheduled_step": 16,
 }
 _CODE = re.compile(r"[A-Z0-9 _]*")
 

@@ -143,6 +143,8 @@ class Maker:
         dataset.PatientBirthDate, dataset.PatientSex = form.birth_date, form.sex
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = self._study, series
         dataset.SeriesNumber, dataset.InstanceNumber = number, self._number
+        if requested := _requested(form):
+            dataset.RequestAttributesSequence = Sequence([requested])
         block = dataset.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
         block.add_new(0x01, "LO", origin)
         block.add_new(0x02, "LO", media_type)
@@ -193,6 +195,17 @@ class Maker:
         dataset.EncapsulatedDocumentLength = len(data)
         dataset.EncapsulatedDocument = data + b"\0" * (len(data) % 2)
         return Made(_bytes(dataset), transfer.EXPLICIT_LITTLE, origin)
+
+
+def _requested(form: Form) -> Dataset | None:
+    """The order it was made for (PS3.3 10.6); None: none was chosen."""
+    if not form.requested_procedure:
+        return None
+    made = Dataset()
+    made.RequestedProcedureID = form.requested_procedure
+    if form.scheduled_step:
+        made.ScheduledProcedureStepID = form.scheduled_step
+    return made
 
 
 def _pixels(dataset: Dataset, pages: list[Page], pictures: Pictures) -> None:

@@ -73,7 +73,9 @@ def console_app(
         ]
     )
     if sources.importer is not None:
-        app.add_routes(Imports(sources.importer, clock, sources.nav, sources.known).routes())
+        app.add_routes(
+            Imports(sources.importer, clock, sources.nav, sources.known, orders=sources.orders).routes()
+        )
     if sources.talks is not None:
         app.add_routes(Messages(sources.talks, spool.view, clock, sources.nav).routes())
     return app

@@ -33,6 +33,7 @@ def import_page(
     jobs: Sequence[Job],
     now: datetime,
     known: Sequence[KnownStudy] = (),
+    orders: bool = False,
     values: Mapping[str, str] | None = None,
     fault: str = "",
     nav: Sequence[str] = ("import",),
@@ -45,14 +46,22 @@ def import_page(
         media: discs and sticks that are there.
         jobs: imports, the newest first.
         now: the time.
-        known: studies to choose patient and order from, the newest first.
+        known: orders and studies to choose patient and order from.
+        orders: whether orders are asked for.
         values: what was filled in already.
         fault: what was wrong with it; empty: nothing.
         nav: keys of the pages to link to.
     """
     body = (
         (alert(say(language, "form_fault", words=fault)) if fault else "")
-        + _upload(language, limit, known, values or {}, now)
+        + _upload(
+            language,
+            limit,
+            _choose(language, known, values or {}, now, orders=orders),
+            known,
+            values or {},
+            now,
+        )
         + _media(language, media)
         + _jobs(language, jobs, now)
     )
@@ -60,7 +69,12 @@ def import_page(
 
 
 def _upload(
-    language: str, limit: int, known: Sequence[KnownStudy], values: Mapping[str, str], now: datetime
+    language: str,
+    limit: int,
+    choosing: str,
+    known: Sequence[KnownStudy],
+    values: Mapping[str, str],
+    now: datetime,
 ) -> str:
     def words(key: str) -> str:
         return escape(say(language, key))
@@ -68,7 +82,7 @@ def _upload(
     hint = escape(say(language, "files_hint", size=bytes_text(limit)))
     length = 'maxlength="64"'
     return (
-        f"<section><h2>{words('import_files')}</h2>{_choose(language, known, values, now)}"
+        f"<section><h2>{words('import_files')}</h2>{choosing}"
         '<form class="fields" method="post" action="/import/upload" enctype="multipart/form-data">'
         f'<label for="files">{words("files")} *</label>'
         f'<input id="files" name="files" type="file" multiple required accept="{ACCEPT}"'
@@ -90,23 +104,36 @@ def _upload(
     )
 
 
-def _choose(language: str, known: Sequence[KnownStudy], values: Mapping[str, str], now: datetime) -> str:
+def _choose(
+    language: str, known: Sequence[KnownStudy], values: Mapping[str, str], now: datetime, *, orders: bool
+) -> str:
     """A form of its own that fills in the other; before it, since files chosen there would be lost."""
-    if not known:
+    if not known and not orders:
         return ""
-    options = "".join(
-        f'<option value="{escape(one.study_uid)}"{" selected" if one.study_uid == values.get("of") else ""}>'
-        f"{escape(_named(one, now))}</option>"
-        for one in known
-    )
+    options = _group("came_here", [one for one in known if not one.order], language, values, now)
+    if orders:
+        ordered = [one for one in known if one.order]
+        options = _group("orders", ordered, language, values, now) + options
+    hint = say(language, "known_orders" if orders else "known_hint")
     return (
         '<form class="fields" method="get" action="/import">'
         f'<label for="of">{escape(say(language, "known"))}</label>'
         f'<select id="of" name="of" aria-describedby="known_hint">'
         f'<option value="">{escape(say(language, "known_none"))}</option>{options}</select>'
-        f'<p id="known_hint" class="hint">{escape(say(language, "known_hint"))}</p>'
+        f'<p id="known_hint" class="hint">{escape(hint)}</p>'
         f"<p><button>{escape(say(language, 'fill_in'))}</button></p></form>"
     )
+
+
+def _group(
+    key: str, known: Sequence[KnownStudy], language: str, values: Mapping[str, str], now: datetime
+) -> str:
+    options = "".join(
+        f'<option value="{escape(one.key)}"{" selected" if one.key == values.get("of") else ""}>'
+        f"{escape(_named(one, now))}</option>"
+        for one in known
+    )
+    return f'<optgroup label="{escape(say(language, key))}">{options}</optgroup>' if known else ""
 
 
 def _named(one: KnownStudy, now: datetime) -> str:
@@ -119,10 +146,11 @@ def _belongs(language: str, known: Sequence[KnownStudy], values: Mapping[str, st
     """Whether the files belong to the chosen study; nothing if none was chosen."""
     if not (chosen := values.get("of")):
         return ""
-    name = next((_named(one, now) for one in known if one.study_uid == chosen), chosen)
+    found = next((one for one in known if one.key == chosen), None)
+    name, kind = (_named(found, now) if found else chosen), "order" if found and found.order else "same"
     options = "".join(
         f'<option value="{one}"{" selected" if one == values.get("study") else ""}>'
-        f"{escape(say(language, f'study_{one}', name=name))}</option>"
+        f"{escape(say(language, f'study_{kind if one == STUDIES[0] else one}', name=name))}</option>"
         for one in STUDIES
     )
     return (

@@ -28,7 +28,8 @@ class Imports:
         importer: does the work.
         clock: the time.
         nav: keys of the pages to link to.
-        known: studies to choose patient and order from.
+        known: orders and studies to choose patient and order from.
+        orders: whether orders are asked for.
     """
 
     def __init__(
@@ -37,8 +38,11 @@ class Imports:
         clock: Clock,
         nav: Sequence[str] = ("import",),
         known: Callable[[], Sequence[KnownStudy]] = tuple,
+        *,
+        orders: bool = False,
     ) -> None:
         self._importer, self._clock, self._nav, self._known = importer, clock, nav, known
+        self._orders = orders
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
@@ -54,8 +58,8 @@ class Imports:
         chosen = self._chosen(request.query.get("of", ""))
         return self._page(request, values=filled(chosen) if chosen else None)
 
-    def _chosen(self, study_uid: str) -> KnownStudy | None:
-        return next((one for one in self._known() if one.study_uid == study_uid), None)
+    def _chosen(self, key: str) -> KnownStudy | None:
+        return next((one for one in self._known() if one.key == key), None)
 
     def _page(
         self, request: web.Request, fault: str = "", values: dict[str, str] | None = None, status: int = 200
@@ -66,6 +70,7 @@ class Imports:
             media=self._importer.media(),
             jobs=self._importer.jobs(),
             known=self._known(),
+            orders=self._orders,
             now=self._clock.now(),
             values=values,
             fault=fault,
@@ -150,7 +155,7 @@ def filled(one: KnownStudy) -> dict[str, str]:
     """The fields of the form that a known study fills in."""
     born = one.birth_date
     return {
-        "of": one.study_uid,
+        "of": one.key,
         "study": SAME,
         "patient_name": one.patient_name,
         "patient_id": one.patient_id,
@@ -158,6 +163,7 @@ def filled(one: KnownStudy) -> dict[str, str]:
         "sex": one.sex,
         "accession": one.accession,
         "description": one.description,
+        "modality": one.modality if one.order else "",
     }
 
 
@@ -170,7 +176,10 @@ def _of_study(values: dict[str, str], chosen: KnownStudy | None) -> dict[str, st
     for field in ("patient_name", "patient_id"):
         if (known := getattr(chosen, field)) and values.get(field, "") != known:
             raise FormFault(f"{field} is not that of the chosen study", "fault_other", field=field)
-    names = ("study_uid", "study_date", "study_time", "study_id", "referring")
+    names = (
+        "study_uid", "study_date", "study_time", "study_id", "referring",
+        "requested_procedure", "scheduled_step",
+    )  # fmt: skip
     return {name: getattr(chosen, name) for name in names}
 
 

@@ -282,7 +282,7 @@ def explain(why: Reason, now: datetime, language: str) -> str:
     following = say(language, "next_now")
     if why.next_try is not None and why.next_try > now:
         seconds = round((why.next_try - now).total_seconds())
-        following = f"{seconds} s" if language == "zh" else f"in {seconds} s"
+        following = f"{seconds} 秒" if language == "zh" else f"in {seconds} s"
     since = "" if why.since is None else moment(why.since, now)
     text = say(language, f"why_{why.why.value}", since=since, next=following, words=told(why.words, language))
     return text.rstrip(":： ")

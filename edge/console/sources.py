@@ -23,7 +23,8 @@ class Sources:
         troubles: what is wrong with this edge, in plain words, such as a folder that is away.
         talks: with the reader; None: the page offers no messages.
         taken: how a study was taken, by its UID.
-        known: studies to choose patient and order of a picture from, the newest first.
+        known: orders and studies to choose patient and order of a picture from.
+        orders: whether orders are asked for.
     """
 
     importer: Importer | None = None
@@ -34,6 +35,7 @@ class Sources:
     talks: Talks | None = None
     taken: Callable[[str], StudyTaken] = lambda _: StudyTaken()
     known: Callable[[], Sequence[KnownStudy]] = tuple
+    orders: bool = False
 
     @property
     def nav(self) -> tuple[str, ...]:

@@ -197,10 +197,14 @@ new | new | 新
 look_again | Look for new messages | 查看新消息
 known | Patient and order of | 患者与申请单取自
 known_none | nobody yet: fill in below | 未选择：请在下方填写
-known_hint | Studies that came here. There is no worklist of orders. | 本机已接收的检查（无检查申请列表）。
+known_orders | Orders of the worklist, and studies that came here. | 检查申请列表与本机已接收的检查。
+orders | Orders | 检查申请
+came_here | Studies that came here | 本机已接收的检查
+known_hint | Studies that came here; no worklist is set up. | 本机已接收的检查（未设置检查申请列表）。
 fill_in | Fill in | 填入
 study | These files belong to | 这些文件归属
 study_same | the study {name} | 检查 {name}
+study_order | the order {name} | 申请 {name}
 study_new | a new study of the patient below | 下方患者的新检查
 add_files | Add pictures or PDF to this study | 为该检查添加图片或 PDF
 taken | How it was taken | 采集参数

@@ -12,7 +12,8 @@ from pydicom._uid_dict import UID_dictionary
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
-from edge.config import EdgeConfig
+from edge.acquire.worklist import Worklist
+from edge.config import EdgeConfig, OrderList
 from edge.conformance import SERVICES
 from edge.ingest.acse import VERIFICATION
 from edge.ingest.listener import DicomListener
@@ -25,13 +26,15 @@ from gateway.conformance.command import statement
 from gateway.conformance.document import Section, Statement, Table, simple_table
 from gateway.dicom.names import name_of
 from hub.dicomweb.routes import routes
+from tests.doubles.hand_clock import HandClock
+from tests.doubles.ris import ris
 from tests.doubles.spools import SpoolWorld
 
 EDGE = """
 data: {folder}/edge
 ingest: {{ae_title: GATEWAY, host: 127.0.0.1, port: 0, secret: {folder}/key, accept_deflated: {deflated},
           senders: [{{ae_title: CT1}}]}}
-acquire: {{stow: {{open: true}}}}
+acquire: {{stow: {{open: true}}, worklist: {{host: 127.0.0.1, ae_title: RIS}}}}
 """
 HUB = "data: {folder}/hub\npki: pki\nrules: rules.yaml\n"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -132,6 +135,17 @@ def test_every_status_of_the_code_is_listed(stated):
     table = stated[0]["Storage SCP"].tables[2]
     listed = {int(status, 16) for status in column(table, "status")}
     assert listed == {*map(int, Status), 0x0117}
+
+
+def test_the_worklist_is_asked_for_what_is_listed(stated):
+    listed = column(stated[0]["Modality worklist SCU"].tables[3], "return key")
+    questions = []
+    with ris([], seen=lambda event: questions.append(event.identifier)) as port:
+        Worklist(OrderList("127.0.0.1", "RIS", port), "GATEWAY", HandClock()).look()
+    (asked,) = questions
+    (step,) = asked.ScheduledProcedureStepSequence
+    found = [element.keyword for dataset in (asked, step) for element in dataset]
+    assert sorted(found) == sorted([*listed, "SpecificCharacterSet", "ScheduledProcedureStepSequence"])
 
 
 def test_the_hubs_resources_are_its_routes(tmp_path):

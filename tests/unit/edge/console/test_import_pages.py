@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
@@ -12,6 +13,7 @@ from edge.config import Acquire
 from edge.console.app import console_app
 from edge.console.guard import passcode_of
 from edge.console.sources import Sources
+from edge.importing import KnownStudy
 from edge.known import known
 from edge.quality.inspector import Inspector
 from edge.shown import ReportShown
@@ -133,7 +135,7 @@ async def test_a_study_that_came_here_fills_in_patient_and_order(choosing):
     assert '<option value="F" selected>' in page
     assert '<option value="same" selected>' in page
     chinese = await (await choosing.get("/import?of=9.9&lang=zh")).text()
-    assert "无检查申请列表" in chinese
+    assert "未设置检查申请列表" in chinese
     assert "selected" not in chinese.partition('id="of"')[2].partition("</select>")[0]
 
 
@@ -295,3 +297,89 @@ async def test_it_looks_again_by_itself_unless_told_not_to(world):
     async with serving(world) as client:
         assert (await client.get("/")).headers["Refresh"] == "10"
         assert "Refresh" not in (await client.get("/?still=1")).headers
+
+
+ORDER = KnownStudy(
+    study_uid="2.25.900",
+    at="2026-11-22T08:30:00.000Z",
+    patient_name="李^娜",
+    patient_id="P-9",
+    birth_date="19700102",
+    sex="F",
+    accession="A9",
+    description="Hand",
+    modality="DX",
+    referring="Ref^Er",
+    order=True,
+    requested_procedure="RP9",
+    scheduled_step="SPS9",
+)
+
+
+@pytest.fixture
+async def ordering(world, desk):
+    """A client of a page that knows two orders, of which one names no study, and a study that came."""
+    world.receive(study=StudyFacts(STUDY, "Li^Na", "P-1", "ACC1", "Hand", "DX"))
+    orders = [ORDER, replace(ORDER, study_uid="", patient_id="P-8", accession="A8")]
+    sources = Sources(
+        importer=desk, known=lambda: known(world.spool.view.studies(), lambda _: {}, orders), orders=True
+    )
+    async with serving(world, sources=sources) as client:
+        yield client
+
+
+def of_order(order, **more):
+    return {
+        "of": order.key,
+        "study": "same",
+        "patient_name": order.patient_name,
+        "patient_id": order.patient_id,
+        "accession": order.accession,
+        **more,
+    }
+
+
+async def test_orders_are_offered_before_what_came(ordering):
+    page = await (await ordering.get("/import")).text()
+    assert page.index('label="Orders"') < page.index("P-9") < page.index('label="Studies that came here"')
+    assert "Orders of the worklist" in page
+    chinese = await (await ordering.get("/import?lang=zh")).text()
+    assert 'label="检查申请"' in chinese
+    chosen = await (await ordering.get("/import", params={"of": ORDER.key, "lang": "en"})).text()
+    for field, value in (("patient_name", "李^娜"), ("birth_date", "1970-01-02"), ("accession", "A9")):
+        assert f'name="{field}" value="{value}"' in chosen
+    assert '<option value="DX" selected>' in chosen
+    assert "the order 李^娜" in chosen
+
+
+async def test_a_picture_fulfils_the_chosen_order(ordering, desk, world):
+    made = await imported(ordering, desk, world, **of_order(ORDER))
+    assert (made.StudyInstanceUID, made.AccessionNumber, made.ReferringPhysicianName) == (
+        "2.25.900",
+        "A9",
+        "Ref^Er",
+    )
+    (requested,) = made.RequestAttributesSequence
+    assert (requested.RequestedProcedureID, requested.ScheduledProcedureStepID) == ("RP9", "SPS9")
+    assert made.StudyDate == "20261122"
+    page = await (await ordering.get("/import")).text()
+    assert page.count("P-9") == 1, "it is a study that came, and no order any more"
+    assert page.index("came here") < page.index("P-9")
+
+
+async def test_an_order_without_a_study_makes_one(ordering, desk, world):
+    order = replace(ORDER, study_uid="", patient_id="P-8", accession="A8")
+    made = await imported(ordering, desk, world, **of_order(order))
+    assert made.StudyInstanceUID.startswith("2.25.")
+    assert made.RequestAttributesSequence[0].RequestedProcedureID == "RP9"
+
+
+async def test_another_patient_never_gets_the_order(ordering):
+    answer = await ordering.post("/import/upload", data=form(png(), **of_order(ORDER, patient_name="Wu^Li")))
+    assert answer.status == 400
+
+
+async def test_a_new_study_of_the_patient_names_no_order(ordering, desk, world):
+    made = await imported(ordering, desk, world, **of_order(ORDER, study="new"))
+    assert "RequestAttributesSequence" not in made
+    assert made.StudyInstanceUID != "2.25.900"
