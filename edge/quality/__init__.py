@@ -3,7 +3,8 @@
 Every instance is looked at once, off the hot path (`glimpse`: its header and one sampled frame). When
 an association has closed or a study has been quiet for some seconds, the `checks` look at the whole
 study, and what they find goes to the technologist's page and, sealed, to the reader. These are
-warnings: nothing is held up, changed or refused for them.
+warnings: nothing is held up, changed or refused for them. Compressed pixels are not unpacked here, since
+they come from strangers: of such images the header alone is judged.
 
 `glimpse` and `pixels` read; `checks` (one file a check, one table of them) judge; `acquisition` shows
 how it was taken; `words` has the sentences; `inspector` keeps what was seen and tells.

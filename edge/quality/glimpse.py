@@ -1,18 +1,19 @@
 """What is looked at of one instance: some header values and a statistic of one frame. Pure.
 
 Of enhanced multi-frame objects, which keep most in functional groups, those shared by all frames are read
-for how the images were taken (`GROUPS`); their geometry is not judged.
+for how the images were taken (`GROUPS`), and all for where the frames lie (`planes`).
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from struct import unpack_from
 from typing import Any
 
 from edge.quality.pixels import Statistic, measure
+from edge.quality.planes import PER_FRAME, SHARED, frames, stacks
 from gateway.dicom import tags, text, transfer
 from gateway.dicom.transfer import KEPT, Inflated
 from gateway.dicom.walk import Element, Walk
@@ -98,7 +99,7 @@ _SAME = {old: new for new, *_, old in (row.split() for row in _ENHANCED.strip().
 
 GROUPS = frozenset(
     (
-        0x52009229,  # Shared Functional Groups Sequence, and in it:
+        SHARED,  # Functional Groups Sequence, and in it:
         0x00189112,  # MR Timing and Related Parameters
         0x00189114,  # MR Echo
         0x00189314,  # CT Reconstruction
@@ -111,7 +112,7 @@ GROUPS = frozenset(
 _KEYWORDS: dict[int, tuple[str, str]] = {
     int(tag, 16): (keyword, vr) for keyword, tag, vr in (row.split() for row in _TABLE.strip().splitlines())
 }
-_WANTED = frozenset((*_KEYWORDS, *GROUPS, tags.CHARACTER_SET))
+_WANTED = frozenset((*_KEYWORDS, *GROUPS, PER_FRAME, tags.CHARACTER_SET))
 _LONGEST = 256
 
 ACQUISITION = (
@@ -183,6 +184,7 @@ class Glimpse:
     rows: int = 0
     columns: int = 0
     pixels: Statistic | None = None  # None: not measured
+    stacks: tuple[tuple[float, ...], ...] = ()  # places of the frames of an enhanced image along their normal
     taken: dict[str, str] = field(default_factory=dict)  # of `ACQUISITION`
 
     @property
@@ -215,6 +217,7 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
     shared: dict[str, Element] = {}
     charset: Element | None = None
     pixel: Element | None = None
+    groups: dict[int, Element] = {}
     for element in walk.elements():
         if element.tag in tags.PIXELS:
             pixel = element
@@ -222,8 +225,10 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
             charset = element
         elif element.tag in _KEYWORDS and element.value is not None:
             found[_KEYWORDS[element.tag][0]] = element
-        elif element.tag in GROUPS:
-            _gather(element, shared)
+        elif element.tag in (SHARED, PER_FRAME):
+            groups[element.tag] = element
+    if SHARED in groups:
+        _gather(groups[SHARED], shared)
     declared = text.terms(charset.value if charset else None)
     values = _Values(found, declared)
     pixels = None
@@ -239,7 +244,8 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
             signed=values.whole("PixelRepresentation") == 1,
             little=walk.little,
         )
-    return _described(values, _Values({**shared, **found}, declared), pixels)
+    lie = tuple(map(tuple, stacks(frames(groups.get(SHARED), groups.get(PER_FRAME)))))
+    return replace(_described(values, _Values({**shared, **found}, declared), pixels), stacks=lie)
 
 
 def _gather(sequence: Element, into: dict[str, Element]) -> None:

@@ -83,6 +83,14 @@ CROSS_SECTIONAL = frozenset(
 )
 """Single-frame images that carry their place in the patient (PS3.3 C.7.6.2)."""
 
+ENHANCED = frozenset(
+    (
+        "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
+        "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR Image Storage
+    )
+)
+"""Multi-frame images of slices; legacy converted ones are not meant."""
+
 PROJECTION = frozenset(
     (
         "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography

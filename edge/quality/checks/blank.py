@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge.quality.glimpse import Glimpse
-from edge.quality.warning import CROSS_SECTIONAL, PROJECTION, QualityWarning, Study
+from edge.quality.warning import CROSS_SECTIONAL, ENHANCED, PROJECTION, QualityWarning, Study
 
 PET = "1.2.840.10008.5.1.4.1.1.128"
 CLIPPED = {"CT": 0.08, "MR": 0.04}
@@ -31,7 +31,7 @@ def check(study: Study) -> Iterator[QualityWarning]:
 
 
 def _judged(one: Glimpse) -> bool:
-    return one.original and one.sop_class_uid in (CROSS_SECTIONAL | PROJECTION) - {PET}
+    return one.original and one.sop_class_uid in (CROSS_SECTIONAL | ENHANCED | PROJECTION) - {PET}
 
 
 def _share(one: Glimpse) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge.quality.checks.spacing import stacks
+from edge.quality.planes import stacks
 from edge.quality.warning import QualityWarning, Study, slices
 
 FEWEST = 8

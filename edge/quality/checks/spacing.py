@@ -1,25 +1,17 @@
 """Slices that are missing, or lie unevenly, by where they say they lie (PS3.3 C.7.6.2.1.1).
 
-The slices of a series are taken apart by orientation and by what else tells them apart (echo, time,
-acquisition), so that four-dimensional series are judged stack by stack. A single wide step whose
+Slices of a series, and frames of an enhanced image, stack by stack (`planes`). A single wide step whose
 neighbours are regular is a hole; a run of other steps is how some scanners go through a skull.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
-from edge.quality.glimpse import Glimpse
+from edge.quality.planes import stacks
 from edge.quality.warning import QualityWarning, Study, slices
-
-FEWEST = 5
-"""Places below which nothing can be called a regular step."""
-
-SAME = 0.01
-"""Millimetres within which two slices lie at one place."""
 
 ROUGH = 0.2
 """A step that differs from the usual one by this share of it is another step."""
@@ -32,7 +24,7 @@ def check(study: Study) -> Iterator[QualityWarning]:
     """Every series, every stack."""
     for uid, images in study.series.items():
         missing, uneven, usual, worst = 0, 0, 0.0, 0.0
-        for stack in stacks(slices(images)):
+        for stack in [*stacks(slices(images)), *(stack for one in images for stack in one.stacks)]:
             step, holes, odd = judge(stack)
             missing += sum(holes)
             uneven += len(odd)
@@ -42,23 +34,6 @@ def check(study: Study) -> Iterator[QualityWarning]:
             yield study.warn("slices-missing", uid, missing=missing, step=f"{usual:.2f}")
         if uneven:
             yield study.warn("spacing-uneven", uid, places=uneven, step=f"{usual:.2f}", worst=f"{worst:.2f}")
-
-
-def stacks(images: Sequence[Glimpse]) -> list[list[float]]:
-    """Places along the normal, in order, of each stack that is large enough to judge."""
-    grouped: dict[tuple[object, ...], list[float]] = defaultdict(list)
-    for one in images:
-        if len(one.position) == 3 and len(one.orientation) == 6:
-            normal = _cross(one.orientation[:3], one.orientation[3:])
-            place = sum(a * b for a, b in zip(normal, one.position, strict=True))
-            grouped[(tuple(round(each, 2) for each in one.orientation), *one.stack)].append(place)
-    found = [_distinct(places) for places in grouped.values()]
-    if found and max(map(len, found)) < FEWEST:  # each image may be its own “acquisition”
-        merged: dict[object, list[float]] = defaultdict(list)
-        for key, places in grouped.items():
-            merged[key[0]] += places
-        found = [_distinct(places) for places in merged.values()]
-    return [places for places in found if len(places) >= FEWEST]
 
 
 def judge(places: Sequence[float]) -> tuple[float, list[int], list[float]]:
@@ -86,15 +61,3 @@ def _run(other: Sequence[bool], at: int) -> int:
     while last + 1 < len(other) and other[last + 1]:
         last += 1
     return last - first + 1
-
-
-def _distinct(places: Sequence[float]) -> list[float]:
-    found: list[float] = []
-    for place in sorted(places):
-        if not found or place - found[-1] > SAME:
-            found.append(place)
-    return found
-
-
-def _cross(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
-    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])

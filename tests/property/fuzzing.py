@@ -1,0 +1,250 @@
+"""Fuzzes whatever reads bytes of strangers, led by coverage, and keeps the corpus.
+
+``python -m tests.property.fuzzing header --seconds 60`` (needs ``pip install atheris``) starts from what is
+kept in ``tests/vectors/fuzz``, keeps what reaches more, and what crashed, which it also prints.
+`test_fuzz_corpus` replays all of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT / "tests/vectors/fuzz"
+LONGEST, MOST = 1024, 250
+"""Bytes of an input, and inputs of a target."""
+
+SYNTAXES = (
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.4.70",
+)
+DEFAULTS = (None, "GB18030", "latin_1", "nonsense")
+
+
+def association(data: bytes) -> None:
+    """What follows the head of an A-ASSOCIATE-RQ."""
+    from edge.ingest.acse import Asked, agree
+    from gateway.errors import Malformed
+
+    with suppress(Malformed):
+        agree(Asked.read(data), frozenset(), deflated=False)
+
+
+def messages(data: bytes) -> None:
+    """The body of P-DATA-TF PDUs, each behind two bytes of its length."""
+    from edge.ingest.dimse import Command, Messages
+    from edge.ingest.pdu import pdvs
+    from gateway.errors import Malformed
+
+    class Kept:
+        def __init__(self) -> None:
+            self.began = self.ended = 0
+
+        def begin(self, context: int, command: Command) -> Kept:
+            assert Command.read(command.answer(0)).field & 0x8000
+            self.began += 1
+            return self
+
+        def write(self, data: memoryview) -> None:
+            assert self.began > self.ended
+
+        def finish(self) -> None:
+            self.ended += 1
+
+        abandon = finish
+
+    kept = Kept()
+    read, at = Messages(kept), 0
+    try:
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 2], "big")
+            for context, control, fragment in pdvs(memoryview(data)[at + 2 : at + 2 + length]):
+                read.feed(context, control, fragment)
+            at += 2 + length
+    except Malformed:
+        pass
+    read.close()
+    assert kept.began == kept.ended
+
+
+@cache
+def known() -> bytes:
+    """A dataset as many others begin."""
+    from tests.doubles.datasets import encode, sample
+
+    return encode(sample(b"p" * 8), SYNTAXES[1])
+
+
+def header(data: bytes) -> None:
+    """A dataset, behind a byte that chooses its transfer syntax."""
+    from edge.quality.checks import judge
+    from edge.quality.glimpse import glimpse
+    from edge.quality.warning import Study
+    from edge.verdict import WANTED
+    from gateway.dicom.alike import Alike
+    from gateway.dicom.attributes import read_attributes
+    from gateway.dicom.header import read_header
+
+    syntax, data = SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0], data[1:]
+    read_header(data, syntax).dataset.to_json_dict()
+    truth = read_attributes(data, syntax, wanted=WANTED)
+    assert all(isinstance(value, str) for value in truth[0].values())
+    alike = Alike(WANTED, None)
+    for one, of in (
+        (known(), SYNTAXES[1]),
+        (data, syntax),
+        (data, syntax),
+    ):  # it learns, and must not be misled
+        told = alike.read(one, len(one), lambda offset, n, one=one: one[offset : offset + n], of)
+    assert told == truth
+    seen = glimpse(data, syntax)
+    judge(Study("1.2", {"1.2.3": [seen, seen]}))
+
+
+def file(data: bytes) -> None:
+    """A file of a disc or folder."""
+    from edge.acquire.files import like_dicom
+    from gateway.dicom.attributes import read_attributes
+    from gateway.dicom.part10 import split
+
+    like_dicom(data[:132])
+    parts = split(data)
+    assert data.endswith(bytes(parts.dataset))
+    read_attributes(parts.dataset, parts.transfer_syntax_uid)
+
+
+def charset(data: bytes) -> None:
+    """A value behind a byte of choices, and a declaration up to a zero byte."""
+    from gateway.dicom.text import decode, terms
+
+    choice, (declared, _, value) = (data[0] if data else 0), data[1:].partition(b"\0")
+    found = decode(value, terms(declared), DEFAULTS[choice % 4], name=bool(choice & 4))
+    found.text.encode("utf-8", "surrogatepass")
+    assert isinstance(found.text, str)
+
+
+def answer(data: bytes) -> None:
+    """What a RIS answers to a report (MLLP and HL7)."""
+    from edge.downlink.mllp import Deframer
+    from edge.downlink.oru import read_answer
+    from gateway.errors import Malformed
+
+    with suppress(Malformed):
+        for message in Deframer().feed(data):
+            read_answer(message)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    one.__name__: one for one in (association, messages, header, file, charset, answer)
+}
+
+
+def seeds(target: str) -> list[bytes]:
+    """Good ones to start from."""
+    from tests.doubles.datasets import encode, sample
+    from tests.property.test_dimse_fuzz import ASKED, message
+
+    if target == "association":
+        return [ASKED[6:]]
+    if target == "messages":
+        pdu = message(0, encode(sample(b"p" * 40)), [10, 0])
+        return [(len(pdu) - 6).to_bytes(2, "big") + pdu[6:]]
+    if target == "header":
+        return [bytes((n,)) + encode(sample(b"p" * 8), syntax) for n, syntax in enumerate(SYNTAXES[:4])]
+    if target == "file":
+        from tests.doubles.acquired import part10
+
+        return [part10(), b"MZ" + part10()[2:], encode(sample(b"p" * 8))]
+    if target == "answer":
+        return [b"\x0bMSH|^~\\&|R|R|E|E|20250101||ACK|1|P|2.5\rMSA|AA|1|fine\r\x1c\r"]
+    values = [
+        ("ISO_IR 192", "王^小东", "utf-8"),
+        ("GB18030", "王^小东", "gb18030"),
+        ("\\ISO 2022 IR 58", "王", "gb2312"),
+        ("ISO 2022 IR 6\\ISO 2022 IR 87", "ﾔﾏﾀﾞ^山田", "iso2022_jp_3"),
+        ("\\ISO 2022 IR 149", "김^희중", "euc_kr"),
+        ("", "Müller", "latin_1"),
+        ("ISO_IR 144", "Люкceмбypг", "iso8859_5"),
+    ]
+    return [
+        bytes((4,)) + told.encode() + b"\0" + text.encode(codec, "replace") for told, text, codec in values
+    ]
+
+
+def load(target: str) -> list[bytes]:
+    """What is kept."""
+    path = CORPUS / f"{target}.json"
+    return [bytes.fromhex(one) for one in json.loads(path.read_text())] if path.exists() else []
+
+
+def store(target: str, inputs: Iterable[bytes]) -> int:
+    """Keep these. How many they are."""
+    chosen = sorted({one for one in inputs if 0 < len(one) <= LONGEST}, key=lambda one: (len(one), one))
+    CORPUS.mkdir(exist_ok=True)
+    text = ",\n".join(json.dumps(one.hex()) for one in chosen[:MOST])
+    (CORPUS / f"{target}.json").write_text(f"[\n{text}\n]\n")
+    return min(len(chosen), MOST)
+
+
+def _guided(target: str, options: list[str]) -> None:
+    """Never returns: libFuzzer ends the process."""
+    import atheris
+
+    with atheris.instrument_imports(
+        include=["gateway.dicom", "edge", "pynetdicom.pdu", "pynetdicom.pdu_items"]
+    ):
+        for seed in [*seeds(target), *load(target)]:
+            TARGETS[target](seed)
+    atheris.Setup([sys.argv[0], *options], TARGETS[target])
+    atheris.Fuzz()
+
+
+def _run(target: str, *options: str) -> int:
+    words = [sys.executable, "-m", "tests.property.fuzzing", target, "--libfuzzer", *options]
+    return subprocess.run(words, cwd=ROOT, check=False).returncode
+
+
+def grow(target: str, seconds: int) -> int:
+    """Fuzz for so long, and keep what reaches most. Returns 1 if anything crashed."""
+    with tempfile.TemporaryDirectory() as folder:
+        found, crashes = Path(folder) / "found", Path(folder) / "crashes"
+        found.mkdir()
+        crashes.mkdir()
+        for one in (*seeds(target), *load(target)):
+            (found / sha256(one).hexdigest()).write_bytes(one)
+        limits = [f"-max_len={LONGEST}", "-timeout=10", "-rss_limit_mb=2000"]
+        code = _run(target, str(found), f"-max_total_time={seconds}", f"-artifact_prefix={crashes}/", *limits)
+        crashed = [path.read_bytes() for path in sorted(crashes.iterdir())]
+        count = store(target, [*(path.read_bytes() for path in found.iterdir()), *crashed])
+        print(f"{target}: {count} inputs kept, {len(crashed)} crashed")
+        for one in crashed:
+            print(one.hex())
+        return int(bool(crashed or code))
+
+
+def main() -> int:
+    """Returns 1 if anything crashed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--libfuzzer", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if told.libfuzzer is not None:
+        _guided(told.target, told.libfuzzer)
+    return grow(told.target, told.seconds)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
