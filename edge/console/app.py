@@ -12,7 +12,7 @@ from edge.console.facts import beside, metrics, status_json
 from edge.console.guard import COOKIE, Guard
 from edge.console.import_page import login_page
 from edge.console.imports import Imports
-from edge.console.language import language_of, remember
+from edge.console.language import explained, language_of, remember
 from edge.console.messages import Messages
 from edge.console.outlook import outlook
 from edge.console.page import page
@@ -56,7 +56,7 @@ def console_app(
     sources = sources or Sources()
     guard = Guard(passcode, names, clock)
     console = _Console(spool, link, clock, blocked, fault, sources)
-    app = web.Application(middlewares=[guard.middleware, remember], client_max_size=MAX_FORM)
+    app = web.Application(middlewares=[explained, guard.middleware, remember], client_max_size=MAX_FORM)
     login = Login(guard)
     app.add_routes(
         [

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from edge.console.language import language_of
 from edge.console.messages_page import conversation_page, messages_page
+from edge.console.told import told
 from edge.conversing import Conversation, Talks
 from edge.spool.view import StudyView
 from gateway.clock import Clock
@@ -57,9 +58,9 @@ class Messages:
         try:
             await self._talks.say(study, values["purpose"], values["text"], values["id"])
         except Malformed as error:
-            return self._page(request, conversation, values, str(error), 400)
+            return self._page(request, conversation, values, told(str(error), language_of(request)), 400)
         except StorageFull as error:
-            return self._page(request, conversation, values, str(error), 507)
+            return self._page(request, conversation, values, told(str(error), language_of(request)), 507)
         raise web.HTTPSeeOther(f"/messages/{study}")
 
     def _conversation(self, request: web.Request) -> Conversation:

@@ -206,3 +206,38 @@ async def test_a_study_that_was_not_looked_at_yet_says_so(world, client):
     world.receive(study=HOSTILE)
     assert "/study/" not in await (await client.get("/")).text()
     assert "not looked at yet" in await (await client.get("/study/1.2")).text()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "english", "chinese"),
+    [
+        ("/none", 404, "Not Found", "没有此页"),
+        ("/study/1.2.3", 404, "knows no such study", "本机没有该检查"),
+        ("/held/" + "0" * 32 + "/release", 405, "Not Allowed", "不支持该操作"),
+    ],
+)
+async def test_who_asks_with_a_browser_is_answered_in_words(client, path, status, english, chinese):
+    for language, words in (("en", english), ("zh", chinese)):
+        answer = await client.get(f"{path}?lang={language}", headers={"Accept": "text/html,*/*;q=0.8"})
+        text = await answer.text()
+        assert (answer.status, answer.content_type) == (status, "text/html")
+        assert words in text
+        assert 'role="alert"' in text
+        assert 'href="/"' in text
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    plain = await client.get(path)
+    assert (plain.status, plain.content_type) == (status, "text/plain")
+
+
+async def test_a_path_is_never_shown(client):
+    answer = await client.get('/"><b>x</b>', headers={"Accept": "text/html"})
+    assert answer.status == 404
+    assert "<b>x" not in await answer.text()
+
+
+async def test_an_item_that_is_gone_is_told_in_chinese(client):
+    answer = await client.post(
+        "/held/" + "0" * 32 + "/release", headers={"Accept": "text/html", "Accept-Language": "zh"}
+    )
+    assert answer.status == 409
+    assert "已不在本机" in await answer.text()

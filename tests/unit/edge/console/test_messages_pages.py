@@ -177,3 +177,17 @@ async def test_chinese(world, client):
     shown = await (await client.get(f"/messages/{STUDY}?lang=zh")).text()
     assert "需要补充影像" in shown
     assert "已完成，影像已重新发送" in shown
+
+
+async def test_what_is_wrong_is_said_in_chinese_too(world, client):
+    asks(world)
+    form = await form_of(client) | {"text": " ", "purpose": "cannot"}
+    answer = await client.post(f"/messages/{STUDY}?lang=zh", data=form)
+    assert answer.status == 400
+    text = await answer.text()
+    assert "请填写内容" in text
+    assert "write something" not in text
+    world.spool._budget = Budget(1 << 60)
+    full = await client.post(f"/messages/{STUDY}?lang=zh", data=form | {"text": "片"})
+    assert full.status == 507
+    assert "磁盘" in await full.text()
