@@ -32,7 +32,7 @@ SYNTAXES = (transfer.EXPLICIT_LITTLE, transfer.IMPLICIT_LITTLE)
 MOST = 500
 """Orders that are kept; of more, the RIS is told to stop."""
 
-CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 15.0
 MATCHED = "ScheduledProcedureStepStartDate"
 STEP = (
     "Modality",
