@@ -23,6 +23,7 @@ from edge.comeback import ComeBack
 from edge.config import Congestion, EdgeConfig
 from edge.console.app import console_app
 from edge.console.guard import passcode_of
+from edge.console.outlook import outlook
 from edge.console.sources import Sources
 from edge.dialogue.desk import MessageDesk
 from edge.downlink.deliver import deliveries_of
@@ -136,8 +137,7 @@ async def _run(
         spool,
         lambda: uplink.link,
         clock,
-        uplink.blocked,
-        lambda: reload.fault,
+        lambda status: outlook(status, uplink.blocked, uplink.takes, reload.fault),
         sources=_sources(
             spool, desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)
         ),
@@ -161,7 +161,7 @@ async def _run(
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
                     **_standing(settings, identity, client, spool, witness, clock),
-                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
+                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link, uplink.takes).run,
                     "imports": desk.run,
                     "messages": messages.run,
                     "commitment": offered.commitments.run,
@@ -188,6 +188,7 @@ def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) 
         online=lambda: uplink.link.online,
         flown=lambda: uplink.flown,
         burst=lambda: uplink.burst,
+        pace=uplink.pace,
     )
 
 

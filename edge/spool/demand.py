@@ -21,6 +21,8 @@ LITTLE_SECONDS = 0.25
 HUNGRY = 2.0
 """Seconds: a line that has less to do must not be kept waiting, whatever comes in: a parcel takes a while to
 be coded, signed and taken up."""
+SHUT_SECONDS = 3600.0
+"""What nothing of may go for now has time to be coded: so much is reckoned with."""
 
 
 def carries(rate: float, burst: float, queued: int) -> float:
@@ -38,6 +40,16 @@ def carries(rate: float, burst: float, queued: int) -> float:
         return burst if burst > ASSUMED else 0.0
     best = max(rate, burst)
     return rate if queued > LITTLE_SECONDS * best else best
+
+
+def within(rate: float, pace: float) -> float:
+    """Bytes a second to reckon with where the budgets let only `pace` through; one of 0 is waited for.
+
+    Args:
+        rate: what the line carries; 0: not known.
+        pace: infinite: no limit.
+    """
+    return pace if 0 < pace < (rate or ASSUMED) else rate
 
 
 @dataclass(frozen=True, slots=True)

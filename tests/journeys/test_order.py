@@ -125,7 +125,7 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
     async def facts() -> dict:
         link = edge.uplink.link
         status = await edge.spool.status(link)
-        ahead = outlook(status, link, edge.uplink.blocked, "line 3: faulty")
+        ahead = outlook(status, edge.uplink.blocked, edge.uplink.takes, "line 3: faulty")
         told = status_json(status, link, CLOCK.now(), studies=True, ahead=ahead)
         for language in ("en", "zh"):
             assert "line 3: faulty" in page(status, link, CLOCK.now(), language, ahead)
@@ -146,7 +146,7 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
 
     told = await until(held_back)
     assert all("nothing" in item["words"] and item["next_try"] for item in told["items"])
-    assert told["eta_seconds"] is None
+    assert told["eta_seconds"] is None  # such a budget never ends
     assert told["studies"][0]["eta_seconds"] is None
     await asyncio.sleep(1.5)  # what the sockets hold already drains
     carried = thin.up.carried
@@ -182,6 +182,10 @@ async def test_a_budget_holds_for_its_priorities_and_lets_the_others_through(
     await asyncio.sleep(4.0)
     rate = (thin.up.carried - carried) / (time.monotonic() - began)
     assert rate < 2.2 * 500_000  # bytes per second; a chunk too many at either end of so short a time
+    assert 0.4 * 500_000 < edge.uplink.link.rate < 2.2 * 500_000  # what arrives, pauses and all
+    left = edge.uplink.takes(Priority.ROUTINE, 5_000_000)
+    assert left is not None
+    assert 9 < left < 13  # by what the budget lets through, not by what the line carries
     stat = await receive(edge, range(100, 103), 1 << 20, Priority.STAT, "CT")
 
     async def there() -> bool:

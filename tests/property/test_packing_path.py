@@ -41,6 +41,7 @@ def through(world, instances, rate) -> Counter[str]:
         world.receive(data, number=number, syntax=syntax)
     found, ways = Counter[bytes](), Counter[str]()
     while chosen := packer._look():
+        packer.begin(chosen[0])
         made = packer.gather(chosen[0])
         packer.seal(made.item)
         ways.update(made.ways or {"raw": made.item.instances})

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 from edge.heartbeat import STUDIES, studies
-from edge.spool.item import LinkState
 from edge.spool.view import StudyFacts, StudyView
 from gateway.model import ParcelId, Priority
-
-NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
 def _view() -> StudyView:
@@ -29,8 +25,13 @@ def _view() -> StudyView:
     return view
 
 
+def takes(_priority: Priority, size: int, after: float = 0.0) -> float:
+    """A line of 500 bytes a second."""
+    return after + size / 500
+
+
 def test_each_study_with_what_is_here_there_and_still_to_go() -> None:
-    told = studies(_view().studies(), LinkState(True, NOW, rate=500.0))
+    told = studies(_view().studies(), takes)
     assert told == [
         {
             "study_uid": "2.25.2",
@@ -62,6 +63,6 @@ def test_each_study_with_what_is_here_there_and_still_to_go() -> None:
 
 
 def test_nobody_knows_when_while_the_line_is_down_and_the_list_is_bounded() -> None:
-    told = studies(_view().studies() * 50, LinkState(False, NOW, rate=500.0))
+    told = studies(_view().studies() * 50, lambda *_, **__: None)
     assert len(told) == STUDIES
     assert all(one["eta_seconds"] is None for one in told)
