@@ -133,14 +133,13 @@ async def _run(
     witness = Witness(settings.data, identity, client, clock)
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
+    faults = _faults(watches, offered, witness, client, clock)
     console = console_app(
         spool,
         lambda: uplink.link,
         clock,
         lambda status: outlook(status, uplink.blocked, uplink.takes, reload.fault),
-        sources=_sources(
-            spool, desk, messages, inspector, downlink, identity, _faults(watches, offered, witness)
-        ),
+        sources=_sources(spool, desk, messages, inspector, downlink, identity, faults),
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
     )
@@ -218,9 +217,12 @@ def _listener(
     return DicomListener(settings.ingest, spool, clock, closed, offered.services)
 
 
-def _faults(watches: Mapping[str, Watch], offered: Offered, witness: Witness) -> Callable[[], Sequence[str]]:
+def _faults(
+    watches: Mapping[str, Watch], offered: Offered, witness: Witness, client: HubClient, clock: Clock
+) -> Callable[[], Sequence[str]]:
     """What is wrong with this edge, for the page."""
     return lambda: [
+        *client.clock_trouble(clock.now()),
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
         *([witness.alarm] if witness.alarm else []),
