@@ -308,6 +308,7 @@ export interface Edge {
 
 /** A code that was made and not used yet; the code itself is nowhere any more. */
 export interface UnusedCode {
+  id: string;
   site: string;
   edge: string | null;
   created_at: string;
