@@ -60,6 +60,7 @@ export interface Progress {
   waiting_bytes: number;
   eta_seconds: number | null;
   told_at: string;
+  rate?: number; // bytes a second of the line
 }
 
 /** One kind of thing noticed about the images; its words are `quality.…` with these parameters. */
