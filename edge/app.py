@@ -122,8 +122,8 @@ async def _run(
 ) -> None:
     budgets = Budgets()
     budgets.replace(settings.uplink.budget)
-    reload = Reload(file, settings, lambda found: budgets.replace(found.uplink.budget))
     uplink = Uplink(spool, client, identity.trust, settings.uplink, clock, budgets)
+    reload = Reload(file, settings, lambda found: uplink.budget(found.uplink.budget))
     packer = _packer(spool, identity, uplink, clock)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)

@@ -28,7 +28,7 @@ class Blocked:
 
     Attributes:
         words: the entry, such as ``budget 08:00–18:00: 2 Mbit/s``.
-        seconds: until something may go again.
+        seconds: until something may go again; infinite: not within `FAR`.
     """
 
     words: str
@@ -84,6 +84,9 @@ class Budgets:
             seconds = bucket.seconds(local, now)
             if seconds > longest:
                 longest, words = seconds, _words(bucket.entry)
+        if longest > 0 and self.pace(priority, local + timedelta(seconds=longest)) == 0:
+            opens = self.through(priority, 1, inf, local)  # where one entry ends, it or another begins
+            longest = inf if opens is None else opens
         return Blocked(words, longest) if longest > 0 else None
 
     def spend(self, priority: Priority, size: int, local: datetime, now: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import isinf
 
 from edge import eta
 from edge.budget import Blocked
@@ -37,7 +38,8 @@ class Outlook:
         blocked = self.blocked.get(item.priority)
         if blocked is None or why.why not in (Why.IN_LINE, Why.SENDING):
             return why
-        return Reason(Why.PAUSED, blocked.words, None, now + timedelta(seconds=blocked.seconds))
+        opens = None if isinf(blocked.seconds) else now + timedelta(seconds=blocked.seconds)
+        return Reason(Why.PAUSED, blocked.words, None, opens)
 
 
 def outlook(

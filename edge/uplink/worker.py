@@ -7,10 +7,12 @@ says; `board` knows what is to be sent, `flow` how the line is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from math import inf
 
 from edge.budget import Blocked, Budgets, shortest
+from edge.config import Budget
 from edge.hub_client import HubClient
 from edge.spool.bell import Bell
 from edge.spool.item import LinkState, SpoolItem
@@ -67,6 +69,7 @@ class Uplink:
         budgets: Budgets | None = None,
     ) -> None:
         self._spool, self._trust, self._clock = spool, trust, clock
+        self._budgets = budgets or Budgets()
         backoff = Backoff(settings.retry_first, settings.retry_cap)
         self._gate = Gate(backoff, since=clock.monotonic())
         self._board, self._bell, self._stall, self._lately = Board(), Bell(), Stall(), Lately()
@@ -84,7 +87,7 @@ class Uplink:
             self._board,
             self._gate,
             self._flow,
-            budgets or Budgets(),
+            self._budgets,
             self._bell,
             clock,
             self._rest,
@@ -149,6 +152,11 @@ class Uplink:
             group.create_task(self._asking.run())
             group.create_task(self._sending.run())
             group.create_task(self._recheck.run())
+
+    def budget(self, entries: Sequence[Budget]) -> None:
+        """Other budgets from now on; what may go by them goes at once."""
+        self._budgets.replace(entries)
+        self._bell.ring()
 
     def blocked(self, priority: Priority) -> Blocked | None:
         """Why the budgets let nothing of a priority go now; None: they do."""

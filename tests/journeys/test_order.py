@@ -145,7 +145,8 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
         return told if {item["why"] for item in told["items"]} == {"paused"} else None
 
     told = await until(held_back)
-    assert all("nothing" in item["words"] and item["next_try"] for item in told["items"])
+    assert all("nothing" in item["words"] for item in told["items"])
+    assert all(item["next_try"] is None for item in told["items"])  # it never ends
     assert told["eta_seconds"] is None  # such a budget never ends
     assert told["studies"][0]["eta_seconds"] is None
     await asyncio.sleep(1.5)  # what the sockets hold already drains
@@ -167,6 +168,25 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
     assert await until(away)
     edge.identity.addresses = Addresses(hub.small.config.web.url, hub.small.config.line.url)
     await edge.emptied()
+
+
+async def test_a_budget_that_is_lifted_lets_go_at_once(hub: LineHub, edge: Edge, thin: Relay) -> None:
+    edge.uplink.budget([Budget(BitRate(0))])
+    sent = await receive(edge, range(3), 60_000, Priority.ROUTINE, "CT")
+
+    async def ready():
+        taken_on = edge.uplink._board.parcels.values()
+        return sum(one.item.instances for one in taken_on) == 3
+
+    await until(ready)
+    await asyncio.sleep(1.0)
+    assert await indexed(hub, sent) == 0
+    edge.uplink.budget([])
+
+    async def there() -> bool:
+        return await indexed(hub, sent) == 3
+
+    await until(there, 5)
 
 
 async def test_a_budget_holds_for_its_priorities_and_lets_the_others_through(
