@@ -24,6 +24,7 @@ from edge.comeback import ComeBack
 from edge.config import Congestion, EdgeConfig
 from edge.console.app import console_app
 from edge.console.guard import passcode_of
+from edge.console.outlook import outlook
 from edge.console.sources import Sources
 from edge.dialogue.desk import MessageDesk
 from edge.downlink.deliver import deliveries_of
@@ -122,8 +123,8 @@ async def _run(
 ) -> None:
     budgets = Budgets()
     budgets.replace(settings.uplink.budget)
-    reload = Reload(file, settings, lambda found: budgets.replace(found.uplink.budget))
     uplink = Uplink(spool, client, identity.trust, settings.uplink, clock, budgets)
+    reload = Reload(file, settings, lambda found: uplink.budget(found.uplink.budget))
     packer = _packer(spool, identity, uplink, clock)
     deliveries = deliveries_of(settings.destinations, settings.data, settings.ingest.ae_title, clock)
     downlink = Downlink(settings.data / "downlink", client, identity, deliveries, settings.downlink, clock)
@@ -134,7 +135,7 @@ async def _run(
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     worklist = _worklist(settings, clock)
-    faults = _faults(watches, offered, witness, worklist)
+    faults = _faults(watches, offered, witness, client, clock, worklist)
     sources = _sources(spool, desk, messages, inspector, downlink, identity, worklist, faults)
     console = _console(settings, spool, uplink, reload, clock, sources)
     await asyncio.to_thread(listener.start)
@@ -154,7 +155,7 @@ async def _run(
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
                     **_standing(settings, identity, client, spool, witness, clock),
-                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link).run,
+                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link, uplink.takes).run,
                     "imports": desk.run,
                     "messages": messages.run,
                     "commitment": offered.commitments.run,
@@ -174,8 +175,7 @@ def _console(
         spool,
         lambda: uplink.link,
         clock,
-        uplink.blocked,
-        lambda: reload.fault,
+        lambda status: outlook(status, uplink.blocked, uplink.takes, reload.fault),
         sources=sources,
         passcode=passcode_of(settings.console.passcode),
         names=settings.console.names,
@@ -198,6 +198,7 @@ def _packer(spool: Spool, identity: EdgeIdentity, uplink: Uplink, clock: Clock) 
         online=lambda: uplink.link.online,
         flown=lambda: uplink.flown,
         burst=lambda: uplink.burst,
+        pace=uplink.pace,
     )
 
 
@@ -234,10 +235,16 @@ def _worklist(settings: EdgeConfig, clock: Clock) -> Worklist | None:
 
 
 def _faults(
-    watches: Mapping[str, Watch], offered: Offered, witness: Witness, worklist: Worklist | None
+    watches: Mapping[str, Watch],
+    offered: Offered,
+    witness: Witness,
+    client: HubClient,
+    clock: Clock,
+    worklist: Worklist | None,
 ) -> Callable[[], Sequence[str]]:
     """What is wrong with this edge, for the page."""
     return lambda: [
+        *client.clock_trouble(clock.now()),
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
         *([witness.alarm] if witness.alarm else []),

@@ -18,6 +18,8 @@ from gateway.model import Priority
 DAY_MINUTES = 24 * 60
 SAVED_SECONDS = 1.0
 """What a bucket may save up while nothing is sent."""
+FAR = timedelta(days=8)
+"""How far is looked ahead: every entry begins once a week, if it ever does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Blocked:
 
     Attributes:
         words: the entry, such as ``budget 08:00–18:00: 2 Mbit/s``.
-        seconds: until something may go again.
+        seconds: until something may go again; infinite: not within `FAR`.
     """
 
     words: str
@@ -82,6 +84,9 @@ class Budgets:
             seconds = bucket.seconds(local, now)
             if seconds > longest:
                 longest, words = seconds, _words(bucket.entry)
+        if longest > 0 and self.pace(priority, local + timedelta(seconds=longest)) == 0:
+            opens = self.through(priority, 1, inf, local)  # where one entry ends, it or another begins
+            longest = inf if opens is None else opens
         return Blocked(words, longest) if longest > 0 else None
 
     def spend(self, priority: Priority, size: int, local: datetime, now: float) -> None:
@@ -90,6 +95,34 @@ class Budgets:
             if _remaining(bucket.entry, local) > 0:
                 bucket.fill(now)
                 bucket.left -= size
+
+    def pace(self, priority: Priority, local: datetime) -> float:
+        """Bytes a second that the entries in force at `local` let through of `priority`; infinite: all."""
+        rates = [one.entry.rate / 8 for one in self._of(priority) if _remaining(one.entry, local) > 0]
+        return min(rates, default=inf)
+
+    def through(self, priority: Priority, size: int, rate: float, local: datetime) -> float | None:
+        """Seconds until `size` bytes of `priority` have gone, hour by hour as the entries say.
+
+        Args:
+            priority: of the parcels.
+            size: bytes.
+            rate: bytes a second the line carries; more than 0.
+            local: the time of day at the hospital when they begin.
+
+        Returns:
+            The seconds; None: not within `FAR`.
+        """
+        seconds, left = 0.0, float(size)
+        while seconds < FAR.total_seconds():
+            then = local + timedelta(seconds=seconds)
+            pace = min(rate, self.pace(priority, then))
+            lasts = min((_next_change(one.entry, then) for one in self._of(priority)), default=inf)
+            if left <= pace * lasts:
+                return seconds + left / pace if left else seconds
+            left -= pace * lasts
+            seconds += lasts
+        return None
 
     def _of(self, priority: Priority) -> list[_Bucket]:
         return [one for one in self._buckets if not one.entry.priorities or priority in one.entry.priorities]
@@ -107,6 +140,13 @@ def _remaining(entry: Budget, local: datetime) -> float:
         if 0 <= passed < length * 60:
             return length * 60 - passed
     return 0.0
+
+
+def _next_change(entry: Budget, local: datetime) -> float:
+    """Seconds until an entry may begin or end, whatever the day; more than 0."""
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    day, passed = DAY_MINUTES * 60, (local - midnight).total_seconds()
+    return min((minutes * 60 - passed) % day or day for minutes in (entry.from_, entry.to))
 
 
 def _words(entry: Budget) -> str:

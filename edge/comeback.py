@@ -10,7 +10,7 @@ from __future__ import annotations
 from edge.enroll import ask_web, pending_keys
 from edge.identity import EdgeIdentity
 from edge.proxy import Proxy
-from gateway import durable, tls
+from gateway import durable
 from gateway.certificate import pem, read_pem
 from gateway.clock import Clock
 from gateway.log import logger
@@ -51,8 +51,8 @@ class ComeBack:
         body = keys.request()
         body["old_proof"] = return_proof(identity.signer, body["csr"])
         body["certificate"] = pem([identity.certificate]).decode()
-        context = tls.web_client_context(identity.roots)
-        answer = await ask_web(identity.addresses.web, "POST", "/enroll/return", context, body, self._proxy)
+        web, roots = identity.addresses.web, identity.roots
+        answer = await ask_web(web, "POST", "/enroll/return", roots, body, self._proxy)
         if "chain" not in answer:
             tell = log.debug if self._told else log.warning
             tell("the certificate has expired; the hub's administrator is asked to let this edge back in")

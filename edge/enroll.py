@@ -14,16 +14,17 @@ from __future__ import annotations
 import hmac
 import json
 import shutil
-import ssl
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from cryptography import x509
 
+from edge.diagnosis import hub_time
 from edge.identity import FOLDER, Addresses, EdgeIdentity, device_pem, stored_hub, stored_key_set
-from edge.proxy import Proxy
+from edge.proxy import Proxy, through
 from gateway import durable, keyfile, tls
 from gateway.certificate import read_pem
 from gateway.clock import Clock, SystemClock, rfc3339
@@ -32,7 +33,7 @@ from gateway.invitation import Invitation
 from gateway.keyset import read_key_set
 from gateway.request import DeviceKeys
 from gateway.trust import Purpose, Trust, pem, spki_pin
-from gateway.unreached import why, why_not_trusted
+from gateway.unreached import why, why_not_trusted, wrong_time
 
 __all__ = ["Invitation", "ask_web", "enroll", "fetch_root", "pending_keys"]
 
@@ -68,7 +69,7 @@ async def enroll(
     root = await fetch_root(invitation, proxy)
     keys = pending_keys(data / "enrolment.key")
     body = {"token": invitation.token, **keys.request()}
-    answer = await ask_web(invitation.hub, "POST", "/enroll", tls.web_client_context([root]), body, proxy)
+    answer = await ask_web(invitation.hub, "POST", "/enroll", [root], body, proxy)
     _keep(target, keys, root, invitation.hub, answer, clock)
     durable.remove(data / "enrolment.key")
     return EdgeIdentity.load(target)
@@ -81,7 +82,7 @@ async def fetch_root(invitation: Invitation, proxy: Proxy | None = None) -> x509
         Unverified: it is another.
         Unavailable: the hub cannot be reached.
     """
-    answer = await ask_web(invitation.hub, "GET", "/enroll/ca", tls.unverified_client_context(), None, proxy)
+    answer = await ask_web(invitation.hub, "GET", "/enroll/ca", [], None, proxy)
     root = _certificates(answer, "root")[0]
     found, wanted = spki_pin(root), invitation.pin.lower()
     if not hmac.compare_digest(found.removeprefix("sha256:"), wanted.removeprefix("sha256:")):
@@ -144,7 +145,7 @@ async def ask_web(
     hub: str,
     method: str,
     path: str,
-    context: ssl.SSLContext,
+    roots: Sequence[x509.Certificate],
     body: dict[str, str] | None,
     proxy: Proxy | None,
 ) -> dict[str, Any]:
@@ -154,7 +155,7 @@ async def ask_web(
         hub: its web address.
         method: such as ``POST``.
         path: such as ``/enroll``.
-        context: for TLS.
+        roots: by which it must prove its name; none: whoever answers will do, as a pin is looked at then.
         body: sent as JSON.
         proxy: to go through.
 
@@ -168,12 +169,12 @@ async def ask_web(
         Malformed: no JSON object.
     """
     url = hub.rstrip("/") + path
-    through: dict[str, Any] = {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
+    context = tls.web_client_context(roots) if roots else tls.unverified_client_context()
     try:
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
             session.request(
-                method, url, json=body, ssl=context, allow_redirects=False, **through
+                method, url, json=body, ssl=context, allow_redirects=False, **through(proxy)
             ) as response,
         ):
             data = await response.content.read(MAX_ANSWER)
@@ -181,7 +182,8 @@ async def ask_web(
                 data += more
             status = response.status
     except aiohttp.ClientConnectorCertificateError as error:
-        words = why_not_trusted(error, SystemClock().now())  # TLS judges by the machine's clock
+        there = await hub_time(hub, roots, proxy) if wrong_time(error) else None
+        words = why_not_trusted(error, SystemClock().now(), there)  # TLS judges by the machine's clock
         raise Unverified(f"the hub at {hub} does not prove its name: {words}") from error
     except aiohttp.ClientHttpProxyError as error:
         assert proxy is not None  # noqa: S101  # who else would have answered CONNECT

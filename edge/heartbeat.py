@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from edge import eta
+from edge.eta import Takes
 from edge.hub_client import HubClient
 from edge.spool.item import LinkState
 from edge.spool.spool import Spool
@@ -33,10 +35,11 @@ class Heartbeat:
         spool: what is told about.
         client: the way to the hub.
         link: how the line is, as the uplink sees it.
+        takes: how long the line takes, as the uplink reckons.
     """
 
-    def __init__(self, spool: Spool, client: HubClient, link: Callable[[], LinkState]) -> None:
-        self._spool, self._client, self._link = spool, client, link
+    def __init__(self, spool: Spool, client: HubClient, link: Callable[[], LinkState], takes: Takes) -> None:
+        self._spool, self._client, self._link, self._takes = spool, client, link, takes
 
     async def run(self) -> None:
         """Tell for ever; a hub that is away is no matter here, the uplink speaks of it."""
@@ -68,33 +71,28 @@ class Heartbeat:
             "congestion": link.congestion,
             "streams": link.streams,
             "stalled_since": None if link.stalled_since is None else rfc3339(link.stalled_since),
-            "studies": studies(spool.studies, link),
+            "studies": studies(spool.studies, self._takes),
         }
 
 
-def studies(progress: Sequence[StudyProgress], link: LinkState) -> list[dict[str, Any]]:
+def studies(progress: Sequence[StudyProgress], takes: Takes) -> list[dict[str, Any]]:
     """What is told of each study, unfinished ones first: how much is here, at the hub, and still to go.
 
-    A study is at the hub when what goes before it is there too, at the rate of late; so ``eta_seconds``
-    is null while the line is down or its rate is not known.
+    ``eta_seconds`` is null while nobody knows, and for what is there.
 
     Args:
-        progress: the studies, in the order in which they travel.
-        link: how the line is.
+        progress: the studies, unfinished ones first.
+        takes: how long the line takes.
     """
-    known = link.online and link.rate > 0
-    told, ahead = [], 0
-    for one in progress[:STUDIES]:
-        ahead += one.waiting_bytes
-        unfinished = one.sent < one.received
-        told.append(
-            {
-                "study_uid": one.facts.study_uid,
-                "received": one.received,
-                "confirmed": one.sent,
-                "waiting_bytes": one.waiting_bytes,
-                "eta_seconds": round(ahead / link.rate) if known and unfinished else None,
-                "priority": one.priority.word,
-            }
-        )
-    return told
+    seconds = eta.by_study(progress, takes)
+    return [
+        {
+            "study_uid": one.facts.study_uid,
+            "received": one.received,
+            "confirmed": one.sent,
+            "waiting_bytes": one.waiting_bytes,
+            "eta_seconds": None if (left := seconds.get(one.facts.study_uid)) is None else round(left),
+            "priority": one.priority.word,
+        }
+        for one in progress[:STUDIES]
+    ]

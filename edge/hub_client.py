@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from operator import itemgetter
@@ -23,8 +23,9 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.connector import Connection
 
+from edge import diagnosis
 from edge.identity import EdgeIdentity
-from edge.proxy import Proxy
+from edge.proxy import Proxy, through
 from gateway import sockets, tls
 from gateway.clock import Clock
 from gateway.errors import (
@@ -38,11 +39,10 @@ from gateway.errors import (
     Unverified,
 )
 from gateway.log import logger
-from gateway.unreached import why, why_not_trusted
+from gateway.unreached import CLOCKS_AGREE, clocks_apart, why, why_not_trusted, wrong_time
 
 TURN_HEADER, NEXT_TURN_HEADER = "Telerad-Turn", "Telerad-Next-Turn"
 CONNECT_SECONDS = 15.0
-DIAGNOSIS_SECONDS = 5.0
 DIAGNOSIS_PAUSE = 30.0
 """Asked at most this often, so a flapping line does not double its own traffic."""
 
@@ -185,7 +185,7 @@ class HubClient:
                 headers={**(headers or {}), TURN_HEADER: self.identity.turn},
                 timeout=_patience(idle_timeout or self._idle),
                 allow_redirects=False,
-                **_through(self._proxy),
+                **through(self._proxy),
             ) as response:
                 self._note_clock(response)
                 await self._take_turn(response)
@@ -236,25 +236,22 @@ class HubClient:
         Returns:
             The hub's words if the certificate is the trouble; None if it is not, or if nobody answers.
         """
-        url = self.identity.addresses.web + "/whoami"
-        timeout = aiohttp.ClientTimeout(total=DIAGNOSIS_SECONDS)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(
-                    url,
-                    params={"fingerprint": self.identity.fingerprint},
-                    ssl=tls.web_client_context(self.identity.roots),
-                    **_through(self._proxy),
-                ) as response,
-            ):
-                answer = await response.json()
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            log.info("no diagnosis", why=repr(error))
+        identity = self.identity
+        context = tls.web_client_context(identity.roots)
+        found = await diagnosis.ask(identity.addresses.web, identity.fingerprint, context, self._proxy)
+        if found is None or not found.words:
             return None
-        if not isinstance(answer, dict) or answer.get("verdict") in (None, "good"):
-            return None
-        return str(answer.get("words", answer["verdict"]))
+        now = self._clock.now()
+        if found.now is not None and abs(found.now - now) > CLOCKS_AGREE:
+            return f"{found.words}; {clocks_apart(found.now, now)}"
+        return found.words
+
+    def clock_trouble(self, now: datetime) -> list[str]:
+        """What is wrong with this machine's clock, as of the hub's last answer: nothing, or one sentence."""
+        offset = self.clock_offset
+        if offset is None or abs(offset) <= CLOCKS_AGREE:
+            return []
+        return [f"{clocks_apart(now + offset, now)}; set it, best by NTP"]
 
     async def close(self) -> None:
         """End all connections."""
@@ -340,7 +337,8 @@ class HubClient:
         """An error of the library as one of ours, in plain words."""
         match error:
             case aiohttp.ClientConnectorCertificateError():
-                words = why_not_trusted(error, self._clock.now())
+                there = await self._hub_time() if wrong_time(error) else None
+                words = why_not_trusted(error, self._clock.now(), there)
                 return Unverified(f"{self.identity.line_url} does not prove to be the hub: {words}")
             case aiohttp.ClientConnectorError():
                 return Unavailable(f"{self._first_step(error)} cannot be reached: {why(error)}")
@@ -348,6 +346,10 @@ class HubClient:
                 return Unavailable(self._proxy_refused(error))
             case _:
                 return await self._closed(error)
+
+    async def _hub_time(self) -> datetime | None:
+        identity = self.identity
+        return await diagnosis.hub_time(identity.addresses.web, identity.roots, self._proxy)
 
     async def _closed(self, error: aiohttp.ClientError) -> Exception:
         """What a broken request means; a fault of whoever feeds the body comes back as itself."""
@@ -375,11 +377,6 @@ async def _refusal(response: aiohttp.ClientResponse) -> Exception:
         return Unavailable(message, retry_after=_seconds(response.headers.get("Retry-After")))
     kinds: dict[int, type[Refused]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: Stale}
     return kinds.get(response.status, Refused)(message)
-
-
-def _through(proxy: Proxy | None) -> dict[str, Any]:
-    """The part of a request's options that leads it through the proxy."""
-    return {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
 
 
 def _seconds(text: str | None) -> float | None:

@@ -23,11 +23,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import takewhile
+from math import inf
 from typing import ParamSpec, TypeVar
 
 from edge.idle import IdleCores
 from edge.spool.coding import Line
-from edge.spool.demand import Demand, carries
+from edge.spool.demand import SHUT_SECONDS, Demand, carries, within
 from edge.spool.grouping import Group, group, lead, series_of
 from edge.spool.item import SpoolItem
 from edge.spool.merger import Made
@@ -91,6 +92,7 @@ class Packer:
         online: whether the hub can be reached.
         flown: sealed bytes on their way to the hub, of parcels of which it has not all yet.
         burst: bytes a second at which the little arrived that the line was given; 0: not known.
+        pace: bytes a second that the budgets let through of a priority now.
     """
 
     def __init__(
@@ -104,9 +106,11 @@ class Packer:
         online: Callable[[], bool] = lambda: True,
         flown: Callable[[], int] = lambda: 0,
         burst: Callable[[], float] = lambda: 0.0,
+        pace: Callable[[Priority], float] = lambda _: inf,
     ) -> None:
         self._spool, self._site, self._signer, self._clock = spool, site, signer, clock
         self._rate, self._online, self._flown, self._burst = rate, online, flown, burst
+        self._pace = pace
         self._cores = cores or IdleCores(lambda: spool.merger.coding.spent)
         self._begun: OrderedDict[str, int] = OrderedDict()  # series of which something was signed
         self._under_way: set[ParcelId] = set()
@@ -135,7 +139,7 @@ class Packer:
                 new = ParcelId(secrets.token_hex(16))
                 parcels = {new, *(item.parcel_id for item in chosen.items)}
                 self._under_way |= parcels
-                self._begin(chosen)  # before anyone else looks
+                self.begin(chosen)  # before anyone else looks
                 self._row += not chosen.lead
                 large = self._large is None and chosen.items[0].sealed_size >= LARGE
                 if large:
@@ -152,7 +156,7 @@ class Packer:
                 self._leading = None if chosen.lead else self._leading
                 self._spool.received.ring()  # what could not go beside it may go now
 
-    def _begin(self, chosen: Group) -> None:
+    def begin(self, chosen: Group) -> None:
         """Remember that a series has begun."""
         kept = self._spool.merger.kept(chosen.items[0].parcel_id)
         if chosen.lead and kept is not None:
@@ -249,21 +253,21 @@ class Packer:
             return None
         merger = self._spool.merger
         priority = waiting[0].priority
-        demand = self._demand(flown, self._spool.ahead(priority))
+        demand = self._demand(flown, priority, self._spool.ahead(priority))
         ahead = lead(waiting, merger.kept, self._begun)
         if ahead is not None:
             return Group((ahead[0],), full=True, lead=True, again=ahead[1]), True, demand
         chosen = group(waiting, merger.kept, demand.parcel_bytes, merger.size)
         return chosen, chosen.full or priority is Priority.STAT or demand.takes(AHEAD), demand
 
-    def _demand(self, flown: int, ahead: int = 0) -> Demand:
+    def _demand(self, flown: int, priority: Priority, ahead: int = 0) -> Demand:
         queued = max(0, self._spool.unsent() - flown)
-        return Demand(carries(self._rate(), self._burst(), queued), queued, ahead, self._row)
+        rate = within(carries(self._rate(), self._burst(), queued), self._pace(priority))
+        return Demand(rate, queued, ahead, self._row)
 
     def gather(self, chosen: Group, new: ParcelId | None = None, flown: int = 0) -> Made:
         """Blocking: one parcel of these; the first of them as it is if that cannot be."""
         first = chosen.items[0]
-        self._begin(chosen)
         if self._spool.inspector is not None:
             self._spool.inspector.look(item.parcel_id for item in chosen.items)
         if self._spool.merger.kept(first.parcel_id) is not None:
@@ -276,14 +280,16 @@ class Packer:
 
     def _line(self, chosen: Group, flown: int) -> Line:
         """What coding is weighed against now."""
-        demand = self._demand(flown)
-        ahead = chosen.lead or chosen.items[0].priority is Priority.STAT
+        priority = chosen.items[0].priority
+        demand = self._demand(flown, priority)
+        ahead = chosen.lead or priority is Priority.STAT
+        busy = 0.0 if ahead else demand.lasts
         own = sum(item.sealed_size for item in chosen.items)
         return Line(
             rate=demand.rate,
             cores=self._cores(),
             waiting=0 if ahead else max(0, self._spool.unsigned() - own),
-            busy=0.0 if ahead else demand.lasts,
+            busy=busy if self._pace(priority) else max(busy, SHUT_SECONDS),
         )
 
     def seal(self, item: SpoolItem) -> SpoolItem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from edge.config import Uplink
@@ -77,3 +77,8 @@ def _read(settings: Uplink) -> str:
     if ":" not in text or "\n" in text:
         raise UsageError(f"{file}: must hold one line user:password for the proxy")
     return text
+
+
+def through(proxy: Proxy | None) -> dict[str, Any]:
+    """The part of a request's options that leads it through the proxy."""
+    return {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}

@@ -11,6 +11,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 
+from gateway.errors import GatewayError
 from gateway.log import logger
 
 Service = Callable[[], Awaitable[None]]
@@ -21,8 +22,19 @@ async def run(services: Mapping[str, Service]) -> None:
     """Run every service until SIGTERM or SIGINT, then cancel them all and wait.
 
     Raises:
-        ExceptionGroup: a service failed.
+        GatewayError: a service failed, for a reason that tells a person what to do.
+        ExceptionGroup: a service failed otherwise.
     """
+    try:
+        await _until_told(services)
+    except BaseExceptionGroup as group:
+        told = [error for error in group.exceptions if isinstance(error, GatewayError)]
+        if not told:
+            raise
+        raise told[0] from group
+
+
+async def _until_told(services: Mapping[str, Service]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -71,6 +71,17 @@ def line_client_context(certificate: Path, key: Path, roots: Sequence[x509.Certi
     return context
 
 
+_NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL (X509_VERIFY_PARAM_set_flags(3))."""
+
+
+def any_time_client_context(roots: Sequence[x509.Certificate]) -> ssl.SSLContext:
+    """Only to ask the hub for its time: chain and name are checked, but not when certificates are valid."""
+    context = web_client_context(roots)
+    context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
 def web_client_context(roots: Sequence[x509.Certificate]) -> ssl.SSLContext:
     """For enrolment and diagnosis: no certificate of our own, the hub's chain and name checked."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aiohttp import ClientConnectorCertificateError, ClientConnectorError
 
@@ -23,18 +23,47 @@ _NOT_YET, _NO_LONGER = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
 
 
-def why_not_trusted(error: ClientConnectorCertificateError, now: datetime) -> str:
+CLOCKS_AGREE = timedelta(minutes=5)
+"""Clocks that are no further apart are not what makes a certificate's time wrong."""
+
+
+def wrong_time(error: ClientConnectorCertificateError) -> bool:
+    """Whether the certificate is good but for its time, as this machine's clock has it."""
+    return getattr(error.certificate_error, "verify_code", None) in (_NOT_YET, _NO_LONGER)
+
+
+def why_not_trusted(
+    error: ClientConnectorCertificateError, now: datetime, hub_now: datetime | None = None
+) -> str:
     """What is wrong with the certificate that was shown.
 
     Args:
         error: of aiohttp.
         now: by this machine's clock, which is the first suspect when a certificate's time is wrong.
+        hub_now: by the hub's; None: it is not known.
     """
     cause = error.certificate_error
     words = str(getattr(cause, "verify_message", "") or cause)
-    if getattr(cause, "verify_code", None) in (_NOT_YET, _NO_LONGER):
-        words += f" (is this machine's clock right? it says {now:%Y-%m-%d %H:%M} UTC)"
-    return words
+    if not wrong_time(error):
+        return words
+    if hub_now is None:
+        return f"{words} (is this machine's clock right? it says {now:%Y-%m-%d %H:%M} UTC)"
+    if abs(hub_now - now) <= CLOCKS_AGREE:
+        return f"{words} (the clocks agree: it is the hub's certificate; tell the hub's administrator)"
+    return f"{words} ({clocks_apart(hub_now, now)}; set it, best by NTP)"
+
+
+def clocks_apart(hub_now: datetime, now: datetime) -> str:
+    """By how much this machine's clock is off, if the hub's is right."""
+    minutes = round(abs(hub_now - now) / timedelta(minutes=1))
+    days, hours = minutes // 1440, minutes // 60 % 24
+    counts = ((days, "days"), (hours, "h"), (minutes % 60, "min"))
+    off = " ".join([f"{count} {unit}" for count, unit in counts if count][:2])
+    way = "behind" if now < hub_now else "ahead of"
+    return (
+        f"this machine's clock is {off} {way} the hub's:"
+        f" it says {now:%Y-%m-%d %H:%M} UTC, the hub's {hub_now:%Y-%m-%d %H:%M}"
+    )
 
 
 def why(error: ClientConnectorError) -> str:

@@ -54,6 +54,15 @@ CHECKPOINT_PERIOD = 60.0
 """Seconds between signed checkpoints: how much history could be rewritten unseen."""
 
 
+REMEDY = (
+    "Somebody changed the database past the hub, or it was restored in part; the hub stops, so that nothing"
+    " is written beside it, and edges keep what they have. What to do: (1) copy the data folder as it is,"
+    " for whoever finds out what happened; (2) restore the newest backup whose log is whole (check it by"
+    " telerad hub custody audit), the database and the keys folder from the same moment; (3) start the hub:"
+    " edges notice and send again what it has lost. SECURITY.md, “A broken custody log”"
+)
+
+
 def log_name(hub: str) -> str:
     """The origin of a hub's log, and the name of the key that signs it."""
     return f"telerad/{hub}"
@@ -162,7 +171,7 @@ class CustodyLog:
             ).one_or_none()
             if kept is not None:
                 if kept.root != state.root.hex():
-                    raise Broken(f"the custody log of {size} entries was changed after it was signed")
+                    raise _broken(f"the custody log of {size} entries was changed after it was signed")
                 return bytes(kept.note)
             note = sign_checkpoint(state, self._signer)
             await connection.execute(
@@ -201,17 +210,19 @@ class CustodyLog:
             async for row in rows:
                 leaf = canonical.load(row.leaf.encode())
                 if row.position != frontier.size or leaf.get("position") != row.position:
-                    raise Broken(f"the custody log has a gap at entry {frontier.size}")
+                    raise _broken(f"the custody log has a gap at entry {frontier.size}")
                 leaf_hash = merkle.leaf_hash(row.leaf.encode())
                 beside = any(leaf.get(one.name) != getattr(row, one.name) for one in _BESIDE)
                 if leaf_hash.hex() != row.leaf_hash or beside:
-                    raise Broken(f"entry {row.position} of the custody log was changed")
+                    raise _broken(f"entry {row.position} of the custody log was changed")
                 frontier.append(leaf_hash)
                 expected = signed.pop(frontier.size, None)
                 if expected is not None and frontier.root().hex() != expected:
-                    raise Broken(f"the custody log was changed before entry {frontier.size}")
+                    raise _broken(f"the custody log was changed before entry {frontier.size}")
         if signed:
-            raise Broken(f"the custody log lost entries: {max(signed)} were signed, {frontier.size} are here")
+            raise _broken(
+                f"the custody log lost entries: {max(signed)} were signed, {frontier.size} are here"
+            )
         return frontier.size
 
     async def root_at(self, size: int) -> str:
@@ -296,12 +307,16 @@ class CustodyLog:
             )
             for row in rows:
                 if row.position != self._frontier.size:
-                    raise Broken(f"the custody log has a gap at entry {self._frontier.size}")
+                    raise _broken(f"the custody log has a gap at entry {self._frontier.size}")
                 leaf_hash = bytes.fromhex(row.leaf_hash)
                 self._frontier.append(leaf_hash)
                 self._hashes += leaf_hash
             if self._frontier.size < start + BATCH:
                 return
+
+
+def _broken(what: str) -> Broken:
+    return Broken(f"{what}. {REMEDY}")
 
 
 def entry_of(leaf: str) -> dict[str, Any]:

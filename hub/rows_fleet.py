@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.clock import parse_rfc3339
 from gateway.database import Database
 from hub.custody import entry_of
+from hub.fleet.tokens import withdrawn
 from hub.tables.custody import custody
 from hub.tables.fleet import edge_returns, tokens
 
-CREATED, APPROVED = "token-created", "edge-return-approved"
+CREATED, WITHDRAWN, APPROVED = "token-created", "token-withdrawn", "edge-return-approved"
 SOME = 500
 """Subjects asked for in one query."""
 
@@ -26,7 +27,8 @@ async def look(database: Database) -> list[str]:
 
 async def _tokens(connection: AsyncConnection) -> list[str]:
     rows = (await connection.execute(select(tokens))).mappings().all()
-    made = await _leaves(connection, CREATED, [row["token_sha256"] for row in rows])
+    digests = [row["token_sha256"] for row in rows]
+    made, gone = await _leaves(connection, CREATED, digests), await _leaves(connection, WITHDRAWN, digests)
     found = []
     for row in rows:
         name = f"token {row['token_sha256'][:16]}… of {row['site']}"
@@ -39,6 +41,8 @@ async def _tokens(connection: AsyncConnection) -> list[str]:
             _seconds(row["created_at"], row["expires_at"]),
         ):
             found.append(f"{name}: it was made for another site, edge or time")
+        elif row["token_sha256"] in gone and not withdrawn(row):
+            found.append(f"{name}: it was withdrawn, and is good again")
     return found
 
 

@@ -7,22 +7,22 @@ from pathlib import Path
 
 from aiohttp import web
 
-from edge.budget import Blocked
 from edge.console.facts import beside, metrics, status_json
 from edge.console.guard import COOKIE, Guard
 from edge.console.import_page import login_page
 from edge.console.imports import Imports
 from edge.console.language import explained, language_of, remember
 from edge.console.messages import Messages
-from edge.console.outlook import outlook
+from edge.console.outlook import Outlook
 from edge.console.page import page
 from edge.console.sources import Sources
 from edge.console.taken_page import taken_page
 from edge.spool.item import LinkState
 from edge.spool.spool import Spool
+from edge.spool.status import SpoolStatus
 from gateway.clock import Clock
 from gateway.errors import Broken, Malformed
-from gateway.model import Priority, parcel_id
+from gateway.model import parcel_id
 
 STYLE = Path(__file__).with_name("style.css").read_text()
 REFRESH_SECONDS = 10
@@ -34,8 +34,7 @@ def console_app(
     spool: Spool,
     link: Callable[[], LinkState | None],
     clock: Clock,
-    blocked: Callable[[Priority], Blocked | None] = lambda _: None,
-    fault: Callable[[], str] = lambda: "",
+    ahead: Callable[[SpoolStatus], Outlook] = lambda _: Outlook(),
     *,
     sources: Sources | None = None,
     passcode: str = "",
@@ -47,15 +46,14 @@ def console_app(
         spool: what is shown.
         link: how the line is just now; None before the first try.
         clock: the time.
-        blocked: what the budgets hold back now.
-        fault: what is wrong with the changed configuration file.
+        ahead: when things will be at the hub, and what is held back.
         sources: what is shown besides.
         passcode: asked for once a browser; empty: none.
         names: by which browsers may call this machine besides its own.
     """
     sources = sources or Sources()
     guard = Guard(passcode, names, clock)
-    console = _Console(spool, link, clock, blocked, fault, sources)
+    console = _Console(spool, link, clock, ahead, sources)
     app = web.Application(middlewares=[explained, guard.middleware, remember], client_max_size=MAX_FORM)
     login = Login(guard)
     app.add_routes(
@@ -87,17 +85,16 @@ class _Console:
         spool: Spool,
         link: Callable[[], LinkState | None],
         clock: Clock,
-        blocked: Callable[[Priority], Blocked | None],
-        fault: Callable[[], str],
+        ahead: Callable[[SpoolStatus], Outlook],
         sources: Sources,
     ) -> None:
         self._spool, self._link, self._clock = spool, link, clock
-        self._blocked, self._fault, self._sources = blocked, fault, sources
+        self._ahead, self._sources = ahead, sources
 
     async def page(self, request: web.Request) -> web.Response:
         link, still = self._link(), request.query.get("still") == "1"
         status = await self._spool.status(link)
-        ahead = outlook(status, link, self._blocked, self._fault())
+        ahead = self._ahead(status)
         now, language = self._clock.now(), language_of(request)
         text = page(status, link, now, language, ahead, self._sources, still=still)
         response = web.Response(text=text, content_type="text/html")
@@ -125,7 +122,7 @@ class _Console:
     async def status(self, request: web.Request) -> web.Response:
         link = self._link()
         status = await self._spool.status(link)
-        ahead = outlook(status, link, self._blocked, self._fault())
+        ahead = self._ahead(status)
         facts = status_json(status, link, self._clock.now(), studies=True, ahead=ahead)
         return web.json_response(facts | beside(self._sources))
 

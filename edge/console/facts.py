@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from math import isinf
 from typing import Any
 
 from edge.console.outlook import Outlook
@@ -100,7 +101,7 @@ def _study(one: StudyProgress, ahead: Outlook) -> dict[str, Any]:
 
 
 def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds)
+    return None if seconds is None or isinf(seconds) else round(seconds)
 
 
 def _link(link: LinkState) -> dict[str, Any]:

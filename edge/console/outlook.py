@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import isinf
 
+from edge import eta
 from edge.budget import Blocked
-from edge.spool.item import LinkState, SpoolItem
+from edge.eta import Takes
+from edge.spool.item import SpoolItem
 from edge.spool.states import WAITING
 from edge.spool.status import Reason, SpoolStatus, Why
 from gateway.model import Priority
@@ -18,7 +21,8 @@ class Outlook:
     """What is ahead.
 
     Attributes:
-        seconds: until all that waits now is at the hub, at the rate of late; None: nobody knows.
+        seconds: until all that waits now is at the hub, at the rate of late and within the budgets; None:
+            nobody knows.
         studies: study UID → the same for one study.
         blocked: priorities of which the budgets let nothing go now.
         fault: what is wrong with the configuration file; empty if nothing is.
@@ -34,26 +38,24 @@ class Outlook:
         blocked = self.blocked.get(item.priority)
         if blocked is None or why.why not in (Why.IN_LINE, Why.SENDING):
             return why
-        return Reason(Why.PAUSED, blocked.words, None, now + timedelta(seconds=blocked.seconds))
+        opens = None if isinf(blocked.seconds) else now + timedelta(seconds=blocked.seconds)
+        return Reason(Why.PAUSED, blocked.words, None, opens)
 
 
 def outlook(
     status: SpoolStatus,
-    link: LinkState | None,
     blocked: Callable[[Priority], Blocked | None],
+    takes: Takes,
     fault: str,
 ) -> Outlook:
     """Look ahead.
 
-    A study is done when all that goes before it is done too.
+    Args:
+        status: of the spool.
+        blocked: why the budgets let nothing of a priority go now.
+        takes: how long the line takes.
+        fault: what is wrong with the configuration file.
     """
     held = {priority: found for priority in Priority if (found := blocked(priority)) is not None}
-    waiting = status.load(*WAITING)
-    if link is None or not link.online or link.rate <= 0:
-        return Outlook(blocked=held, fault=fault)
-    ahead, studies = 0.0, {}
-    for one in sorted(status.studies, key=lambda one: (one.priority, one.first_at)):
-        if one.sent < one.received and one.priority not in held:
-            ahead += one.waiting_bytes
-            studies[one.facts.study_uid] = ahead / link.rate
-    return Outlook(None if held else waiting.size / link.rate, studies, held, fault)
+    seconds = eta.of_all(status.studies, status.load(*WAITING).size, takes)
+    return Outlook(seconds, eta.by_study(status.studies, takes), held, fault)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 
 from edge.console.layout import alert, frame, moment, table
@@ -25,6 +25,9 @@ SHOWN_WARNINGS = 50
 FAR_DAYS = 999
 CERTIFICATE_DAYS = 14
 """A certificate that ends sooner is told loudly: it renews itself long before, if the hub can be reached."""
+
+LATER = timedelta(minutes=2)
+"""What goes on after more than this is told in minutes or hours."""
 
 
 def page(
@@ -279,6 +282,8 @@ def _items(items: list[tuple[SpoolItem, Reason | None]], now: datetime, language
 
 def explain(why: Reason, now: datetime, language: str) -> str:
     """Why an item waits and when it goes on, such as ``hub away since 14:02, next try in 8 s``."""
+    if why.why is Why.PAUSED and (why.next_try is None or why.next_try - now > LATER):
+        return _held_back(why, now, language)
     following = say(language, "next_now")
     if why.next_try is not None and why.next_try > now:
         seconds = round((why.next_try - now).total_seconds())
@@ -286,3 +291,11 @@ def explain(why: Reason, now: datetime, language: str) -> str:
     since = "" if why.since is None else moment(why.since, now)
     text = say(language, f"why_{why.why.value}", since=since, next=following, words=told(why.words, language))
     return text.rstrip(":： ")
+
+
+def _held_back(why: Reason, now: datetime, language: str) -> str:
+    """By a budget: for long, or for as long as it stands."""
+    if why.next_try is None:
+        return say(language, "why_shut", words=why.words)
+    following = duration((why.next_try - now).total_seconds(), language)
+    return say(language, "why_later", next=following, words=why.words)

@@ -44,6 +44,8 @@ why_to_sign | being signed | 正在签名
 why_in_line | in line: more urgent or earlier images go first | 排队：更急或更早的先发
 why_sending | on the line now | 正在传输
 why_receipt | at the hub; its receipt is awaited | 已到中心，等待回执
+why_shut | held back until the configuration changes: {words} | 已暂缓，直至配置更改：{words}
+why_later | held back, goes on in about {next}: {words} | 已暂缓，约 {next}后继续：{words}
 why_paused | pause, next try {next}: {words} | 暂停，{next}后重试：{words}
 why_away | hub away since {since}, next try {next}: {words} | 自 {since} 起中心不可达，{next}后重试：{words}
 why_person | held: {words} | 已搁置：{words}

@@ -153,7 +153,7 @@ class Merger:
             lead=lead,
         )
         self._merged[new] = packed.merged.parcels
-        self._view.merged(new, packed.merged.parcels)
+        self._view.merged(new, packed.merged.parcels, packed.draft.sealed_size)
         self._journal.put(item)
         self._journal.forget(parcels)
         self._learn(item.modality, packed.plain / max(packed.draft.plain_size, 1))

@@ -51,12 +51,21 @@ class _Study:
     first_at: str
     last_at: str
     received: int = 0
-    waiting: dict[ParcelId, int] = field(default_factory=dict)  # sealed bytes
+    waiting: dict[ParcelId, float] = field(default_factory=dict)  # sealed bytes, coded if it is
+    uncoded: set[ParcelId] = field(default_factory=set)  # of those
+    before: float = 0.0  # sealed bytes of what was coded, and after that
+    after: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """Sealed bytes without receipt; what is not coded yet shrinks as the rest of it did."""
+        ratio = self.after / self.before if self.before else 1.0
+        return round(sum(size * (ratio if one in self.uncoded else 1) for one, size in self.waiting.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class StudyProgress:
-    """One study as the page shows it; `waiting_bytes` are sealed bytes without receipt."""
+    """One study as the page shows it; `waiting_bytes` are what the line has still to carry of it."""
 
     facts: StudyFacts
     priority: Priority
@@ -88,6 +97,7 @@ class StudyView:
             study.received += 1
             study.last_at = at
             study.waiting[parcel] = size
+            study.uncoded.add(parcel)
             self._of[parcel] = facts.study_uid
             self._prune()
 
@@ -98,11 +108,19 @@ class StudyView:
                 study = self._studies.get(self._of.pop(one, ""))
                 if study is not None:
                     study.waiting.pop(one, None)
+                    study.uncoded.discard(one)
 
-    def merged(self, parcel: ParcelId, originals: tuple[ParcelId, ...]) -> None:
-        """What is said of `parcel` from now on is said of all of these."""
+    def merged(self, parcel: ParcelId, originals: tuple[ParcelId, ...], size: int) -> None:
+        """What is said of `parcel`, of `size` sealed bytes, from now on is said of all of these."""
         with self._lock:
             self._merged[parcel] = originals
+            for one in originals:
+                study = self._studies.get(self._of.get(one, ""))
+                if study is not None and one in study.uncoded:
+                    study.uncoded.discard(one)
+                    study.before += study.waiting[one]
+                    study.after += size / len(originals)
+                    study.waiting[one] = size / len(originals)
 
     def studies(self) -> list[StudyProgress]:
         """All studies, those with something waiting first."""
@@ -115,7 +133,7 @@ class StudyView:
                     one.last_at,
                     one.received,
                     one.received - len(one.waiting),
-                    sum(one.waiting.values()),
+                    one.left,
                 )
                 for one in self._studies.values()
             ]

@@ -157,12 +157,14 @@ class Meter:
     _seen: deque[tuple[float, int]] = field(default_factory=deque)  # seconds, bytes
     _seconds: float = 0.0
     _bytes: int = 0
+    _best: float | None = None  # as long as nothing was added
 
     def add(self, seconds: float, size: int) -> None:
         """In the last `seconds`, all of them busy, `size` bytes were acknowledged."""
         self._seen.append((seconds, size))
         self._seconds += seconds
         self._bytes += size
+        self._best = None
         while self._seconds - self._seen[0][0] > WINDOW_SECONDS:
             old, gone = self._seen.popleft()
             self._seconds -= old
@@ -181,6 +183,11 @@ class Meter:
     @property
     def best(self) -> float:
         """The most of them in a few seconds: what the line can carry, if it is given enough."""
+        if self._best is None:
+            self._best = self._most()
+        return self._best
+
+    def _most(self) -> float:
         most = self.rate
         seconds, size, held = 0.0, 0, deque[tuple[float, int]]()
         for one in self._seen:
@@ -192,6 +199,27 @@ class Meter:
             if seconds >= BEST_SECONDS:
                 most = max(most, size / seconds)
         return most
+
+
+@dataclass(slots=True)
+class Lately:
+    """Bytes per second that arrived in the last `WINDOW_SECONDS`, whether something was to be sent or not."""
+
+    _seen: deque[tuple[float, int]] = field(default_factory=deque)  # monotonic seconds, bytes since the start
+
+    def look(self, now: float, carried: int) -> None:
+        """By `now`, `carried` bytes have arrived since the start."""
+        self._seen.append((now, carried))
+        while now - self._seen[0][0] > WINDOW_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def rate(self) -> float:
+        """0 before anything is known."""
+        if len(self._seen) < 2:
+            return 0.0
+        (began, before), (now, carried) = self._seen[0], self._seen[-1]
+        return (carried - before) / (now - began) if now > began else 0.0
 
 
 @dataclass(slots=True)

@@ -7,9 +7,12 @@ says; `board` knows what is to be sent, `flow` how the line is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from math import inf
 
 from edge.budget import Blocked, Budgets, shortest
+from edge.config import Budget
 from edge.hub_client import HubClient
 from edge.spool.bell import Bell
 from edge.spool.item import LinkState, SpoolItem
@@ -21,7 +24,7 @@ from edge.uplink.desk import KNOWN, Desk
 from edge.uplink.exchange import Exchanges
 from edge.uplink.flow import SAMPLE_SECONDS, Flow
 from edge.uplink.handed import accept_receipt
-from edge.uplink.pacing import Gate
+from edge.uplink.pacing import Gate, Lately
 from edge.uplink.parcel import Parcel
 from edge.uplink.receipts import check_receipt
 from edge.uplink.recheck import Recheck
@@ -66,9 +69,10 @@ class Uplink:
         budgets: Budgets | None = None,
     ) -> None:
         self._spool, self._trust, self._clock = spool, trust, clock
+        self._budgets = budgets or Budgets()
         backoff = Backoff(settings.retry_first, settings.retry_cap)
         self._gate = Gate(backoff, since=clock.monotonic())
-        self._board, self._bell, self._stall = Board(), Bell(), Stall()
+        self._board, self._bell, self._stall, self._lately = Board(), Bell(), Stall(), Lately()
         self._flow = Flow(
             clock, settings.streams, direct=client is None or client.direct, ahead=lambda: self.ahead
         )
@@ -83,7 +87,7 @@ class Uplink:
             self._board,
             self._gate,
             self._flow,
-            budgets or Budgets(),
+            self._budgets,
             self._bell,
             clock,
             self._rest,
@@ -113,7 +117,7 @@ class Uplink:
             since,
             gate.reason,
             due,
-            flow.rate,
+            self._lately.rate if self._paced else flow.rate,
             round_trip=flow.round_trip,
             congestion=flow.congestion,
             streams=self._sending.streams,
@@ -149,9 +153,30 @@ class Uplink:
             group.create_task(self._sending.run())
             group.create_task(self._recheck.run())
 
+    def budget(self, entries: Sequence[Budget]) -> None:
+        """Other budgets from now on; what may go by them goes at once."""
+        self._budgets.replace(entries)
+        self._bell.ring()
+
     def blocked(self, priority: Priority) -> Blocked | None:
         """Why the budgets let nothing of a priority go now; None: they do."""
         return self._sending.blocked(priority)
+
+    def takes(self, priority: Priority, size: int, after: float = 0.0) -> float | None:
+        """Seconds from now until so much of a priority has gone; None: nobody knows (`edge.eta.Takes`)."""
+        rate = self._flow.rate or inf
+        if not self._gate.online or min(rate, self.pace(priority)) == inf:
+            return None
+        return self._sending.takes(priority, size, rate, after)
+
+    @property
+    def _paced(self) -> bool:
+        """Whether it is the budgets, not the line, that decide how fast what waits goes."""
+        return any(self.pace(priority) < inf for priority in self._board.waiting())
+
+    def pace(self, priority: Priority) -> float:
+        """Bytes a second that the budgets let through of a priority now; infinite: no limit."""
+        return self._sending.pace(priority)
 
     async def handed(self, parcel: ParcelId, receipt: bytes) -> None:
         """A receipt that came another way than the line. Raises DataError if it does not hold."""
@@ -219,6 +244,7 @@ class Uplink:
         """Look at the connections, and tell once when the line is stuck, and when it goes on."""
         while True:
             self._flow.sample()
+            self._lately.look(self._clock.monotonic(), self._flow.carried)
             busy = self._gate.online and any(
                 one.not_before <= self._clock.monotonic() and self.blocked(one.priority) is None
                 for one in self._board.parcels.values()

@@ -78,6 +78,7 @@ KINDS: dict[str, Kind] = {
     "edge-revoked": Kind(ALERT, "E", _NODE),
     "alert-acknowledged": Kind(ALERT, "E", _RESTRICTED),
     "token-created": Kind(ALERT, "E", _NODE),
+    "token-withdrawn": Kind(ALERT, "E", _NODE),
     "kem-rotated": Kind(ALERT, "E", _SECURITY),
     "kem-changed": Kind(ALERT, "E", _SECURITY),
     "authority-changed": Kind(ALERT, "E", _SECURITY),

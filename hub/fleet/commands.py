@@ -32,6 +32,8 @@ from hub.trail import AuditTrail
 JOIN_EXAMPLES = """examples:
   telerad hub token create -c hub.yaml --site H001
   telerad hub token create -c hub.yaml --site H001 --edge 1 --hours 2 --json
+  telerad hub token list -c hub.yaml
+  telerad hub token withdraw -c hub.yaml 5f0c1e                   by the first digits that list shows
 """
 EDGE_EXAMPLES = """examples:
   telerad hub edge list -c hub.yaml
@@ -42,6 +44,9 @@ EDGE_EXAMPLES = """examples:
 KEYS_EXAMPLES = """examples:
   telerad hub keys rotate -c hub.yaml           the running hub and its edges take them up by themselves
 """
+
+DIGITS = 12
+"""Of a token's number, as it is shown."""
 
 Actions = Any  # argparse keeps the type of sub-parsers to itself
 
@@ -79,6 +84,9 @@ def fill(actions: Actions) -> None:
     create.add_argument("--edge", help="its number; who has it is replaced (default: the next free)")
     create.add_argument("--hours", type=float, default=24.0, help="how long the token is good (default 24)")
     create.add_argument("--qr", action="store_true", help="show the code as QR, too (a terminal always does)")
+    _command(token, "list", "tokens that are not used yet and still good", _tokens)
+    withdraw = _command(token, "withdraw", "let a token that is not used yet be good for nothing", _withdraw)
+    withdraw.add_argument("digits", metavar="DIGITS", help="the first digits of its number, as list shows it")
     edge = _group(actions, "edge", "the edges of this hub", EDGE_EXAMPLES)
     _command(edge, "list", "every edge, its certificate and when it was last heard", _list)
     for name, summary, work in (
@@ -137,6 +145,36 @@ async def _create(desk: Desk) -> int:
         invitation.qr().terminal(compact=True)
     print(f"its parts, if no code can be pasted: --hub {hub} --token {token} --pin {pin}")
     print(f"on the edge, run:\n  {command}")
+    return 0
+
+
+async def _tokens(desk: Desk) -> int:
+    found = await desk.fleet.codes()
+    if desk.parsed.json:
+        print(json.dumps(found))
+        return 0
+    for one in found:
+        edge = one["edge"] or "next free"
+        print(
+            f"{one['id'][:DIGITS]}  {one['site']}/{edge}  made {one['created_at']}  until {one['expires_at']}"
+        )
+    if not found:
+        print("no token waits to be used")
+    return 0
+
+
+async def _withdraw(desk: Desk) -> int:
+    digits = desk.parsed.digits.lower()
+    found = [one for one in await desk.fleet.codes() if digits and one["id"].startswith(digits)]
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} tokens begin with {digits}: name more digits")
+    if not found:
+        print(f"no unused token begins with {digits} (see telerad hub token list)")
+        return 1
+    (one,) = found
+    await desk.fleet.withdraw(one["id"], by=_who())
+    facts = {"id": one["id"], "site": one["site"], "edge": one["edge"]}
+    print(json.dumps(facts) if desk.parsed.json else f"withdrawn; nobody joins {one['site']} with it")
     return 0
 
 

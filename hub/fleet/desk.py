@@ -123,6 +123,26 @@ class FleetDesk:
         invitation = Invitation(self._url, token, spki_pin(self._authority.root))
         return Invited(invitation, place, edge, now + life)
 
+    async def withdraw(self, code: str, *, by: Actor) -> SiteId:
+        """Let a code that is not used yet be good for nothing. Returns the site it was for.
+
+        Args:
+            code: its ``id`` as `codes` gives it.
+            by: whoever asks.
+
+        Raises:
+            NotFound: it is used, withdrawn, or none.
+        """
+        async with self._database.writing() as connection:
+            grant = await tokens.withdraw(connection, code, self._clock.now())
+            detail = {"edge": grant.edge or "", "by": by.subject}
+            await self._custody.append(
+                connection, "token-withdrawn", site=grant.site, subject=code, detail=detail
+            )
+            told = by.deed("token-withdrawn", grant.site, edge=grant.edge or "")
+            await self._trail.append(connection, told)
+        return grant.site
+
     async def revoke(self, site: str, edge: str | None, why: str, *, by: Actor) -> Revoked:
         """Put an edge out, or all of a site (`edge` None), at once and for good.
 

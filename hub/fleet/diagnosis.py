@@ -7,6 +7,7 @@ the edge and the hub, and the answer tells nothing else about the fleet.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.clock import Clock, parse_rfc3339, rfc3339
 from gateway.model import sha256_hex
 from hub.fleet import devices
+
+EARLY = timedelta(minutes=10)
+"""Certificates are valid so long before they are issued."""
 
 
 async def diagnose(connection: AsyncConnection, mark: str, clock: Clock) -> dict[str, Any]:
@@ -25,7 +29,8 @@ async def diagnose(connection: AsyncConnection, mark: str, clock: Clock) -> dict
         clock: the hub's.
 
     Returns:
-        ``verdict``: ``good``, ``unknown``, ``revoked`` or ``expired``; ``words``; ``now``.
+        ``verdict``: ``good``, ``unknown``, ``revoked``, ``expired`` or ``early`` (by this hub's clock it was
+        issued in the future); ``words``; ``now``.
 
     Raises:
         Malformed: `mark` is no digest.
@@ -42,6 +47,12 @@ async def diagnose(connection: AsyncConnection, mark: str, clock: Clock) -> dict
         words = (
             f"the certificate expired on {row['not_after']}; the hub's clock says {rfc3339(now)};"
             " the edge asks by itself to come back; the administrator lets it (telerad hub edge list)"
+        )
+    elif parse_rfc3339(row["issued_at"]) > now + EARLY:
+        verdict = "early"
+        words = (
+            f"the certificate was issued on {row['issued_at']}, and the hub's clock says {rfc3339(now)}:"
+            " the hub's clock is or was wrong; tell the hub's administrator"
         )
     else:
         verdict, words = "good", "the certificate is in good standing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.clock import parse_rfc3339, rfc3339
-from gateway.errors import NotAllowed
+from gateway.errors import NotAllowed, NotFound
 from gateway.model import SiteId
 from hub.tables.fleet import tokens
 
@@ -64,12 +65,14 @@ async def look(connection: AsyncConnection, token: str, now: datetime) -> Grant:
     """What a token allows, spent or not.
 
     Raises:
-        NotAllowed: there is no such token, or its time is over.
+        NotAllowed: there is no such token, it was withdrawn, or its time is over.
     """
     found = await connection.execute(select(tokens).where(tokens.c.token_sha256 == digest_of(token)))
     row = found.mappings().first()
     if row is None:
         raise NotAllowed("this enrolment token is not known; was it typed whole?")
+    if withdrawn(row):
+        raise NotAllowed(f"this enrolment code was withdrawn on {row['used_at']}; ask for a new one")
     if parse_rfc3339(row["expires_at"]) < now:
         raise NotAllowed(
             f"this enrolment token expired on {row['expires_at']}; the hub's clock says {rfc3339(now)}"
@@ -86,11 +89,35 @@ async def spend(connection: AsyncConnection, token: str, device: str, now: datet
     )
 
 
+async def withdraw(connection: AsyncConnection, digest: str, now: datetime) -> Grant:
+    """Let a token that is not used yet be good for nothing from now on. Returns what it allowed.
+
+    Raises:
+        NotFound: there is none, or it is used or withdrawn already.
+    """
+    row = tokens.c
+    mine = (row.token_sha256 == digest) & row.used_at.is_(None)
+    found = (await connection.execute(select(row.site, row.edge).where(mine))).mappings().first()
+    if found is None:
+        raise NotFound("no such enrolment code waits: it was used or withdrawn meanwhile; look at the edges")
+    await connection.execute(update(tokens).where(mine).values(used_at=rfc3339(now)))
+    return Grant(SiteId(found["site"]), found["edge"], None)
+
+
+def withdrawn(row: Mapping[Any, Any]) -> bool:
+    """Whether a token was withdrawn: what is used up, and for no certificate. Pure."""
+    return row["used_at"] is not None and row["device"] is None
+
+
 async def unused(connection: AsyncConnection, now: str) -> list[dict[str, Any]]:
-    """Those that could still be used at `now`, RFC 3339, the next to end first; JSON-ready."""
+    """Those that could still be used at `now`, RFC 3339, the next to end first; JSON-ready.
+
+    ``id`` is the token's digest, by which nobody can enrol.
+    """
     good = tokens.c.used_at.is_(None) & (tokens.c.expires_at > now)
-    wanted = ("site", "edge", "created_at", "expires_at")
-    query = select(*(tokens.c[name] for name in wanted)).where(good).order_by(tokens.c.expires_at)
+    names = ("site", "edge", "created_at", "expires_at")
+    wanted = (tokens.c.token_sha256.label("id"), *(tokens.c[name] for name in names))
+    query = select(*wanted).where(good).order_by(tokens.c.expires_at)
     return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 

@@ -189,6 +189,7 @@ def _fleet(to: FleetRoutes) -> list[Route]:
         Route(roles.RECORDS, "GET", "/api/admin/edges", to.edges),
         Route(roles.FLEET, "POST", "/api/admin/edges/revoke", to.revoke),
         Route(roles.FLEET, "POST", "/api/admin/codes", to.invite),
+        Route(roles.FLEET, "POST", "/api/admin/codes/withdraw", to.withdraw),
         Route(roles.FLEET, "POST", "/api/admin/returns", to.decide),
     ]
 

@@ -61,6 +61,12 @@ class FleetRoutes:
         answer = {"code": made.invitation.code(), "hub": made.invitation.hub, "site": made.site}
         return web.json_response(answer | {"edge": made.edge, "expires_at": rfc3339(made.expires_at)})
 
+    async def withdraw(self, request: web.Request) -> web.Response:
+        """Let a code that is not used yet be good for nothing."""
+        given = await body.json_object(request)
+        await self._desk.withdraw(body.text(given, "id", longest=64), by=await self._who(request))
+        return web.Response(status=204)
+
     async def revoke(self, request: web.Request) -> web.Response:
         """Put one edge out."""
         given = await body.json_object(request)

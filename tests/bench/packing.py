@@ -55,6 +55,7 @@ def pack(name: str, instances: list[Instance], rate: float, cores: float | None)
         began, spent = time.perf_counter(), time.process_time()
         first, parcels, ways = 0.0, [], Counter[str]()
         while found := packer._look():
+            packer.begin(found[0])
             packer._row += not found[0].lead  # parcels grow, as more waits
             one = packer.gather(found[0])
             packer.seal(one.item)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_the_list_says_how_far_a_study_is_and_goes_on_by_itself(desk: Desk) -> None:
     await desk.log_in()
     row = desk.page.locator("tr[data-case='2']")
-    await expect(row).to_contain_text("312 of 940, about 4 min")
+    await expect(row).to_contain_text("312 of 940, about 4 min 1.25 MB/s")
     await expect(row.locator("[data-arrival]")).to_have_text("arriving")
     case = desk.hub.cases[2]
     case["instances"] = 700

@@ -13,6 +13,7 @@ from playwright.async_api import Page, expect
 from sqlalchemy import select
 
 from gateway.doctor import Finding, Level
+from gateway.errors import NotAllowed
 from gateway.invitation import Invitation
 from hub import alerts
 from hub.access.accounts import NewAccount
@@ -172,6 +173,37 @@ async def test_a_code_is_shown_once_copied_and_printed(page: Page, room: Reading
     await expect(page.get_by_role("list", name="Codes not used yet")).to_contain_text("Code for H001/1")
     await page.get_by_role("button", name="New enrolment code…").click()
     await expect(page.locator("[data-code]")).to_have_count(0)
+
+
+async def test_a_code_that_nobody_used_is_withdrawn(page: Page, room: ReadingRoom) -> None:
+    made = [await room.fleet.invite("H001", edge, timedelta(hours=8), by=SOMEBODY) for edge in ("7", None)]
+    await entered(page, room)
+    unused = page.get_by_role("list", name="Codes not used yet")
+    await expect(unused.get_by_role("listitem")).to_have_count(2)
+    assert await violations(page) == set()
+    await unused.get_by_role("button", name="Withdraw… H001/7").click()
+    dialog = page.get_by_role("dialog", name="Withdraw the code for H001/7")
+    await expect(dialog).to_contain_text("has not been used")
+    assert await violations(page) == set()
+    await picture(page, "code-withdraw")
+    await dialog.get_by_role("button", name="Withdraw the code").click()
+    await expect(unused.get_by_role("listitem")).to_have_count(1)
+    async with room.archive.database.reading() as connection:
+        with pytest.raises(NotAllowed, match="withdrawn"):
+            await tokens.look(connection, made[0].invitation.token, CLOCK.now())
+        await tokens.look(connection, made[1].invitation.token, CLOCK.now())
+    assert (await rows(room, audit_events))[-1]["event"] == "token-withdrawn"
+    await page.get_by_label("Language").select_option("zh")
+    await expect(page.get_by_role("button", name="撤回… H001")).to_be_visible()
+    revoke = page.locator("tr[data-edge='H001/1'] button")
+    await expect(revoke).to_have_text("吊销… H001/1")
+    words = "node => { const range = document.createRange();"
+    words += " range.selectNode([...node.childNodes].find(one => one.nodeType === 3 && one.data.trim()));"
+    lines = await revoke.evaluate(
+        f"{words} return new Set([...range.getClientRects()].map(one => one.top)).size; }}"
+    )
+    assert lines == 1, "the words of the button stand in one line"
+    await picture(page, "codes-zh")
 
 
 async def test_an_edge_is_revoked_with_reason_name_and_second_factor(page: Page, room: ReadingRoom) -> None:

@@ -182,7 +182,7 @@ def progress(row: dict[str, Any], now: datetime, seconds: int = 250) -> None:
     row["arrival"] = "arriving"
     row["progress"] = {
         "received": row["expected"], "confirmed": row["instances"], "waiting_bytes": 331_000_000,
-        "eta_seconds": seconds, "told_at": rfc3339(now),
+        "eta_seconds": seconds, "told_at": rfc3339(now), "rate": 1_250_000,
     }  # fmt: skip
 
 

@@ -125,7 +125,7 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
     async def facts() -> dict:
         link = edge.uplink.link
         status = await edge.spool.status(link)
-        ahead = outlook(status, link, edge.uplink.blocked, "line 3: faulty")
+        ahead = outlook(status, edge.uplink.blocked, edge.uplink.takes, "line 3: faulty")
         told = status_json(status, link, CLOCK.now(), studies=True, ahead=ahead)
         for language in ("en", "zh"):
             assert "line 3: faulty" in page(status, link, CLOCK.now(), language, ahead)
@@ -145,8 +145,9 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
         return told if {item["why"] for item in told["items"]} == {"paused"} else None
 
     told = await until(held_back)
-    assert all("nothing" in item["words"] and item["next_try"] for item in told["items"])
-    assert told["eta_seconds"] is None
+    assert all("nothing" in item["words"] for item in told["items"])
+    assert all(item["next_try"] is None for item in told["items"])  # it never ends
+    assert told["eta_seconds"] is None  # such a budget never ends
     assert told["studies"][0]["eta_seconds"] is None
     await asyncio.sleep(1.5)  # what the sockets hold already drains
     carried = thin.up.carried
@@ -169,6 +170,25 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
     await edge.emptied()
 
 
+async def test_a_budget_that_is_lifted_lets_go_at_once(hub: LineHub, edge: Edge, thin: Relay) -> None:
+    edge.uplink.budget([Budget(BitRate(0))])
+    sent = await receive(edge, range(3), 60_000, Priority.ROUTINE, "CT")
+
+    async def ready():
+        taken_on = edge.uplink._board.parcels.values()
+        return sum(one.item.instances for one in taken_on) == 3
+
+    await until(ready)
+    await asyncio.sleep(1.0)
+    assert await indexed(hub, sent) == 0
+    edge.uplink.budget([])
+
+    async def there() -> bool:
+        return await indexed(hub, sent) == 3
+
+    await until(there, 5)
+
+
 async def test_a_budget_holds_for_its_priorities_and_lets_the_others_through(
     hub: LineHub, edge: Edge, thin: Relay
 ) -> None:
@@ -182,6 +202,10 @@ async def test_a_budget_holds_for_its_priorities_and_lets_the_others_through(
     await asyncio.sleep(4.0)
     rate = (thin.up.carried - carried) / (time.monotonic() - began)
     assert rate < 2.2 * 500_000  # bytes per second; a chunk too many at either end of so short a time
+    assert 0.4 * 500_000 < edge.uplink.link.rate < 2.2 * 500_000  # what arrives, pauses and all
+    left = edge.uplink.takes(Priority.ROUTINE, 5_000_000)
+    assert left is not None
+    assert 9 < left < 13  # by what the budget lets through, not by what the line carries
     stat = await receive(edge, range(100, 103), 1 << 20, Priority.STAT, "CT")
 
     async def there() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import imagecodecs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -41,6 +42,7 @@ def through(world, instances, rate) -> Counter[str]:
         world.receive(data, number=number, syntax=syntax)
     found, ways = Counter[bytes](), Counter[str]()
     while chosen := packer._look():
+        packer.begin(chosen[0])
         made = packer.gather(chosen[0])
         packer.seal(made.item)
         ways.update(made.ways or {"raw": made.item.instances})
@@ -78,6 +80,67 @@ def test_fragments_arrive(world, fragments, rate, offsets):
     head = Image(allocated=8).head[:-12]
     data = encapsulated(*fragments, syntax_head=head, offsets=bytes(4 * len(fragments)) if offsets else b"")
     through(world, [(data, BASELINE), (data + b"after", "1.2.840.10008.1.2.4.90")], rate)
+
+
+def _jpeg(seed: int) -> bytes:
+    image = Image(rows=256, columns=256, allocated=8, high=255, seed=seed)
+    return bytes(imagecodecs.jpeg8_encode(image.words[0, :, :, 0], level=90))
+
+
+def _table(*frames: tuple[bytes, ...]) -> bytes:
+    """A Basic Offset Table (PS3.5 A.4): where each frame's first fragment lies, from the first item on."""
+    at, offsets = 0, b""
+    for frame in frames:
+        offsets += at.to_bytes(4, "little")
+        at += sum(8 + len(fragment) for fragment in frame)
+    return offsets
+
+
+def test_jpeg_frames_arrive_and_shrink(world):
+    """One or several fragments a frame, with and without an offset table, padded or odd, and bytes after."""
+    files = [_jpeg(seed) for seed in range(4)]
+    even = [(file + b"\0" * (len(file) % 2),) for file in files]
+    padded = [(file + b"\0" * (2 + len(file) % 2),) for file in files]
+    split = [(file[: len(file) // 4 * 2], file[len(file) // 4 * 2 :]) for (file,) in even]
+    odd = [(file + b"\0" * (1 - len(file) % 2),) for file in files]  # against the standard, and seen
+    head = Image(rows=256, columns=256, allocated=8, frames=4).head[:-12]
+    instances = []
+    for frames in (even, padded, split, odd):
+        for offsets in (b"", _table(*frames), bytes(16)):
+            fragments = [fragment for frame in frames for fragment in frame]
+            data = encapsulated(*fragments, syntax_head=head, offsets=offsets)
+            instances += [(data, BASELINE), (data + b"\xfc\xff\xfc\xffOB\0\0\4\0\0\0\0\0\0\0", BASELINE)]
+            instances.append(
+                (encapsulated(*fragments, syntax_head=head, offsets=offsets, closed=False), BASELINE)
+            )
+    ways = through(world, instances, 0.384 * MBIT)
+    assert ways["jpeg-jxl"] >= 27, ways  # all but those whose frames are in several pieces
+    assert sum(ways.values()) == len(instances)
+
+
+def test_palettes_and_all_kinds_of_words_arrive(world):
+    """At a rate at which they are coded; words of 32 bits that fill them go by zstd or as they are."""
+    made = [
+        Image(rows=96, columns=96, allocated=8, high=255, photometric="PALETTE COLOR"),
+        Image(rows=96, columns=96, allocated=16, high=65535, photometric="PALETTE COLOR"),
+        Image(rows=96, columns=96, signed=True, low=-1024, high=3071),
+        Image(rows=96, columns=96, allocated=32, high=2**32 - 1),
+        Image(rows=96, columns=96, allocated=32, signed=True, low=-(2**31), high=2**31 - 1),
+        Image(rows=96, columns=96, samples=3, allocated=8, high=255, planar=1, photometric="RGB", frames=3),
+        Image(rows=96, columns=96, samples=3, allocated=8, high=255, planar=0, photometric="RGB"),
+        Image(rows=95, columns=97, allocated=8, high=255, padding=b"\0"),
+        Image(rows=96, columns=96, frames=7, trailing=b"\xfc\xff\xfc\xffOB\0\0\2\0\0\0ab"),
+        Image(rows=96, columns=96, allocated=1),
+    ]
+    palette = b"".join(
+        b"\x28\x00" + tag + b"\x12OW\0\0" + (512).to_bytes(4, "little") + bytes(range(256)) * 2
+        for tag in (b"\x01", b"\x02", b"\x03")
+    )
+    instances = [
+        (one.head[:-12] + palette + one.head[-12:] + one.dataset[len(one.head) :], one.syntax) for one in made
+    ]
+    ways = through(world, instances * 2, 0.384 * MBIT)
+    assert sum(ways[way] for way in ways if way.startswith(("jxl", "jpegls", "htj2k"))) >= 10, ways
 
 
 def test_overlays_in_high_bits_arrive(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import inf
 
 import pytest
 
@@ -119,3 +120,16 @@ def test_an_entry_that_stays_keeps_what_it_has_spent() -> None:
     assert one.blocked(Priority.ROUTINE, SUNDAY, 0) is not None
     one.replace(())
     assert one.blocked(Priority.PRIOR, SUNDAY, 0) is None
+
+
+def test_when_something_goes_again_is_when_no_entry_says_no_any_more() -> None:
+    def seconds(text: str, local: datetime) -> float:
+        blocked = budgets(text).blocked(Priority.ROUTINE, local, 0)
+        assert blocked is not None
+        return blocked.seconds
+
+    assert seconds("[{rate: 0}]", SUNDAY) == inf
+    assert seconds("[{rate: 0, from: 08:00, to: 18:00}]", SUNDAY) == 6 * 3600
+    both = "[{rate: 0, from: 08:00, to: 18:00}, {rate: 0, from: 18:00, to: 06:00}]"
+    assert seconds(both, SUNDAY) == 18 * 3600
+    assert seconds("[{rate: 0, days: [sun, mon]}]", SUNDAY) == 36 * 3600

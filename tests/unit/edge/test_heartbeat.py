@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
-from edge.heartbeat import STUDIES, studies
+from edge.heartbeat import STUDIES, Heartbeat, studies
 from edge.spool.item import LinkState
 from edge.spool.view import StudyFacts, StudyView
+from gateway.clock import rfc3339
 from gateway.model import ParcelId, Priority
-
-NOW = datetime(2026, 11, 26, tzinfo=UTC)
+from hub.fleet.progress import status_of, studies_of
+from hub.fleet.standing import STALLED, conditions
+from tests.doubles.spools import SpoolWorld
 
 
 def _view() -> StudyView:
@@ -29,8 +32,13 @@ def _view() -> StudyView:
     return view
 
 
+def takes(_priority: Priority, size: int, after: float = 0.0) -> float:
+    """A line of 500 bytes a second."""
+    return after + size / 500
+
+
 def test_each_study_with_what_is_here_there_and_still_to_go() -> None:
-    told = studies(_view().studies(), LinkState(True, NOW, rate=500.0))
+    told = studies(_view().studies(), takes)
     assert told == [
         {
             "study_uid": "2.25.2",
@@ -62,6 +70,49 @@ def test_each_study_with_what_is_here_there_and_still_to_go() -> None:
 
 
 def test_nobody_knows_when_while_the_line_is_down_and_the_list_is_bounded() -> None:
-    told = studies(_view().studies() * 50, LinkState(False, NOW, rate=500.0))
+    told = studies(_view().studies() * 50, lambda *_, **__: None)
     assert len(told) == STUDIES
     assert all(one["eta_seconds"] is None for one in told)
+
+
+async def test_a_line_that_stands_still_at_the_edge_is_an_alert_at_the_hub(tmp_path: Path) -> None:
+    """What the edge tells, as the hub keeps and judges it."""
+    world = SpoolWorld(tmp_path / "data")
+    world.receive(priority=Priority.STAT)
+    now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    for stuck, kinds in ((now - 2 * STALLED, {"line-stalled"}), (None, set())):
+        link = LinkState(True, now, rate=500.0, stalled_since=stuck)
+        told = await Heartbeat(world.spool, None, lambda link=link: link, takes).status()
+        row = {"site": "H001", "edge": "1", "revoked": False, "status": json.dumps(status_of(told))}
+        times = {
+            "issued_at": rfc3339(now),
+            "last_seen": rfc3339(now),
+            "not_after": rfc3339(now + STALLED * 99),
+        }
+        found = conditions([row | times], [], now)
+        assert {one.kind for one in found} == kinds
+        assert status_of(told).keys() >= {"rate", "waiting", "waiting_bytes", "oldest_waiting", "disk_free"}
+        assert [one.eta_seconds for one in studies_of(told)] == [
+            round(status_of(told)["waiting_bytes"] / 500)
+        ]
+    world.spool.close()
+
+
+def test_what_is_still_to_go_is_counted_as_it_is_coded() -> None:
+    """A study that shrinks to a fifth is there five times as soon, also what of it is not coded yet."""
+    view, facts = StudyView(), StudyFacts("2.25.1")
+    parcels = [ParcelId(f"{number:032x}") for number in range(10)]
+    for parcel in parcels:
+        view.received(parcel, facts, Priority.ROUTINE, "2026-11-26T00:00:00Z", 500_000)
+    view.merged(ParcelId("a" * 32), tuple(parcels[:4]), 400_000)
+    (one,) = view.studies()
+    assert one.waiting_bytes == 400_000 + 6 * 100_000
+    view.confirmed(ParcelId("a" * 32))
+    view.merged(ParcelId("b" * 32), (parcels[4],), 300_000)
+    (one,) = view.studies()
+    assert (one.sent, one.waiting_bytes) == (4, 300_000 + 5 * round(500_000 * 700 / 2500))
+    for parcel in parcels[5:]:
+        view.confirmed(parcel)
+    view.confirmed(ParcelId("b" * 32))
+    (one,) = view.studies()
+    assert (one.sent, one.waiting_bytes) == (10, 0)

@@ -5,16 +5,18 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 
 import pytest
 
 from edge.pack import AHEAD
-from edge.spool.demand import ASSUMED, HUNGRY, LARGEST, LEAST, TARGET, Demand, carries
-from edge.spool.grouping import MOST
+from edge.spool.demand import ASSUMED, HUNGRY, LARGEST, LEAST, TARGET, Demand, carries, within
+from edge.spool.grouping import MOST, series_of
 from edge.spool.states import State
 from gateway.envelope.inner import Notice
 from gateway.model import Priority
 from tests.doubles.edges import until
+from tests.doubles.images import Image
 from tests.doubles.spools import SpoolWorld
 
 
@@ -103,6 +105,32 @@ def test_a_line_that_is_given_little_is_not_thought_slow():
     assert carries(0, 9e6, queued=0) == 9e6
     assert carries(0, ASSUMED / 2, queued=0) == 0  # it has only begun
     assert carries(0, 9e6, queued=10**9) == 9e6
+
+
+def test_a_budget_is_the_line_that_counts(tmp_path):
+    """Parcels are as large as it carries in a second, and coded by what ends soonest on it."""
+    assert within(2.5e6, inf) == 2.5e6
+    assert within(2.5e6, 30e3) == within(0, 30e3) == 30e3
+    assert within(0, 2 * ASSUMED) == 0
+    assert within(2.5e6, 0) == 2.5e6  # nothing goes now; when it does, it is by the whole line
+    image = Image(rows=512, columns=512)
+    taken = {}
+    for pace in (inf, 48e3, 0.0):  # a line of 1 Gbit/s, 384 kbit/s of it, and none until the evening
+        world = SpoolWorld(tmp_path / str(pace))
+        packer = world.packer
+        packer._rate, packer._cores, packer._pace = lambda: 125e6, lambda: 2.0, {Priority.ROUTINE: pace}.get
+        items = [
+            world.receive(image.dataset, number=number, syntax=image.syntax, priority=Priority.ROUTINE)
+            for number in range(3)
+        ]
+        packer._begun[series_of(world.spool.merger.kept(items[0].parcel_id))] = 99
+        chosen, _, demand = packer._look()
+        taken[pace] = (packer.gather(chosen).ways, demand.parcel_bytes)
+        world.spool.close()
+    assert taken[inf] == ({}, LARGEST)
+    assert taken[48e3][1] == LEAST
+    assert all(way.startswith(("jxl", "jpegls")) for way in taken[48e3][0])
+    assert taken[0.0][0].keys() & {"htj2k", "jxl-1", "jxl-2", "jpegls"}
 
 
 def test_a_line_is_hungry_before_it_has_nothing_to_do():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import ClientConnectorCertificateError, ClientConnectorError, ClientSession, ClientTimeout
@@ -56,3 +56,25 @@ def test_a_wrong_time_of_a_certificate_makes_the_clock_the_suspect(code: int, su
     told = why_not_trusted(error, datetime(1970, 1, 1, 3, 4, tzinfo=UTC))
     assert told.startswith("certificate is as it is")
     assert ("is this machine's clock right? it says 1970-01-01 03:04 UTC" in told) == suspect
+
+
+HALF = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("hub_now", "words"),
+    [
+        (HALF + timedelta(days=400, hours=3, minutes=7), "is 400 days 3 h behind the hub's"),
+        (HALF - timedelta(hours=5, minutes=2), "is 5 h 2 min ahead of the hub's"),
+        (HALF + timedelta(minutes=9), "is 9 min behind the hub's"),
+        (HALF + timedelta(minutes=4), "the clocks agree: it is the hub's certificate"),
+    ],
+)
+def test_by_how_much_the_clock_is_off(hub_now: datetime, words: str) -> None:
+    cause = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] …")
+    cause.verify_code, cause.verify_message = 9, "certificate is not yet valid"
+    told = why_not_trusted(ClientConnectorCertificateError(KEY, cause), HALF, hub_now)
+    assert told.startswith("certificate is not yet valid (")
+    assert words in told
+    if "agree" not in words:
+        assert f"it says {HALF:%Y-%m-%d %H:%M} UTC, the hub's {hub_now:%Y-%m-%d %H:%M}" in told

@@ -193,6 +193,7 @@ async def test_what_must_hold_whatever_is_declared(house: House) -> None:
         (Role.AUDITOR, "GET", "/api/admin/edges", 200),
         (Role.AUDITOR, "GET", "/api/admin/alerts", 200),
         (Role.AUDITOR, "POST", "/api/admin/codes", 403),
+        (Role.AUDITOR, "POST", "/api/admin/codes/withdraw", 403),
         (Role.AUDITOR, "POST", "/api/admin/edges/revoke", 403),
         (Role.AUDITOR, "POST", "/api/admin/returns", 403),
         (Role.AUDITOR, "POST", "/api/admin/alerts/1/acknowledge", 403),

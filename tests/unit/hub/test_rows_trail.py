@@ -122,6 +122,22 @@ async def test_attack_27_a_token_or_nod_put_in_by_hand_is_named(hub: Hub, tmp_pa
     assert await rows_fleet.look(hub.database) == ["return cd… of H001/1: approved, and nobody did it"]
 
 
+async def test_attack_27_a_withdrawn_token_that_is_made_good_again_is_named(hub: Hub, tmp_path: Path) -> None:
+    life, detail = timedelta(hours=2), {"edge": "", "seconds": 7200, "by": operator()}
+    async with hub.database.writing() as connection:
+        token = await tokens.create(connection, "H001", None, hub.clock.now(), life, secrets.token_bytes(20))
+        subject = tokens.digest_of(token)
+        await hub.record.append(connection, "token-created", site="H001", subject=subject, detail=detail)
+        await tokens.withdraw(connection, subject, hub.clock.now())
+        told = {"edge": "", "by": operator()}
+        await hub.record.append(connection, "token-withdrawn", site="H001", subject=subject, detail=told)
+    assert await rows_fleet.look(hub.database) == []
+    for edit in ("used_at = NULL", "device = 'ab'"):  # good again, and used after that
+        by_hand(tmp_path / "hub.db", f"UPDATE tokens SET {edit}")
+        (found,) = await rows_fleet.look(hub.database)
+        assert "it was withdrawn, and is good again" in found
+
+
 async def test_attack_27_an_edge_let_in_by_a_token_that_was_put_in_and_taken_away_is_named(hub: Hub) -> None:
     async with hub.database.writing() as connection:
         detail = {"edge": "1", "token": "ab" * 32}

@@ -173,6 +173,7 @@ export const api = {
   fleet: (by: By = 'person') => call<Fleet>('GET', '/api/admin/edges', undefined, by),
   makeCode: (site: string, edge: string, hours: number) =>
     call<Invited>('POST', '/api/admin/codes', { site, edge: edge || null, hours }),
+  withdrawCode: (id: string) => call<void>('POST', '/api/admin/codes/withdraw', { id }),
   revokeEdge: (site: string, edge: string, reason: string) =>
     call<void>('POST', '/api/admin/edges/revoke', { site, edge, reason }),
   decideReturn: (site: string, edge: string, request: string, approve: boolean) =>

@@ -60,6 +60,7 @@ export interface Progress {
   waiting_bytes: number;
   eta_seconds: number | null;
   told_at: string;
+  rate?: number; // bytes a second of the line
 }
 
 /** One kind of thing noticed about the images; its words are `quality.…` with these parameters. */
@@ -308,6 +309,7 @@ export interface Edge {
 
 /** A code that was made and not used yet; the code itself is nowhere any more. */
 export interface UnusedCode {
+  id: string;
   site: string;
   edge: string | null;
   created_at: string;

@@ -175,6 +175,30 @@ def test_headers_of_a_series_are_one_stream_and_overhead_is_below_two_per_cent(w
     assert sent / coded - 1 < 0.02
 
 
+@pytest.mark.parametrize(("rate", "most"), [(48e3, 0.035), (250e3, 0.02), (2.5e6, 0.015)])
+def test_overhead_of_a_whole_series_as_it_is_really_gathered(world, rate, most):
+    """Leads that go alone, first parcels that are small, and all: 384 kbit/s, 2 and 20 Mbit/s.
+
+    On the thinnest line a parcel of nearly three seconds is so small that its header and signature weigh more.
+    """
+    packer = Packer(world.spool, SITE, lambda: world.device, world.clock, lambda: rate, lambda: 2.0)
+    for number in range(300):
+        one = Image(rows=128, columns=128, high=1200, noise=12, seed=number)
+        world.receive(one.dataset, number=number, modality="MR")
+    sent = coded = 0
+    while found := packer._look():
+        packer.begin(found[0])
+        packer._row += not found[0].lead
+        item = packer.gather(found[0]).item
+        packer.seal(item)
+        manifest, _ = world.content(item.parcel_id)
+        sent += len(world.spool.header(item.parcel_id)) + item.sealed_size
+        shared = manifest.shared.coded_length if manifest.shared else 0
+        coded += shared + sum(entry.coded_length for entry in manifest.instances)
+    print(f"{100 * (sent / coded - 1):.2f} % beyond {coded} coded bytes at {rate / 1e3:.0f} kB/s")
+    assert sent / coded - 1 < most
+
+
 def test_idle_cores_by_the_kernels_counters(tmp_path):
     stat, clock, own = tmp_path / "stat", [0.0], [0.0]
 

@@ -9,12 +9,14 @@ import pytest
 from edge.pack import Packer
 from edge.spool import refill
 from edge.spool.coding import Line
+from edge.spool.demand import ENOUGH, LEAST, LINE_SECONDS, THIN_SECONDS, Demand
 from edge.spool.grouping import Group
+from edge.spool.merger import CHUNK_SECONDS, CHUNKS, LEAST_CHUNK, chunk_bytes
 from edge.spool.states import State
 from gateway import durable
 from gateway.clock import rfc3339
 from gateway.envelope.inner import InstanceFacts
-from gateway.envelope.layout import NO_PREVIOUS
+from gateway.envelope.layout import CHUNK_SIZE, NO_PREVIOUS
 from gateway.errors import StorageFull, Unverified
 from gateway.model import Priority
 from tests.doubles.spools import SITE, SpoolWorld
@@ -317,3 +319,18 @@ def test_overhead_of_small_mr_images_is_below_two_per_cent(world):
 
 
 HEX = str.maketrans("abcdef", "123456")
+
+
+@pytest.mark.parametrize("rate", [32e3, 48e3, 250e3, 2.5e6, 125e6])
+def test_a_chunk_takes_a_quarter_of_a_second_of_the_line_and_a_parcel_one_or_two(rate):
+    """What is sent again after a break is little; on the thinnest lines the least that is worth a seal."""
+    parcel = Demand(rate=rate, row=9).parcel_bytes
+    assert parcel <= max(rate * (THIN_SECONDS if rate < ENOUGH else LINE_SECONDS), LEAST)
+    chunk = chunk_bytes(rate, 4 * parcel)
+    assert LEAST_CHUNK <= chunk <= CHUNK_SIZE
+    assert chunk <= max(rate * CHUNK_SECONDS, LEAST_CHUNK)
+    assert CHUNK_SECONDS <= LINE_SECONDS / 2
+
+
+def test_a_huge_instance_has_a_header_of_bounded_length():
+    assert 2_000_000_000 / chunk_bytes(32e3, 2_000_000_000) <= max(CHUNKS, 2_000_000_000 / CHUNK_SIZE)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.uplink import pacing
 from edge.uplink.pacing import (
     Allowance,
+    Lately,
     Meter,
     exchange_bytes,
     piece_bytes,
@@ -103,6 +104,17 @@ def test_the_rate_is_of_busy_seconds_alone() -> None:
     for _ in range(60):
         meter.add(0.25, 50_000)
     assert meter.rate == pytest.approx(200_000)
+
+
+def test_what_arrived_of_late_counts_the_pauses_of_a_budget_too() -> None:
+    lately = Lately()
+    assert lately.rate == 0
+    for quarter in range(200):  # a megabyte at once, every four seconds
+        lately.look(quarter / 4, quarter // 16 * 1_000_000)
+    assert lately.rate == pytest.approx(250_000, rel=0.25)
+    for quarter in range(200, 260):
+        lately.look(quarter / 4, 12_000_000)
+    assert lately.rate == 0
 
 
 def test_what_the_line_can_carry_is_the_best_of_its_seconds() -> None:

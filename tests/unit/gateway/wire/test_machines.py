@@ -101,6 +101,17 @@ def test_a_hub_that_lost_all_is_told_again() -> None:
     assert one.handle(sender.Take(3, 1)) == (sender.SendHeader(), sender.SendChunk(0))
 
 
+def test_what_was_on_its_way_to_a_hub_that_lost_all_goes_again_at_once() -> None:
+    """Not only when the exchange that carries it has ended, which may take ten minutes."""
+    one = fresh(4)
+    one.handle(sender.Take(1, 3))
+    one.handle(sender.Heard(1, Have(P, 4, (Range(1, 3),))))
+    one.handle(sender.Heard(1, Unknown(P)))
+    assert one.unsent == 4
+    assert one.carrying == frozenset()
+    assert one.handle(sender.Take(1, 9)) == (sender.SendHeader(), *(sender.SendChunk(n) for n in range(4)))
+
+
 def test_pauses_holds_and_forged_receipts() -> None:
     one = fresh()
     assert one.handle(sender.Heard(1, Later(P, 30, "disk"))) == (sender.Pause(30, "disk"),)

@@ -14,10 +14,12 @@ from gateway.clock import rfc3339
 from gateway.errors import NotAllowed, NotFound, Refused
 from gateway.model import Priority
 from hub.assign.dispatcher import Dispatcher
+from hub.assign.told import rate_of
 from hub.assign.worklist import Worklist
 from hub.people import Role
 from hub.rules.book import RuleBook
 from hub.tables.case import case_events, cases
+from hub.tables.fleet import edge_status
 from hub.tables.study import series, studies
 from hub.tables.told import study_progress
 from tests.doubles.people import Hub, open_hub
@@ -209,8 +211,23 @@ async def test_the_list_says_how_far_a_study_is(room: Room) -> None:
     async with room.hub.database.writing() as connection:
         await connection.execute(insert(study_progress).values(told))
         await connection.execute(insert(study_progress).values(told | {"site": "H999"}))
+        for site, edge, status in (
+            ("H001", "1", '{"rate": 61800.4}'),
+            ("H001", "2", '{"rate": 7}'),
+            ("H999", "1", "[]"),
+        ):
+            heard = {"site": site, "edge": edge, "last_seen": told["told_at"], "status": status}
+            await connection.execute(insert(edge_status).values(heard))
     (shown,) = await room.worklist.cases(ann)
+    assert shown["progress"]["rate"] == 61800, "of the line it comes by, and of no other"
     assert (shown["instances"], shown["expected"], shown["progress"]["eta_seconds"]) == (3, 9, 240)
     room.hub.clock.advance(200)
     (shown,) = await room.worklist.cases(ann)
     assert (shown["expected"], shown["progress"]) == (None, None), "too long ago"
+
+
+@pytest.mark.parametrize(
+    "status", [None, "", "[]", "no JSON", "{}", '{"rate": true}', '{"rate": -1}', '{"rate": "9"}']
+)
+def test_a_line_of_which_nothing_is_known_has_no_rate(status: str | None) -> None:
+    assert rate_of(status) == 0

@@ -90,6 +90,25 @@ async def test_unfit_tokens(hub: SmallHub, tmp_path: Path, capsys, words: list[s
     assert told in capsys.readouterr().err
 
 
+async def test_a_token_is_withdrawn_before_it_is_used(hub: SmallHub, tmp_path: Path, capsys) -> None:
+    at_hub, at_edge = ("-c", tmp_path / "hub.yaml"), ("-c", tmp_path / "edge.yaml", "--json")
+    assert await run("hub", "token", "list", *at_hub) == 0
+    assert capsys.readouterr().out == "no token waits to be used\n"
+    assert await run("hub", "token", "create", *at_hub, "--site", "H003", "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert await run("hub", "token", "list", *at_hub) == 0
+    digits, where = capsys.readouterr().out.split()[:2]
+    assert (where, made["token"].startswith(digits)) == ("H003/next", False)
+    assert await run("hub", "token", "withdraw", *at_hub, "ffff" + digits) == 1
+    assert "no unused token begins with" in capsys.readouterr().out
+    assert await run("hub", "token", "withdraw", *at_hub, digits) == 0
+    assert "nobody joins H003 with it" in capsys.readouterr().out
+    assert await run("edge", "enroll", *at_edge, made["code"]) == 1
+    assert "this enrolment code was withdrawn on" in capsys.readouterr().err
+    assert await run("hub", "token", "list", *at_hub, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
 async def test_an_edge_that_is_nobody_yet(hub: SmallHub, tmp_path: Path, capsys) -> None:
     assert await run("edge", "show", "--data", tmp_path / "none") == 2
     assert "not enrolled" in capsys.readouterr().err

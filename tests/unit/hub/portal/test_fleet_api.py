@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from certs.authority import Issuer
 from gateway.clock import rfc3339
+from gateway.errors import NotAllowed
 from gateway.invitation import Invitation
 from hub import alerts
 from hub.access.roles import FLEET
@@ -79,6 +80,38 @@ async def test_a_code_lets_one_edge_of_one_site_in(portal: PortalHub, ida: Brows
     portal.hub.clock.advance(8 * 3600)
     ida = await portal.logged_in("ida")
     assert (await ida.call("GET", "/api/admin/edges"))[1]["codes"] == []
+
+
+async def test_a_code_is_withdrawn_and_good_for_nothing(portal: PortalHub, ida: Browser) -> None:
+    _, made = await ida.call("POST", "/api/admin/codes", {"site": "H001", "edge": "4", "hours": 8})
+    await ida.call("POST", "/api/admin/codes", {"site": "H002", "hours": 8})
+    _, told = await ida.call("GET", "/api/admin/edges")
+    code = next(one["id"] for one in told["codes"] if one["site"] == "H001")
+    assert (await ida.call("POST", "/api/admin/codes/withdraw", {"id": code}))[0] == 204
+    token = Invitation.of_code(made["code"]).token
+    assert code == tokens.digest_of(token)
+    async with portal.hub.database.reading() as connection:
+        with pytest.raises(NotAllowed, match=r"was withdrawn on .* ask for a new one"):
+            await tokens.look(connection, token, portal.hub.clock.now())
+    _, told = await ida.call("GET", "/api/admin/edges")
+    assert [one["site"] for one in told["codes"]] == ["H002"]
+    assert portal.hub.record.events[-1] == ("token-withdrawn", "H001", code, {"edge": "4", "by": BY})
+    deed = (await rows(portal, audit_events))[-1]
+    assert (deed["event"], deed["person"], deed["site"]) == ("token-withdrawn", "ida", "H001")
+    for again in (code, "0" * 64, "x"):
+        status, told = await ida.call("POST", "/api/admin/codes/withdraw", {"id": again})
+        assert (status, "used or withdrawn" in told["error"]["message"]) == (404, True)
+
+
+async def test_a_code_that_was_used_is_not_withdrawn(portal: PortalHub, ida: Browser) -> None:
+    _, made = await ida.call("POST", "/api/admin/codes", {"site": "H001", "hours": 8})
+    token = Invitation.of_code(made["code"]).token
+    async with portal.hub.database.writing() as connection:
+        await tokens.spend(connection, token, MARK, portal.hub.clock.now())
+    status, _ = await ida.call("POST", "/api/admin/codes/withdraw", {"id": tokens.digest_of(token)})
+    assert status == 404
+    (row,) = await rows(portal, tokens.tokens)
+    assert row["device"] == MARK
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ import type { Edge, EdgeReturn, Fleet, UnusedCode } from '../types.ts';
 
 const REFRESH_MS = 15_000;
 
+const codeFor = ({ site, edge }: UnusedCode): string => (edge ? `${site}/${edge}` : site);
+
 @customElement('tr-fleet')
 export class FleetPage extends Localised {
   @property({ type: Boolean }) acts = false; // or only to look at
@@ -52,6 +54,11 @@ export class FleetPage extends Localised {
         margin: 0;
         padding: 0;
         list-style: none;
+      }
+      .head li {
+        display: flex;
+        align-items: center;
+        gap: 0.3rem;
       }
       .soon {
         color: var(--urgent);
@@ -134,10 +141,25 @@ export class FleetPage extends Localised {
     void this.renderRoot.querySelector<CodeDialog>('tr-code')?.show();
   }
 
+  private withdraw(code: UnusedCode): void {
+    void this.dialog?.ask({
+      title: t('withdraw.title', { name: codeFor(code) }),
+      words: [t('withdraw.made', { at: moment(code.created_at) }), t('withdraw.what')],
+      send: t('withdraw.send'),
+      run: async () => {
+        await api.withdrawCode(code.id);
+        await this.look('page');
+      },
+    });
+  }
+
   private codes(unused: UnusedCode[]) {
-    const said = (one: UnusedCode): string =>
-      t('code.unused', { name: one.edge ? `${one.site}/${one.edge}` : one.site, until: moment(one.expires_at) });
-    return html`<ul aria-label=${t('code.list')}>${unused.map((one) => html`<li class="chip accent">${said(one)}</li>`)}</ul>`;
+    const said = (one: UnusedCode): string => t('code.unused', { name: codeFor(one), until: moment(one.expires_at) });
+    const act = (one: UnusedCode) =>
+      html`<button type="button" @click=${() => this.withdraw(one)}>${t('code.withdraw')}<span class="unseen"> ${codeFor(one)}</span></button>`;
+    return html`<ul aria-label=${t('code.list')}>
+      ${unused.map((one) => html`<li><span class="chip accent">${said(one)}</span>${this.acts ? act(one) : nothing}</li>`)}
+    </ul>`;
   }
 
   private table() {

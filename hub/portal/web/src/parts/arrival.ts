@@ -1,6 +1,6 @@
 // How much of a study is here, how long the rest will take, and what was noticed about it.
 import { html, nothing } from 'lit';
-import { about } from '../format.ts';
+import { about, bytes } from '../format.ts';
 import { language, t, word } from '../i18n.ts';
 import type { Case, Noticed } from '../types.ts';
 
@@ -31,7 +31,8 @@ export function arrival(item: Case, now: number) {
   const expected = item.expected ?? 0;
   const said = images(item, now);
   const coming = item.arrival === 'arriving' || item.arrival === 'reopened';
-  return html`${said}${coming ? html` <span class="chip accent" data-arrival>${word('arrival', item.arrival ?? '')}</span>` : nothing}${expected > item.instances
+  const rate = left(item, now) === null ? 0 : item.progress?.rate;
+  return html`${said}${rate ? html` <span class="quiet" data-rate>${bytes(rate)}/s</span>` : nothing}${coming ? html` <span class="chip accent" data-arrival>${word('arrival', item.arrival ?? '')}</span>` : nothing}${expected > item.instances
     ? html`<progress max=${expected} value=${item.instances} aria-label=${said}></progress>`
     : nothing}${item.conflicts ? html`<span class="chip urgent" data-conflicts>${t('conflicts', { number: item.conflicts })}</span>` : nothing}${badge(item)}`;
 }

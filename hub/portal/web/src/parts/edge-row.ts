@@ -28,6 +28,9 @@ export const edgeRowStyles = css`
     font-size: 0.8rem;
     white-space: nowrap;
   }
+  td > button {
+    white-space: nowrap;
+  }
   .standing .notice {
     margin-top: 0.5rem;
   }
