@@ -57,7 +57,7 @@ def clocks_apart(hub_now: datetime, now: datetime) -> str:
     """By how much this machine's clock is off, if the hub's is right."""
     minutes = round(abs(hub_now - now) / timedelta(minutes=1))
     days, hours = minutes // 1440, minutes // 60 % 24
-    counts = ((days, "days"), (hours, "h"), (minutes % 60, "min"))
+    counts = ((days, "d"), (hours, "h"), (minutes % 60, "min"))
     off = " ".join([f"{count} {unit}" for count, unit in counts if count][:2])
     way = "behind" if now < hub_now else "ahead of"
     return (

@@ -68,7 +68,7 @@ async def test_a_clock_that_is_off_is_told_with_how_much(
     clock.ahead = timedelta(days=days)
     certify(hub)
     words = await told(identity)
-    assert f"this machine's clock is {abs(days)} days {way} the hub's" in words
+    assert f"this machine's clock is {abs(days)} d {way} the hub's" in words
     assert "set it, best by NTP" in words
     with pytest.raises(Unverified, match=rf"does not prove its name: .* {way} the hub's"):
         await enroll(await hub.invitation(), tmp_path / "other", CLOCK)

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,10 @@ def test_hostile_words_take_no_time():
 def test_no_two_rules_are_for_the_same_sentence():
     patterns = [pattern.pattern for pattern, _ in module._rules()]
     assert len(patterns) == len(set(patterns))
+
+
+@pytest.mark.parametrize("hours", [-51, 3])
+def test_by_how_much_the_clock_is_off(hours):
+    now = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+    shown = told(f"{unreached.clocks_apart(now + timedelta(hours=hours), now)}; set it, best by NTP", "zh")
+    assert not re.search("[A-Za-z]", re.sub(r"\d (d|h|min)\b|UTC|NTP", "", shown)), shown
