@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from weakref import WeakSet
 
+from edge.uplink import overtaking
 from edge.uplink.found import Line
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
 from edge.uplink.relay import LEAD_TRIPS, LONG, SURE, TEAMS, Relay, share
@@ -55,6 +56,7 @@ class Stream:
         number: the exchange's.
         transport: None before it is connected.
         rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
+        left: bytes of that frame that are not written yet.
         opened_at: monotonic seconds; when the exchange began.
         moved_at: likewise; when something was last acknowledged or heard on it.
         slow: it has not found the line's rate and would take a minute to; a new connection takes seconds.
@@ -63,6 +65,7 @@ class Stream:
     number: int
     transport: asyncio.Transport | None = None
     rank: Rank | None = None
+    left: int = 0
     opened_at: float = 0.0
     moved_at: float = 0.0
     slow: bool = False
@@ -96,6 +99,7 @@ class Flow:
         clock: this machine's.
         most: streams that may carry chunks side by side.
         ahead: sealed bytes that wait for the line.
+        urgent: the most urgent priority that may go now and has no stream yet; None: nothing waits.
 
     Attributes:
         round_trip: seconds; None before the first answer.
@@ -110,6 +114,7 @@ class Flow:
     most: int
     direct: bool = True
     ahead: Callable[[], int] = lambda: 0
+    urgent: Callable[[], int | None] = lambda: None
     round_trip: float | None = None
     congestion: str = ""
     progress_at: float = 0.0
@@ -302,7 +307,7 @@ class Flow:
         stream.written += size
 
     def _held(self, stream: Stream, rank: Rank) -> bool:
-        if self._goes_first(stream, rank):
+        if self._goes_first(stream, rank) or self._makes_way(stream):
             return True
         if stream.slow:
             return False  # so that it can end
@@ -335,6 +340,29 @@ class Flow:
             for other in self.streams.values()
             if other is not stream
         )
+
+    def soon_free(self, urgent: int) -> bool:
+        """Whether a stream is done with its frame sooner than a new one would be connected and quick."""
+        found = overtaking.nearest(self._frames(), urgent)
+        return found is not None and found.left <= overtaking.NEW_TRIPS * (self.round_trip or 0.0) * self.rate
+
+    def _makes_way(self, stream: Stream) -> bool:
+        """Whether a stream waits until the one nearest its frame's end is free for what is urgent."""
+        urgent = self.urgent()
+        if urgent is None or stream.slow or not self.soon_free(urgent):
+            return False
+        found = overtaking.nearest(self._frames(), urgent)
+        return found is not None and found.number != stream.number
+
+    def _frames(self) -> list[overtaking.Frame]:
+        """What is being written by those who may send and on which something moves."""
+        limit = self.clock.monotonic() - HOLD_SECONDS
+        resting = self.relay.resting if self.relayed else frozenset[int]()
+        return [
+            overtaking.Frame(one.number, one.rank[0], one.left)
+            for one in self.streams.values()
+            if one.rank is not None and one.number not in resting and one.moved_at > limit
+        ]
 
     def sample(self) -> None:
         """Look at all connections; call it every `SAMPLE_SECONDS`."""

@@ -125,6 +125,12 @@ class Sending:
         """Why the budgets let nothing of a priority go now; None: they do."""
         return self._budgets.blocked(priority, self._clock.now().astimezone(), self._clock.monotonic())
 
+    @property
+    def urgent(self) -> Priority | None:
+        """Of what may go now; None: nothing waits."""
+        best = self._peek()
+        return None if best is None else best.priority
+
     # -- how many exchanges ---------------------------------------------------------------------------
 
     def _due(self) -> bool:
@@ -135,7 +141,9 @@ class Sending:
         if self._flow.has_place(len(self._bodies)):
             return True
         now_sent = [body.priority for body in self._bodies if body.priority is not None]
-        return len(now_sent) == len(self._bodies) and best.priority < min(now_sent)
+        if len(now_sent) < len(self._bodies) or best.priority >= min(now_sent):
+            return False
+        return not self._flow.soon_free(best.priority)
 
     def _surplus(self, body: _Body) -> bool:
         """Whether there are more exchanges than needed, and this one carries nothing urgent."""
@@ -202,7 +210,8 @@ class Sending:
         view, at = memoryview(frame), 0
         rank = (int(Priority.ROUTINE), sys.maxsize) if body.parcel is None else body.parcel.goes_first
         while at < len(view):
-            size = min(self._flow.piece(body.stream), len(view) - at)
+            body.stream.left = len(view) - at
+            size = min(self._flow.piece(body.stream), body.stream.left)
             await self._flow.room(body.stream, rank, size)
             yield bytes(view[at : at + size])
             at += size
