@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 from weakref import WeakSet
 
 from edge.uplink import overtaking
 from edge.uplink.found import Line
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
-from edge.uplink.relay import LEAD_TRIPS, LONG, SURE, TEAMS, Relay, share
+from edge.uplink.relay import LONG, SURE, TEAMS, Relay, share
+from edge.uplink.stream import Rank, Stream, info_of
 from gateway import sockets
 from gateway.clock import Clock
 
@@ -37,58 +37,6 @@ FULL = 0.998
 """Of the most that the line carried, what stays of it with each sample: half after 87 seconds of work."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
-
-
-Rank: TypeAlias = tuple[int, int]
-"""Priority; and among the same, the place of what reading can begin with, before all else."""
-
-
-def _info_of(transport: asyncio.Transport | None) -> sockets.TcpInfo | None:
-    socket = None if transport is None else transport.get_extra_info("socket")
-    return None if socket is None else sockets.info_of(socket)
-
-
-@dataclass(slots=True)
-class Stream:
-    """One exchange's connection.
-
-    Attributes:
-        number: the exchange's.
-        transport: None before it is connected.
-        rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
-        left: bytes of that frame that are not written yet.
-        opened_at: monotonic seconds; when the exchange began.
-        moved_at: likewise; when something was last acknowledged or heard on it.
-        slow: it has not found the line's rate and would take a minute to; a new connection takes seconds.
-    """
-
-    number: int
-    transport: asyncio.Transport | None = None
-    rank: Rank | None = None
-    left: int = 0
-    opened_at: float = 0.0
-    moved_at: float = 0.0
-    slow: bool = False
-    written: int = 0
-    acknowledged: int | None = None
-    sent: int = 0
-    repeated: int = 0
-
-    def cut(self) -> None:
-        """Break the connection."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def info(self) -> sockets.TcpInfo | None:
-        """What the kernel knows of it."""
-        return _info_of(self.transport)
-
-    def unsent(self) -> int:
-        """Bytes in this machine's buffers that are not on the line yet, as far as is known."""
-        if self.transport is None or self.transport.is_closing():
-            return 0
-        info = self.info()
-        return self.transport.get_write_buffer_size() + (0 if info is None else info.unsent)
 
 
 @dataclass(slots=True)
@@ -177,18 +125,14 @@ class Flow:
             self._turning = self.known() >= TEAMS - 1
         if not self.relayed:
             return bodies < self.wanted
-        return self.relay.has_place(self.wanted, self.clock.monotonic(), self._lead, self.known())
-
-    @property
-    def _lead(self) -> float:
-        return LEAD_TRIPS * (self.round_trip or 0.0)
+        return self.relay.has_place(self.wanted, self.clock.monotonic(), self.known())
 
     def known(self) -> int:
         """Connections without an exchange that know the line."""
         used = {stream.transport for stream in self.streams.values()}
         idle = [one for one in self._transports if one not in used and not one.is_closing()]
         line = self._line
-        return sum(line.knows(info) for one in idle if (info := _info_of(one)))
+        return sum(line.knows(info) for one in idle if (info := info_of(one)))
 
     @property
     def _line(self) -> Line:
@@ -205,7 +149,7 @@ class Flow:
         line = self._line
 
         def of(transport: asyncio.Transport | None) -> int:
-            info = _info_of(transport)
+            info = info_of(transport)
             spread = self.relayed and info is not None and line.knows(info)
             return 0 if spread and self.relay.keeps(number, self.known()) else line.worth(info)
 
@@ -213,15 +157,31 @@ class Flow:
 
     def _judge(self, *, over: bool) -> None:
         """See which streams have found the line's rate; what has not when its turn is over never will."""
-        members = [self.streams[one] for one in self.relay.sending if one in self.streams]
-        infos = [(one, info) for one in members if (info := one.info()) is not None]
-        line, began = self._line, self.relay.since or 0.0
-        enough = line.enough(info for _, info in infos)
-        for stream, info in infos:
-            if line.knows(info):
-                self.relay.knows(stream.number)
-            elif over and not line.found(info, little=enough):
+        relay, line = self.relay, self._line
+        sending, began = self._infos(relay.sending), relay.since or 0.0
+        enough = line.enough(info for _, info in sending)
+        for stream, info in sending:
+            if line.knows(info) or (over and line.found(info, little=enough)):
+                relay.knows(stream.number)
+            elif over:
                 stream.slow = stream.opened_at <= began
+        for stream, info in self._infos(relay.newcomers - relay.sending):
+            if line.knows(info):
+                relay.knows(stream.number)
+            else:
+                stream.slow = line.looked(info)
+
+    def _infos(self, numbers: Iterable[int]) -> list[tuple[Stream, sockets.TcpInfo]]:
+        found = [self.streams[number] for number in numbers if number in self.streams]
+        return [(stream, info) for stream in found if (info := stream.info()) is not None]
+
+    def _share_out(self) -> None:
+        """Newcomers look for no more than their share, and those that send leave them room (`found`)."""
+        new = self.relay.newcomers if self.relayed else frozenset[int]()
+        others = self.relay.sending - new
+        rest = self._line.left_by((info for _, info in self._infos(new)), len(others)) if new else None
+        for number, stream in self.streams.items():
+            stream.restrict(self._line.part if number in new else rest if number in others else None)
 
     def may_send(self, number: int) -> bool:
         """Whether a stream that has something to send may do so now, or rests."""
@@ -229,7 +189,7 @@ class Flow:
             return True
         now = self.clock.monotonic()
         self.relay.wants(number, now)
-        return self.relay.may_send(number, now, self._lead)
+        return self.relay.may_send(number, now)
 
     def open(self, number: int) -> Stream:
         """An exchange begins."""
@@ -255,12 +215,15 @@ class Flow:
                 )
                 if self._line.knows(info):
                     self.relay.knows(stream.number)
+            self._share_out()
 
         return note
 
     def close(self, number: int) -> None:
         """An exchange has ended."""
-        self.streams.pop(number, None)
+        stream = self.streams.pop(number, None)
+        if stream is not None:
+            stream.restrict(None)  # another exchange may use its connection
 
     def heard(self, number: int) -> None:
         """The hub has said something in an exchange."""
@@ -393,9 +356,10 @@ class Flow:
         self._sampled_at = now if busy else None
         if busy:
             self._worked_at = now
-            self._full = max(self._meter.rate, FULL * self._full)
+            self._full = max(self._meter.best, FULL * self._full)
         if self.relayed:
-            self._judge(over=self.relay.late(now, SAMPLE_SECONDS))
+            self._judge(over=self.relay.over(now + SAMPLE_SECONDS))
+        self._share_out()
 
     def _long(self) -> bool:
         """Whether there is so much to do that turns are worth their beginning."""

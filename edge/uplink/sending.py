@@ -19,10 +19,11 @@ from edge.spool.states import Event
 from edge.uplink.board import Board
 from edge.uplink.desk import Desk
 from edge.uplink.exchange import Exchanges
-from edge.uplink.flow import Flow, Stream
+from edge.uplink.flow import Flow
 from edge.uplink.pacing import EXCHANGE_SECONDS, PROXIED_SECONDS, Allowance, Gate, exchange_bytes
 from edge.uplink.parcel import Parcel
 from edge.uplink.relay import SOON
+from edge.uplink.stream import Stream
 from gateway import cpu
 from gateway.clock import Clock
 from gateway.errors import DataError
