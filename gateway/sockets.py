@@ -46,6 +46,7 @@ class TcpInfo:
         least_trip: seconds, the shortest round trip of late; 0 if unknown.
         delivery: bytes a second that arrived of late; if it was given little to send, the most of before.
         found: bytes a second that BBR takes for what it may send; 0: not yet, or it is not BBR.
+        delivered: payload bytes that the other end has told of, out of order too; 0 if unknown.
         looking: whether BBR still looks for that rate, and sends more each round trip.
     """
 
@@ -61,6 +62,7 @@ class TcpInfo:
     delivery: int = 0
     found: int = 0
     looking: bool = False
+    delivered: int = 0
 
 
 class HasOptions(Protocol):
@@ -141,6 +143,7 @@ def info_of(made: HasOptions) -> TcpInfo | None:
         delivery=struct.unpack_from("=Q", data, 160)[0] if len(data) >= 168 else 0,
         found=found,
         looking=gain >= _STARTUP,
+        delivered=segment * struct.unpack_from("=I", data, 192)[0] if len(data) >= 196 else 0,
     )
 
 

@@ -72,6 +72,7 @@ class Flow:
     relay: Relay = field(default_factory=Relay)
     _transports: WeakSet[asyncio.Transport] = field(default_factory=WeakSet)
     _meter: Meter = field(default_factory=Meter)
+    _arrivals: Meter = field(default_factory=Meter)
     _sampled_at: float | None = None
     _loss: Loss = field(default_factory=Loss)
     _turn: float | None = None  # the turn that is looked at
@@ -178,8 +179,8 @@ class Flow:
     def _share_out(self) -> None:
         """Newcomers look for no more than their share, and those that send leave them room (`found`)."""
         new = self.relay.newcomers if self.relayed else frozenset[int]()
-        others = self.relay.sending - new
-        rest = self._line.left_by((info for _, info in self._infos(new)), len(others)) if new else None
+        others = self.relay.sending - new if self.relayed and self.relay.ready else frozenset[int]()
+        rest = self._line.left_by((info for _, info in self._infos(new)), len(others))
         for number, stream in self.streams.items():
             stream.restrict(self._line.part if number in new else rest if number in others else None)
 
@@ -208,11 +209,8 @@ class Flow:
                 self.connections += 1
             self.congestion = "" if socket is None else sockets.congestion_of(socket)
             if (info := stream.info()) is not None:
-                stream.acknowledged, stream.sent, stream.repeated = (
-                    info.acknowledged,
-                    info.sent,
-                    info.repeated,
-                )
+                stream.acknowledged, stream.delivered = info.acknowledged, info.delivered
+                stream.sent, stream.repeated = info.sent, info.repeated
                 if self._line.knows(info):
                     self.relay.knows(stream.number)
             self._share_out()
@@ -330,7 +328,7 @@ class Flow:
     def sample(self) -> None:
         """Look at all connections; call it every `SAMPLE_SECONDS`."""
         now = self.clock.monotonic()
-        came = 0
+        came, arrived = 0, 0
         trips: list[float] = []
         counts = [0, 0]
         burst = 0.0
@@ -341,6 +339,8 @@ class Flow:
             if moved:
                 stream.moved_at = self.progress_at = now
             came += moved
+            arrived += moved if info is None or not info.delivered else info.delivered - stream.delivered
+            stream.delivered = 0 if info is None else info.delivered
             if info is not None and stream.number not in resting:
                 burst += info.delivery
         self._burst = max(burst, SETTLED * self._burst)
@@ -352,11 +352,12 @@ class Flow:
         self._turning = self._turning or (busy and self._long())
         if self._sampled_at is not None and busy:
             self._meter.add(now - self._sampled_at, came)
+            self._arrivals.add(now - self._sampled_at, arrived)
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
         if busy:
             self._worked_at = now
-            self._full = max(self._meter.best, FULL * self._full)
+            self._full = max(self._arrivals.best, FULL * self._full)
         if self.relayed:
             self._judge(over=self.relay.over(now + SAMPLE_SECONDS))
         self._share_out()

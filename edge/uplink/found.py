@@ -76,7 +76,7 @@ class Line:
         """Bytes a second that a newcomer may send; None: nobody knows."""
         return int(SPARE * self.full / self.sharing) or None
 
-    def left_by(self, newcomers: Iterable[TcpInfo], senders: int) -> int:
-        """Bytes a second that each of so many who know the line may send beside newcomers."""
+    def left_by(self, newcomers: Iterable[TcpInfo], senders: int) -> int | None:
+        """Bytes a second that each of so many who know the line may send beside newcomers; None: any."""
         taken = sum(min(self.part or 0, GROWTH * info.found) for info in newcomers)
-        return int(max(SPARE * self.full - taken, LEAST * self.full) / max(1, senders))
+        return int(max(SPARE * self.full - taken, LEAST * self.full) / max(1, senders)) or None

@@ -121,6 +121,11 @@ class Relay:
         return number not in self.resting or number in self.newcomers
 
     @property
+    def ready(self) -> bool:
+        """Whether some of those whose turn it is know the line."""
+        return bool(self._teams[0].known)
+
+    @property
     def newcomers(self) -> frozenset[int]:
         """Streams that look for the line's rate beside others that know it; of one team at a time."""
         mine, *others = self._teams

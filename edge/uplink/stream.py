@@ -41,6 +41,7 @@ class Stream:
     slow: bool = False
     written: int = 0
     acknowledged: int | None = None
+    delivered: int = 0
     sent: int = 0
     repeated: int = 0
     limit: int | None = None
