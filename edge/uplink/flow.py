@@ -159,30 +159,31 @@ class Flow:
     def _judge(self, *, over: bool) -> None:
         """See which streams have found the line's rate; what has not when its turn is over never will."""
         relay, line = self.relay, self._line
-        sending, began = self._infos(relay.sending), relay.since or 0.0
-        enough = line.enough(info for _, info in sending)
-        for stream, info in sending:
+        sending, began = self._told(relay.sending), relay.since or 0.0
+        enough = line.enough(sending.values())
+        for number, info in sending.items():
             if line.knows(info) or (over and line.found(info, little=enough)):
-                relay.knows(stream.number)
+                relay.knows(number)
             elif over:
-                stream.slow = stream.opened_at <= began
-        for stream, info in self._infos(relay.newcomers - relay.sending):
+                self.streams[number].slow = self.streams[number].opened_at <= began
+        for number, info in self._told(relay.newcomers - relay.sending).items():
             if line.knows(info):
-                relay.knows(stream.number)
+                relay.knows(number)
             else:
-                stream.slow = line.looked(info)
+                self.streams[number].slow = line.looked(info)
 
-    def _infos(self, numbers: Iterable[int]) -> list[tuple[Stream, sockets.TcpInfo]]:
-        found = [self.streams[number] for number in numbers if number in self.streams]
-        return [(stream, info) for stream in found if (info := stream.info()) is not None]
+    def _told(self, numbers: Iterable[int]) -> dict[int, sockets.TcpInfo]:
+        """What the kernel knows of these, where it tells."""
+        found = [(number, self.streams[number].info()) for number in numbers if number in self.streams]
+        return {number: info for number, info in found if info is not None}
 
     def _share_out(self) -> None:
         """Newcomers look for no more than their share, and those that send leave them room (`found`)."""
         new = self.relay.newcomers if self.relayed else frozenset[int]()
         others = self.relay.sending - new if self.relayed and self.relay.ready else frozenset[int]()
-        rest = self._line.left_by((info for _, info in self._infos(new)), len(others))
+        limits = self._line.limits(self._told(others), self._told(new))
         for number, stream in self.streams.items():
-            stream.restrict(self._line.part if number in new else rest if number in others else None)
+            stream.restrict(limits.get(number))
 
     def may_send(self, number: int) -> bool:
         """Whether a stream that has something to send may do so now, or rests."""

@@ -12,7 +12,7 @@ the line each, but one; without that 7 to 28 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.sockets import TcpInfo
@@ -76,7 +76,21 @@ class Line:
         """Bytes a second that a newcomer may send; None: nobody knows."""
         return int(SPARE * self.full / self.sharing) or None
 
-    def left_by(self, newcomers: Iterable[TcpInfo], senders: int) -> int | None:
-        """Bytes a second that each of so many who know the line may send beside newcomers; None: any."""
-        taken = sum(min(self.part or 0, GROWTH * info.found) for info in newcomers)
-        return int(max(SPARE * self.full - taken, LEAST * self.full) / max(1, senders)) or None
+    def limits(
+        self, senders: Mapping[int, TcpInfo], newcomers: Mapping[int, TcpInfo]
+    ) -> dict[int, int | None]:
+        """Bytes a second that each connection may send at most; None: as much as it likes.
+
+        Args:
+            senders: who know the line, by number.
+            newcomers: who look for its rate beside them.
+        """
+        part = self.part
+        if part is None:
+            return dict.fromkeys([*senders, *newcomers])
+        taken = sum(min(part, GROWTH * info.found) for info in newcomers.values())
+        left = max(SPARE * self.full - taken, LEAST * self.full)
+        weights = {number: info.found or part for number, info in senders.items()}
+        of_all = left / max(1, sum(weights.values()))
+        limits: dict[int, int | None] = dict.fromkeys(newcomers, part)
+        return limits | {number: int(weight * of_all) for number, weight in weights.items()}
