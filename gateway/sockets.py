@@ -24,6 +24,10 @@ UNKNOWN = (1 << 32) - 1
 
 _NET = Path("/proc/sys/net")
 _TCP_INFO_BYTES = 256
+_TCP_CC_INFO, _CC_INFO_BYTES, _BBR_INFO_BYTES = 26, 64, 20  # linux/tcp.h; linux/inet_diag.h: tcp_bbr_info
+_SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
+_STARTUP = 2 << 8
+"""BBR's pacing gain, times 256, from which on it looks for the line's rate: 2.89 then, 1.25 at most later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ class TcpInfo:
         window: bytes it may have on its way.
         least_trip: seconds, the shortest round trip of late; 0 if unknown.
         delivery: bytes a second that arrived of late; if it was given little to send, the most of before.
+        found: bytes a second that BBR takes for what it may send; 0: not yet, or it is not BBR.
+        delivered: payload bytes that the other end has told of, out of order too; 0 if unknown.
+        looking: whether BBR still looks for that rate, and sends more each round trip.
     """
 
     round_trip: float
@@ -53,12 +60,17 @@ class TcpInfo:
     window: int = 0
     least_trip: float = 0.0
     delivery: int = 0
+    found: int = 0
+    looking: bool = False
+    delivered: int = 0
 
 
 class HasOptions(Protocol):
     """A socket, or what asyncio shows of one."""
 
     def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
+
+    def setsockopt(self, level: int, name: int, value: bytes, /) -> None: ...
 
 
 def for_long_lines(made: socket.socket, *, bbr: bool = True) -> None:
@@ -117,6 +129,7 @@ def info_of(made: HasOptions) -> TcpInfo | None:
     (unsent,) = struct.unpack_from("=I", data, 144)
     (least_trip,) = struct.unpack_from("=I", data, 148)
     (sent,) = struct.unpack_from("=I", data, 156)
+    found, gain = _bbr_of(made)
     return TcpInfo(
         round_trip / 1e6,
         acknowledged,
@@ -128,7 +141,32 @@ def info_of(made: HasOptions) -> TcpInfo | None:
         window=segment * segments,
         least_trip=0.0 if least_trip == UNKNOWN else least_trip / 1e6,
         delivery=struct.unpack_from("=Q", data, 160)[0] if len(data) >= 168 else 0,
+        found=found,
+        looking=gain >= _STARTUP,
+        delivered=segment * struct.unpack_from("=I", data, 192)[0] if len(data) >= 196 else 0,
     )
+
+
+def limit(made: HasOptions, rate: int | None) -> None:
+    """Let a connection send no more than so many bytes a second, headers included; None: as much as it likes.
+
+    BBR takes such a limit for the line's own, so that looking for the rate overflows no queue.
+    """
+    with suppress(OSError):  # closed meanwhile
+        value = struct.pack("=Q", UNPACED if rate is None else max(1, rate))
+        made.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, value)
+
+
+def _bbr_of(made: HasOptions) -> tuple[int, int]:
+    """What BBR takes for the rate, bytes a second, and its pacing gain times 256; zeros if it is not BBR."""
+    try:
+        data = made.getsockopt(socket.IPPROTO_TCP, _TCP_CC_INFO, _CC_INFO_BYTES)
+    except OSError:
+        return 0, 0
+    if len(data) < _BBR_INFO_BYTES:
+        return 0, 0
+    low, high, _, gain = struct.unpack_from("=IIII", data, 0)
+    return low | high << 32, gain
 
 
 @cache

@@ -24,6 +24,8 @@ from gateway.model import ParcelId, SiteId
 ALONE = 128 << 10
 """Sealed bytes beside which a header of its own weighs nothing: uncoded, such items are not gathered."""
 LEAST_CHUNK = 64 << 10
+CHUNK_AT_FIRST = 256 << 10
+"""While the rate is not known: on a slow line, what is urgent waits for the end of one."""
 CHUNK_SECONDS = 0.25
 """What a chunk should take of the line at most: it is the least that is sent again after a break, and the
 last one goes on one stream, while the others have nothing to send any more."""
@@ -40,7 +42,7 @@ def chunk_bytes(rate: float, plain: int) -> int:
         rate: bytes a second the line carries; 0: not known.
         plain: bytes of its instances, before they are coded.
     """
-    wanted = max(int(rate * CHUNK_SECONDS), plain // CHUNKS) if rate > 0 else CHUNK_SIZE
+    wanted = max(int(rate * CHUNK_SECONDS), plain // CHUNKS) if rate > 0 else CHUNK_AT_FIRST
     size = LEAST_CHUNK
     while 2 * size <= wanted and size < CHUNK_SIZE:
         size *= 2

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 from weakref import WeakSet
 
+from edge.uplink import overtaking
 from edge.uplink.found import Line
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
-from edge.uplink.relay import LEAD_TRIPS, LONG, SURE, TEAMS, Relay, share
+from edge.uplink.relay import LONG, SURE, TEAMS, Relay, share
+from edge.uplink.stream import Rank, Stream, info_of
 from gateway import sockets
 from gateway.clock import Clock
 
@@ -34,58 +35,10 @@ SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
 FULL = 0.998
 """Of the most that the line carried, what stays of it with each sample: half after 87 seconds of work."""
+GROWN = 1.05
+"""How much more the line is taken to carry with each sample that shows that it could: twice in 4 seconds."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
-
-
-Rank: TypeAlias = tuple[int, int]
-"""Priority; and among the same, the place of what reading can begin with, before all else."""
-
-
-def _info_of(transport: asyncio.Transport | None) -> sockets.TcpInfo | None:
-    socket = None if transport is None else transport.get_extra_info("socket")
-    return None if socket is None else sockets.info_of(socket)
-
-
-@dataclass(slots=True)
-class Stream:
-    """One exchange's connection.
-
-    Attributes:
-        number: the exchange's.
-        transport: None before it is connected.
-        rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
-        opened_at: monotonic seconds; when the exchange began.
-        moved_at: likewise; when something was last acknowledged or heard on it.
-        slow: it has not found the line's rate and would take a minute to; a new connection takes seconds.
-    """
-
-    number: int
-    transport: asyncio.Transport | None = None
-    rank: Rank | None = None
-    opened_at: float = 0.0
-    moved_at: float = 0.0
-    slow: bool = False
-    written: int = 0
-    acknowledged: int | None = None
-    sent: int = 0
-    repeated: int = 0
-
-    def cut(self) -> None:
-        """Break the connection."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def info(self) -> sockets.TcpInfo | None:
-        """What the kernel knows of it."""
-        return _info_of(self.transport)
-
-    def unsent(self) -> int:
-        """Bytes in this machine's buffers that are not on the line yet, as far as is known."""
-        if self.transport is None or self.transport.is_closing():
-            return 0
-        info = self.info()
-        return self.transport.get_write_buffer_size() + (0 if info is None else info.unsent)
 
 
 @dataclass(slots=True)
@@ -96,6 +49,7 @@ class Flow:
         clock: this machine's.
         most: streams that may carry chunks side by side.
         ahead: sealed bytes that wait for the line.
+        urgent: the most urgent priority that may go now and has no stream yet; None: nothing waits.
 
     Attributes:
         round_trip: seconds; None before the first answer.
@@ -110,6 +64,7 @@ class Flow:
     most: int
     direct: bool = True
     ahead: Callable[[], int] = lambda: 0
+    urgent: Callable[[], int | None] = lambda: None
     round_trip: float | None = None
     congestion: str = ""
     progress_at: float = 0.0
@@ -119,6 +74,7 @@ class Flow:
     relay: Relay = field(default_factory=Relay)
     _transports: WeakSet[asyncio.Transport] = field(default_factory=WeakSet)
     _meter: Meter = field(default_factory=Meter)
+    _arrivals: Meter = field(default_factory=Meter)
     _sampled_at: float | None = None
     _loss: Loss = field(default_factory=Loss)
     _turn: float | None = None  # the turn that is looked at
@@ -172,18 +128,14 @@ class Flow:
             self._turning = self.known() >= TEAMS - 1
         if not self.relayed:
             return bodies < self.wanted
-        return self.relay.has_place(self.wanted, self.clock.monotonic(), self._lead, self.known())
-
-    @property
-    def _lead(self) -> float:
-        return LEAD_TRIPS * (self.round_trip or 0.0)
+        return self.relay.has_place(self.wanted, self.clock.monotonic(), self.known())
 
     def known(self) -> int:
         """Connections without an exchange that know the line."""
         used = {stream.transport for stream in self.streams.values()}
         idle = [one for one in self._transports if one not in used and not one.is_closing()]
         line = self._line
-        return sum(line.knows(info) for one in idle if (info := _info_of(one)))
+        return sum(line.knows(info) for one in idle if (info := info_of(one)))
 
     @property
     def _line(self) -> Line:
@@ -200,7 +152,7 @@ class Flow:
         line = self._line
 
         def of(transport: asyncio.Transport | None) -> int:
-            info = _info_of(transport)
+            info = info_of(transport)
             spread = self.relayed and info is not None and line.knows(info)
             return 0 if spread and self.relay.keeps(number, self.known()) else line.worth(info)
 
@@ -208,15 +160,36 @@ class Flow:
 
     def _judge(self, *, over: bool) -> None:
         """See which streams have found the line's rate; what has not when its turn is over never will."""
-        members = [self.streams[one] for one in self.relay.sending if one in self.streams]
-        infos = [(one, info) for one in members if (info := one.info()) is not None]
-        line, began = self._line, self.relay.since or 0.0
-        enough = line.enough(info for _, info in infos)
-        for stream, info in infos:
+        relay, line = self.relay, self._line
+        sending, began = self._told(relay.sending), relay.since or 0.0
+        enough = line.enough(sending.values())
+        for number, info in sending.items():
+            if line.knows(info) or (over and line.found(info, little=enough)):
+                relay.knows(number)
+            elif over:
+                self.streams[number].slow = self.streams[number].opened_at <= began
+        for number, info in self._told(relay.newcomers - relay.sending).items():
             if line.knows(info):
-                self.relay.knows(stream.number)
-            elif over and not line.found(info, little=enough):
-                stream.slow = stream.opened_at <= began
+                relay.knows(number)
+            else:
+                self.streams[number].slow = line.looked(info)
+
+    def _held_back(self) -> bool:
+        told = self._told(self.relay.sending)
+        return any(self._line.held_back(info, self.streams[number].limit) for number, info in told.items())
+
+    def _told(self, numbers: Iterable[int]) -> dict[int, sockets.TcpInfo]:
+        """What the kernel knows of these, where it tells."""
+        found = [(number, self.streams[number].info()) for number in numbers if number in self.streams]
+        return {number: info for number, info in found if info is not None}
+
+    def _share_out(self) -> None:
+        """Newcomers look for no more than their share, and those that send leave them room (`found`)."""
+        new = self.relay.newcomers if self.relayed else frozenset[int]()
+        others = self.relay.sending - new if self.relayed and self.relay.ready else frozenset[int]()
+        limits = self._line.limits(self._told(others), self._told(new))
+        for number, stream in self.streams.items():
+            stream.restrict(limits.get(number))
 
     def may_send(self, number: int) -> bool:
         """Whether a stream that has something to send may do so now, or rests."""
@@ -224,7 +197,7 @@ class Flow:
             return True
         now = self.clock.monotonic()
         self.relay.wants(number, now)
-        return self.relay.may_send(number, now, self._lead)
+        return self.relay.may_send(number, now)
 
     def open(self, number: int) -> Stream:
         """An exchange begins."""
@@ -243,19 +216,19 @@ class Flow:
                 self.connections += 1
             self.congestion = "" if socket is None else sockets.congestion_of(socket)
             if (info := stream.info()) is not None:
-                stream.acknowledged, stream.sent, stream.repeated = (
-                    info.acknowledged,
-                    info.sent,
-                    info.repeated,
-                )
+                stream.acknowledged, stream.delivered = info.acknowledged, info.delivered
+                stream.sent, stream.repeated = info.sent, info.repeated
                 if self._line.knows(info):
                     self.relay.knows(stream.number)
+            self._share_out()
 
         return note
 
     def close(self, number: int) -> None:
         """An exchange has ended."""
-        self.streams.pop(number, None)
+        stream = self.streams.pop(number, None)
+        if stream is not None:
+            stream.restrict(None)  # another exchange may use its connection
 
     def heard(self, number: int) -> None:
         """The hub has said something in an exchange."""
@@ -302,7 +275,7 @@ class Flow:
         stream.written += size
 
     def _held(self, stream: Stream, rank: Rank) -> bool:
-        if self._goes_first(stream, rank):
+        if self._goes_first(stream, rank) or self._makes_way(stream):
             return True
         if stream.slow:
             return False  # so that it can end
@@ -336,10 +309,33 @@ class Flow:
             if other is not stream
         )
 
+    def soon_free(self, urgent: int) -> bool:
+        """Whether a stream is done with its frame sooner than a new one would be connected and quick."""
+        found = overtaking.nearest(self._frames(), urgent)
+        return found is not None and found.left <= overtaking.NEW_TRIPS * (self.round_trip or 0.0) * self.rate
+
+    def _makes_way(self, stream: Stream) -> bool:
+        """Whether a stream waits until the one nearest its frame's end is free for what is urgent."""
+        urgent = self.urgent()
+        if urgent is None or stream.slow or not self.soon_free(urgent):
+            return False
+        found = overtaking.nearest(self._frames(), urgent)
+        return found is not None and found.number != stream.number
+
+    def _frames(self) -> list[overtaking.Frame]:
+        """What is being written by those who may send and on which something moves."""
+        limit = self.clock.monotonic() - HOLD_SECONDS
+        resting = self.relay.resting if self.relayed else frozenset[int]()
+        return [
+            overtaking.Frame(one.number, one.rank[0], one.left)
+            for one in self.streams.values()
+            if one.rank is not None and one.number not in resting and one.moved_at > limit
+        ]
+
     def sample(self) -> None:
         """Look at all connections; call it every `SAMPLE_SECONDS`."""
         now = self.clock.monotonic()
-        came = 0
+        came, arrived = 0, 0
         trips: list[float] = []
         counts = [0, 0]
         burst = 0.0
@@ -350,6 +346,8 @@ class Flow:
             if moved:
                 stream.moved_at = self.progress_at = now
             came += moved
+            arrived += moved if info is None or not info.delivered else info.delivered - stream.delivered
+            stream.delivered = 0 if info is None else info.delivered
             if info is not None and stream.number not in resting:
                 burst += info.delivery
         self._burst = max(burst, SETTLED * self._burst)
@@ -361,13 +359,16 @@ class Flow:
         self._turning = self._turning or (busy and self._long())
         if self._sampled_at is not None and busy:
             self._meter.add(now - self._sampled_at, came)
+            self._arrivals.add(now - self._sampled_at, arrived)
             self._loss.add(now - self._sampled_at, *counts)
         self._sampled_at = now if busy else None
         if busy:
             self._worked_at = now
-            self._full = max(self._meter.rate, FULL * self._full)
+            self._full = max(self._arrivals.best, FULL * self._full)
         if self.relayed:
-            self._judge(over=self.relay.late(now, SAMPLE_SECONDS))
+            self._judge(over=self.relay.over(now + SAMPLE_SECONDS))
+            self._full *= GROWN if self._held_back() else 1.0
+        self._share_out()
 
     def _long(self) -> bool:
         """Whether there is so much to do that turns are worth their beginning."""

@@ -20,10 +20,11 @@ from edge.spool.states import Event
 from edge.uplink.board import Board
 from edge.uplink.desk import Desk
 from edge.uplink.exchange import Exchanges
-from edge.uplink.flow import Flow, Stream
+from edge.uplink.flow import Flow
 from edge.uplink.pacing import EXCHANGE_SECONDS, PROXIED_SECONDS, Allowance, Gate, exchange_bytes
 from edge.uplink.parcel import Parcel
 from edge.uplink.relay import SOON
+from edge.uplink.stream import Stream
 from gateway import cpu
 from gateway.clock import Clock
 from gateway.errors import DataError
@@ -136,6 +137,12 @@ class Sending:
         """Bytes a second that the budgets let through of a priority now; infinite: no limit."""
         return self._budgets.pace(priority, self._clock.now().astimezone())
 
+    @property
+    def urgent(self) -> Priority | None:
+        """Of what may go now; None: nothing waits."""
+        best = self._peek()
+        return None if best is None else best.priority
+
     # -- how many exchanges ---------------------------------------------------------------------------
 
     def _due(self) -> bool:
@@ -146,7 +153,9 @@ class Sending:
         if self._flow.has_place(len(self._bodies)):
             return True
         now_sent = [body.priority for body in self._bodies if body.priority is not None]
-        return len(now_sent) == len(self._bodies) and best.priority < min(now_sent)
+        if len(now_sent) < len(self._bodies) or best.priority >= min(now_sent):
+            return False
+        return not self._flow.soon_free(best.priority)
 
     def _surplus(self, body: _Body) -> bool:
         """Whether there are more exchanges than needed, and this one carries nothing urgent."""
@@ -213,7 +222,8 @@ class Sending:
         view, at = memoryview(frame), 0
         rank = (int(Priority.ROUTINE), sys.maxsize) if body.parcel is None else body.parcel.goes_first
         while at < len(view):
-            size = min(self._flow.piece(body.stream), len(view) - at)
+            body.stream.left = len(view) - at
+            size = min(self._flow.piece(body.stream), body.stream.left)
             await self._flow.room(body.stream, rank, size)
             yield bytes(view[at : at + size])
             at += size

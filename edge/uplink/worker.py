@@ -74,7 +74,11 @@ class Uplink:
         self._gate = Gate(backoff, since=clock.monotonic())
         self._board, self._bell, self._stall, self._lately = Board(), Bell(), Stall(), Lately()
         self._flow = Flow(
-            clock, settings.streams, direct=client is None or client.direct, ahead=lambda: self.ahead
+            clock,
+            settings.streams,
+            direct=client is None or client.direct,
+            ahead=lambda: self.ahead,
+            urgent=lambda: self._sending.urgent,
         )
         self._desk = Desk(spool, self._board, self._bell, trust, client, clock, backoff)
         self._exchanges = Exchanges(

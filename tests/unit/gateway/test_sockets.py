@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,15 @@ import pytest
 from gateway import sockets
 
 OFFERED = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+BBR = OFFERED.exists() and "bbr" in OFFERED.read_text().split()
 
 
 def test_a_socket_and_what_it_accepts() -> None:
-    bbr = OFFERED.exists() and "bbr" in OFFERED.read_text().split()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         before = sockets.congestion_of(listening)
         sockets.for_long_lines(listening)
         with socket.create_connection(listening.getsockname()) as there, listening.accept()[0] as here:
-            assert sockets.congestion_of(here) == ("bbr" if bbr else before)
+            assert sockets.congestion_of(here) == ("bbr" if BBR else before)
             assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
             assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == sockets.UNSENT_LOW
             there.sendall(b"x")
@@ -65,4 +66,33 @@ def test_what_the_kernel_tells_of_a_connection() -> None:
             assert found.unsent == 0
             assert found.sent >= 20
             assert found.delivery > 0
+            assert sent <= found.delivered <= 20_002 + 20 * 65_536  # in whole segments
         assert sockets.info_of(there) is None
+
+
+def test_a_connection_is_held_to_a_rate_and_let_go_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        with socket.create_connection(listening.getsockname()) as there, listening.accept()[0]:
+            for rate, told in ((125_000, 125_000), (None, sockets.UNPACED)):
+                sockets.limit(there, rate)
+                data = there.getsockopt(socket.SOL_SOCKET, sockets._SO_MAX_PACING_RATE, 8)
+                assert int.from_bytes(data, sys.byteorder) == told
+        sockets.limit(there, 1)  # closed: nothing to hold back any more
+
+
+@pytest.mark.skipif(not BBR, reason="this kernel has no BBR")
+def test_what_bbr_has_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as there:
+        sockets.for_long_lines(there)
+        there.connect(listening.getsockname())
+        here, _ = listening.accept()
+        with here:
+            fresh = sockets.info_of(there)
+            assert fresh is not None
+            assert fresh.found == 0
+            for _ in range(50):
+                there.sendall(b"x" * 1000)
+                here.recv(1000)
+            found = sockets.info_of(there)
+            assert found is not None
+            assert found.found > 0

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.uplink.relay import LONGEST_LEAD, OPENING, QUIET, TURN, Relay
+from edge.uplink.relay import LONGEST_TURN, OPENING, QUIET, TURN, Relay
 
 BBR_SECONDS = 10.0
 STREAMS = 3
@@ -20,22 +20,26 @@ def three() -> Relay:
     return relay
 
 
-def pour(relay: Relay, seconds: float, lead: float = 0.0) -> list[tuple[float, int]]:
-    """Everybody has something to write all the time, and knows the line when it has sent: when each begins to."""
+def pour(relay: Relay, seconds: float) -> list[tuple[float, int]]:
+    """Everybody has something to write all the time, and knows the line when it has sent: whose turn it is."""
     begun: list[tuple[float, int]] = []
     there = [1]
     for step in range(int(seconds * 20)):
         now = step / 20
-        if relay.has_place(STREAMS, now, lead):
+        if relay.has_place(STREAMS, now):
             there.append(len(there) + 1)
             relay.join(there[-1], STREAMS)
         for number in there:
             relay.wants(number, now)
-        sending = [number for number in there if relay.may_send(number, now)]
-        assert len(sending) <= 1
-        relay.knows(sending[0])
-        if not begun or sending[0] != begun[-1][1]:
-            begun.append((now, sending[0]))
+        new = relay.newcomers
+        allowed = {number for number in there if relay.may_send(number, now)}
+        assert allowed == relay.sending | relay.newcomers
+        assert len(relay.sending) == 1 >= len(new)
+        for number in allowed:
+            relay.knows(number)
+        (mine,) = relay.sending
+        if not begun or mine != begun[-1][1]:
+            begun.append((now, mine))
     return begun
 
 
@@ -46,22 +50,46 @@ def test_teams_take_turns_shorter_than_what_bbr_remembers() -> None:
     assert all(TURN <= length < BBR_SECONDS for length in lengths), lengths
 
 
-def test_who_does_not_know_the_line_begins_before_its_turn_and_only_beside_who_does() -> None:
-    relay, lead = three(), 2.0
-    assert not relay.has_place(STREAMS, 0.0, lead)
-    relay.may_send(1, 0.0)
-    assert not relay.has_place(STREAMS, TURN - lead, lead)  # the first looks for the rate itself
+def test_newcomers_begin_beside_a_team_that_knows_the_line_one_team_after_the_other() -> None:
+    relay = three()
+    assert relay.may_send(1, 0.0)
+    assert not relay.has_place(STREAMS, 1.0)  # the first looks for the rate itself
     relay.knows(1)
-    assert not relay.has_place(STREAMS, TURN - lead, lead, known=1)  # one that stands ready needs no start
-    assert relay.has_place(STREAMS, TURN - lead, lead)
-    assert relay.has_place(STREAMS, TURN - LONGEST_LEAD, 60.0)
+    assert not relay.has_place(STREAMS, 1.0, known=1)  # one that stands ready need not begin before its turn
+    assert relay.has_place(STREAMS, 1.0)
     relay.join(2, STREAMS)
-    relay.wants(1, TURN - lead)
-    relay.wants(2, TURN - lead)
-    assert relay.may_send(2, TURN - lead, lead)
-    assert relay.may_send(1, TURN - lead, lead)
+    assert not relay.has_place(STREAMS, 1.0)
+    relay.wants(1, 1.0)
+    assert relay.may_send(1, 1.0)
+    assert relay.may_send(2, 1.0)
+    assert (relay.sending, relay.newcomers) == ({1}, {2})
     relay.knows(2)
-    assert not relay.may_send(2, TURN - lead, lead)
+    assert not relay.may_send(2, 1.0)  # it rests until its turn
+    assert relay.has_place(STREAMS, 1.0)
+    relay.join(3, STREAMS)
+    assert relay.newcomers == {3}
+
+
+def test_a_newcomer_has_no_turn_before_it_knows_the_line_unless_it_takes_very_long() -> None:
+    relay = three()
+    relay.may_send(1, 0.0)
+    relay.knows(1)
+    relay.join(2, STREAMS)
+    for now, turn in ((TURN, 1), (LONGEST_TURN - 0.1, 1), (LONGEST_TURN, 2)):
+        relay.wants(1, now)
+        relay.wants(2, now)
+        relay.may_send(1, now)
+        assert relay.sending == {turn}
+
+
+def test_a_stream_that_joins_those_who_send_is_a_newcomer_too() -> None:
+    relay = Relay()
+    relay.join(1, 6)
+    relay.join(2, 6)
+    assert not relay.newcomers  # nobody is there to leave them room
+    relay.knows(1)
+    assert relay.newcomers == {2}
+    assert relay.ready
 
 
 def test_a_team_that_is_not_there_is_not_waited_for_long() -> None:
@@ -90,12 +118,12 @@ def test_connections_that_know_the_line_are_left_to_teams_without_one() -> None:
 def test_what_was_before_is_over_when_all_have_left() -> None:
     relay = three()
     pour(relay, 1.5 * TURN)
-    relay.leave(1)
-    relay.leave(2)
-    relay.join(3, STREAMS)
+    for number in (1, 2, 3):
+        relay.leave(number)
+    relay.join(4, STREAMS)
     assert relay.since is None
-    relay.wants(3, 1000.0)
-    assert relay.may_send(3, 1000.0)
+    relay.wants(4, 1000.0)
+    assert relay.may_send(4, 1000.0)
     assert relay.since == 1000.0
 
 
@@ -142,11 +170,11 @@ def test_places_are_filled_where_it_is_sent_and_elsewhere_only_when_it_is_time()
 def test_one_that_left_is_not_waited_for() -> None:
     relay = three()
     pour(relay, TURN + 1)
-    assert relay.resting == {1}
-    relay.leave(2)
-    relay.leave(1)
-    relay.join(3, STREAMS)
-    assert relay.may_send(3, TURN + 2)
+    assert relay.resting == {1, 3}
+    for number in (1, 2, 3):
+        relay.leave(number)
+    relay.join(4, STREAMS)
+    assert relay.may_send(4, TURN + 2)
 
 
 @given(
@@ -170,8 +198,8 @@ def test_somebody_who_waits_may_send_soon(steps: list[tuple[str, int, float]]) -
             relay.may_send(number, now)
     for number in there:
         allowed = False
-        for step in range(int((3 * TURN + 1) * 10)):
+        for step in range(int((3 * LONGEST_TURN + 3) * 10)):
             relay.wants(number, now + step / 10)
             allowed = allowed or relay.may_send(number, now + step / 10)
-        now += 3 * TURN + 1
+        now += 3 * LONGEST_TURN + 3
         assert allowed, number

@@ -1,0 +1,70 @@
+"""One exchange's connection, and what the kernel tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gateway import sockets
+
+Rank: TypeAlias = tuple[int, int]
+"""Priority; and among the same, the place of what reading can begin with, before all else."""
+
+
+def info_of(transport: asyncio.Transport | None) -> sockets.TcpInfo | None:
+    socket = None if transport is None else transport.get_extra_info("socket")
+    return None if socket is None else sockets.info_of(socket)
+
+
+@dataclass(slots=True)
+class Stream:
+    """One exchange's connection.
+
+    Attributes:
+        number: the exchange's.
+        transport: None before it is connected.
+        rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
+        left: bytes of that frame that are not written yet.
+        opened_at: monotonic seconds; when the exchange began.
+        moved_at: likewise; when something was last acknowledged or heard on it.
+        limit: bytes a second it may send at most; None: as much as it likes.
+        slow: it has not found the line's rate and would take a minute to; a new connection takes seconds.
+    """
+
+    number: int
+    transport: asyncio.Transport | None = None
+    rank: Rank | None = None
+    left: int = 0
+    opened_at: float = 0.0
+    moved_at: float = 0.0
+    slow: bool = False
+    written: int = 0
+    acknowledged: int | None = None
+    delivered: int = 0
+    sent: int = 0
+    repeated: int = 0
+    limit: int | None = None
+
+    def cut(self) -> None:
+        """Break the connection."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def info(self) -> sockets.TcpInfo | None:
+        """What the kernel knows of it."""
+        return info_of(self.transport)
+
+    def restrict(self, rate: int | None) -> None:
+        """Let it send no more than so many bytes a second; None: as much as it likes."""
+        socket = None if self.transport is None else self.transport.get_extra_info("socket")
+        if socket is not None and rate != self.limit:
+            sockets.limit(socket, rate)
+            self.limit = rate
+
+    def unsent(self) -> int:
+        """Bytes in this machine's buffers that are not on the line yet, as far as is known."""
+        if self.transport is None or self.transport.is_closing():
+            return 0
+        info = self.info()
+        return self.transport.get_write_buffer_size() + (0 if info is None else info.unsent)
