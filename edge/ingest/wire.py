@@ -66,17 +66,14 @@ class Wire:
             Ended: the peer closed, was silent or too slow, or the PDU is longer than agreed.
             OSError: the connection broke.
         """
-        if self._start == self._end:
-            self._start = self._end = 0
-            self._fill(1, time.monotonic() + idle)
-        deadline = time.monotonic() + PDU_SECONDS
-        if self._end - self._start < HEAD:
-            self._fill(HEAD, deadline)
+        have = self._end - self._start
+        if have < HEAD:
+            have = self._begun(idle)
         kind, length = self._buffer[self._start], length_of(self._buffer, self._start)
         if length > self._limit:
             raise Ended(f"a PDU of {length} bytes, at most {self._limit} were agreed")
-        if self._end - self._start < HEAD + length:
-            self._fill(HEAD + length, deadline)
+        if have < HEAD + length:
+            self._fill(HEAD + length, time.monotonic() + PDU_SECONDS)
         at = self._start + HEAD
         self._start = at + length
         return kind, self._buffer[at : self._start]
@@ -122,6 +119,15 @@ class Wire:
                 if not self._socket.recv_into(self._buffer[: 64 << 10]):
                     break
         self._socket.close()
+
+    def _begun(self, idle: float) -> int:
+        """Until a PDU's head is there. Returns how many bytes are."""
+        if self._start == self._end:
+            self._start = self._end = 0
+            self._fill(1, time.monotonic() + idle)
+        if self._end < self._start + HEAD:
+            self._fill(HEAD, time.monotonic() + PDU_SECONDS)
+        return self._end - self._start
 
     def _fill(self, size: int, deadline: float) -> None:
         """Until `size` bytes from the start are there."""

@@ -48,8 +48,8 @@ HEAD = 64 << 10
 CHECK_EVERY = 16 << 20
 """Bytes of a large instance after which the disk is looked at again."""
 
-PLAIN = Buffers(least=CHUNK, keep=8 << 20)
-"""For a chunk in clear each."""
+PLAIN = Buffers(least=CHUNK + HEAD, keep=8 << 20)
+"""For a chunk in clear each, and behind it the head."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -126,7 +126,8 @@ class Receiving:
         self._intake = intake
         keys = intake.keys.take()
         self.parcel = keys.parcel_id
-        self._plain: mmap.mmap | None = PLAIN.take(CHUNK)
+        self._plain: mmap.mmap | None = PLAIN.take(CHUNK + HEAD)
+        plain = memoryview(self._plain)
         self.sealer = BodySealer(
             self._take,
             keys.recipients,
@@ -136,10 +137,10 @@ class Receiving:
             digest=self._named,
             keys=keys,
             room=self._room,
-            plain=memoryview(self._plain),
+            plain=plain[:CHUNK],
         )
         self._writer: InstanceWriter | None = None
-        self._head = bytearray()
+        self._head, self._headed = plain[CHUNK : CHUNK + HEAD], 0
         self._record = Record()
         self._checked = 0
         self._buffer = memoryview(b"")  # of a file
@@ -153,9 +154,9 @@ class Receiving:
         return 0 if self._writer is None else self._writer.length
 
     @property
-    def head(self) -> bytearray:
-        """The first bytes of the dataset, up to `HEAD`: not to be changed."""
-        return self._head
+    def head(self) -> memoryview:
+        """The first bytes of the dataset, up to `HEAD`: not to be changed, and gone once it is ended."""
+        return self._head[: self._headed]
 
     @property
     def digest(self) -> Sha256:
@@ -172,8 +173,9 @@ class Receiving:
         if self._plain is None:
             raise ValueError("it has been ended")
         writer = self._writer or self._instance()
-        if len(self._head) < HEAD:
-            self._head += data[: HEAD - len(self._head)]
+        if (had := self._headed) < HEAD:
+            self._headed = min(HEAD, had + len(data))
+            self._head[had : self._headed] = data[: self._headed - had]
         try:
             writer.write(data)
         except OSError as error:
@@ -184,8 +186,8 @@ class Receiving:
 
     def read(self, offset: int, n: int) -> bytes:
         """Up to `n` of the dataset's bytes from `offset`; fewer only at its end so far."""
-        if offset + n <= len(self._head) or self.length == len(self._head):
-            return bytes(self._head[offset : offset + n])
+        if offset + n <= self._headed or self.length == self._headed:
+            return bytes(self.head[offset : offset + n])
         found = bytearray()
         while len(found) < n and (
             more := self.sealer.opened(offset + len(found), n - len(found), self._sealed)
@@ -230,7 +232,6 @@ class Receiving:
     def abandon(self) -> None:
         """Give it up; nothing of it stays. Safe to call after `keep` has raised."""
         self._release()
-        self._head.clear()
         if self._open is not None:
             with suppress(_Given):
                 self._open.__exit__(_Given, _Given(), None)
@@ -268,7 +269,7 @@ class Receiving:
 
     def _release(self) -> None:
         """What is of no more use goes to the next; once, or two would write into the same memory."""
-        plain, self._plain = self._plain, None
+        plain, self._plain, self._headed = self._plain, None, 0
         if plain is not None:
             PLAIN.give(plain)
         self._record.close()

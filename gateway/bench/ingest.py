@@ -23,6 +23,8 @@ HOST = "127.0.0.1"
 PEER_PORT = 21440
 FILLERS = 4
 """Associations that fill a spool."""
+QUIET_SECONDS = 1.0
+"""After the start of any receiver: what it does once is no part of the measurement."""
 SETTLE_SECONDS = 60.0
 """The most a receiver may take to count what it has answered."""
 
@@ -60,6 +62,7 @@ class Round:
         receiver: its name.
         associations: at the same time.
         seconds: until the last answer.
+        settled: until the disk had all of it, too.
         sent: instances answered with success.
         held: instances the receiver then had.
         resident: its peak memory, in bytes.
@@ -68,6 +71,7 @@ class Round:
     receiver: str
     associations: int
     seconds: float
+    settled: float
     sent: int
     held: int
     resident: int
@@ -135,13 +139,16 @@ def measure(receiver: Receiver, study: Study, associations: int, sender: str, fo
     parts = [study.folder] if associations == 1 else sorted(p for p in study.folder.iterdir() if p.is_dir())
     try:
         with receiver.running(folder) as target:
+            time.sleep(QUIET_SECONDS)
             os.sync()  # what the round before left in memory must not be this one's burden
             started = time.perf_counter()
             senders.store(sender, parts, HOST, target.port, target.ae_title)
             seconds = time.perf_counter() - started
+            os.sync()
+            settled = time.perf_counter() - started
             until(lambda: target.held() >= study.count, SETTLE_SECONDS)
             peak = resident(target.pid)
-            return Round(receiver.name, associations, seconds, study.count, target.held(), peak)
+            return Round(receiver.name, associations, seconds, settled, study.count, target.held(), peak)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -158,12 +165,12 @@ def after_kill(bed: Bed, study: Study, sender: str) -> int:
     return held
 
 
-def rates(rounds: list[Round], associations: int) -> dict[str, float]:
-    """Median instances a second by receiver."""
+def rates(rounds: list[Round], associations: int, *, settled: bool = False) -> dict[str, float]:
+    """Median instances a second by receiver: answered, or answered and on the disk."""
     names = dict.fromkeys(one.receiver for one in rounds if one.associations == associations)
     return {
         name: statistics.median(
-            one.sent / one.seconds
+            one.sent / (one.settled if settled else one.seconds)
             for one in rounds
             if one.receiver == name and one.associations == associations
         )

@@ -163,14 +163,18 @@ class _Run:
         table = Table(title=f"C-STORE of {self.study.count} instances, {self.study.size / 1e6:.0f} MB")
         table.add_column("receiver")
         medians = {count: ingest.rates(rounds, count) for count in self.options.associations}
+        settled = {count: ingest.rates(rounds, count, settled=True) for count in medians}
         for count in medians:
-            table.add_column(f"instances/s, {count} assoc.", justify="right")
+            table.add_column(f"instances/s, {count} assoc. (on disk)", justify="right")
         for word in ("peak MB", "there"):
             table.add_column(word, justify="right")
         table.add_column("an answer means")
         for receiver in receivers:
             own = [one for one in rounds if one.receiver == receiver.name]
-            cells = [f"{medians[count][receiver.name]:.0f}" for count in medians]
+            cells = [
+                f"{medians[count][receiver.name]:.0f} ({settled[count][receiver.name]:.0f})"
+                for count in medians
+            ]
             there = f"{min(one.held for one in own)}/{own[0].sent}"
             words = receiver.durable
             if receiver is receivers[0]:

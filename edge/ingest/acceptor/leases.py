@@ -91,7 +91,7 @@ class Leases:
             self._finish(now)
 
     def _reserve(self, size: int) -> tuple[_Lease, int]:
-        """Raises as `Asked.wait`."""
+        """Raises as `add`."""
         ended = []
         try:
             with self._lock:
@@ -112,8 +112,12 @@ class Leases:
     def _taken(self) -> _Lease:
         asked, self._next = self._next or self._ask(), None
         name, life = asked.wait()
-        segment = Segment(self._segments / name, SIZE)
-        segment.join(bytes.fromhex(life))
+        try:
+            segment = Segment(self._segments / name, SIZE)
+            segment.join(bytes.fromhex(life))
+        except OSError as error:
+            self._done(name, False)
+            raise lack(error) from error
         return _Lease(segment)
 
     def _ask_ahead(self, at: int) -> None:

@@ -308,3 +308,19 @@ def test_a_buffer_is_never_given_to_two():
     for one in taken:
         buffers.give(one)
     assert len(buffers._free) == 2
+
+
+def test_a_segment_begins_its_life_with_nothing_in_the_page_cache(made):
+    """Else every write past the cache would have to let go of its pages first."""
+    made.prepare(1)
+    add(made, 0)
+    handle = os.open(made.place(name(0)).path, os.O_RDONLY)
+    try:
+        os.preadv(handle, [bytearray(PAGE)], SIZE - PAGE, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return
+    except OSError:
+        pytest.skip("this file system does not tell what is cached")
+    finally:
+        os.close(handle)
+    pytest.fail("the zeros of `fill` are still cached")
