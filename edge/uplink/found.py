@@ -82,7 +82,7 @@ class Line:
     @staticmethod
     def held_back(info: TcpInfo, limit: int | None) -> bool:
         """Whether a connection would send more than its `limit`, and the line would carry it."""
-        no_queue = 0 < info.least_trip and info.round_trip <= FREE * info.least_trip
+        no_queue = info.least_trip > 0 and info.round_trip <= FREE * info.least_trip
         return limit is not None and no_queue and info.found >= REACHED * limit
 
     def limits(
