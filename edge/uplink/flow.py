@@ -35,8 +35,9 @@ SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
 FULL = 0.998
 """Of the most that the line carried, what stays of it with each sample: half after 87 seconds of work."""
-GROWN = 1.05
-"""How much more the line is taken to carry with each sample that shows that it could: twice in 4 seconds."""
+GROWN, GROWN_TRIPS = 1.02, 4.0
+"""How much more the line is taken to carry with each sample that shows that it could: twice in nine seconds; and
+round trips from the begin of a turn until a queue would show."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
 
@@ -175,6 +176,10 @@ class Flow:
                 self.streams[number].slow = line.looked(info)
 
     def _held_back(self) -> bool:
+        """Whether the limit holds back who sends, not the line, and not for newcomers."""
+        held = self.clock.monotonic() - (self.relay.since or math.inf)
+        if self.relay.newcomers or held < GROWN_TRIPS * (self.round_trip or 0.0):
+            return False
         told = self._told(self.relay.sending)
         return any(self._line.held_back(info, self.streams[number].limit) for number, info in told.items())
 
