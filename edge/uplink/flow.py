@@ -36,8 +36,8 @@ SLOW_HUB = 10.0
 FULL = 0.998
 """Of the most that the line carried, what stays of it with each sample: half after 87 seconds of work."""
 GROWN, GROWN_TRIPS = 1.02, 4.0
-"""How much more the line is taken to carry with each sample that shows that it could: twice in nine seconds; and
-round trips from the begin of a turn until a queue would show."""
+"""How much more the line is taken to carry with each sample that shows that it could: twice in nine seconds;
+and round trips from the begin of a turn until a queue would show."""
 LEFT_OVER, OVERLAP_SECONDS = 16 << 10, 1.0
 """Bytes of the team before in this machine's buffers that count as none; how long it holds up the next."""
 
