@@ -17,7 +17,7 @@ from edge.uplink import overtaking
 from edge.uplink.found import Line
 from edge.uplink.pacing import Loss, Meter, piece_bytes, streams_wanted, takes_turns, unsent_bytes
 from edge.uplink.relay import LONG, SURE, TEAMS, Relay, share
-from edge.uplink.stream import Rank, Stream, info_of
+from edge.uplink.stream import Rank, Stream, info_of, socket_of
 from gateway import sockets
 from gateway.clock import Clock
 
@@ -215,7 +215,7 @@ class Flow:
 
         def note(transport: asyncio.Transport) -> None:
             stream.transport = transport
-            socket = transport.get_extra_info("socket")
+            socket = socket_of(transport)
             if transport not in self._transports:
                 self._transports.add(transport)
                 self.connections += 1
@@ -383,6 +383,8 @@ class Flow:
     @staticmethod
     def _moved(stream: Stream, info: sockets.TcpInfo | None, trips: list[float], counts: list[int]) -> int:
         """Bytes acknowledged on a stream since the last look."""
+        if info is None and stream.transport is not None and stream.transport.is_closing():
+            return 0
         if info is None:
             seen, stream.acknowledged = stream.acknowledged or 0, stream.written - stream.unsent()
             return max(0, stream.acknowledged - seen)

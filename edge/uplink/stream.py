@@ -12,8 +12,20 @@ Rank: TypeAlias = tuple[int, int]
 """Priority; and among the same, the place of what reading can begin with, before all else."""
 
 
+def socket_of(transport: asyncio.Transport | None) -> sockets.HasOptions | None:
+    """A connection's socket; None where there is none, or no more."""
+    if transport is None:
+        return None
+    try:
+        found: sockets.HasOptions | None = transport.get_extra_info("socket")
+    except AttributeError:  # closed twice: asyncio's TLS transport has let go of its protocol
+        return None
+    return found
+
+
 def info_of(transport: asyncio.Transport | None) -> sockets.TcpInfo | None:
-    socket = None if transport is None else transport.get_extra_info("socket")
+    """What the kernel knows of a connection."""
+    socket = socket_of(transport)
     return None if socket is None else sockets.info_of(socket)
 
 
@@ -57,7 +69,7 @@ class Stream:
 
     def restrict(self, rate: int | None) -> None:
         """Let it send no more than so many bytes a second; None: as much as it likes."""
-        socket = None if self.transport is None else self.transport.get_extra_info("socket")
+        socket = socket_of(self.transport)
         if socket is not None and rate != self.limit:
             sockets.limit(socket, rate)
             self.limit = rate

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from string import hexdigits
 
 import pydicom.data
 from pydicom import dcmread
@@ -88,9 +89,13 @@ def read_sample(path: Path) -> Sample:
     names = tuple(str(dataset.get(word, "")) for word in ("PatientName", "PatientID"))
     study = str(dataset.get("StudyInstanceUID", ""))
     digest = hashlib.sha256(data).hexdigest()
-    return Sample(
-        path, sop_class, instance, study, syntax, digest, len(data), tuple(n for n in names if len(n) > 4)
-    )
+    patient = tuple(name for name in names if _telling(name))
+    return Sample(path, sop_class, instance, study, syntax, digest, len(data), patient)
+
+
+def _telling(name: str) -> bool:
+    """Whether a text found on the disk tells of a patient: a short number also stands in digests by chance."""
+    return len(name) > 4 and (len(name) > 8 or not set(name) <= set(hexdigits))
 
 
 def read_samples(files: Sequence[Path]) -> tuple[list[Sample], list[str]]:

@@ -64,7 +64,7 @@ HALF = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("hub_now", "words"),
     [
-        (HALF + timedelta(days=400, hours=3, minutes=7), "is 400 days 3 h behind the hub's"),
+        (HALF + timedelta(days=400, hours=3, minutes=7), "is 400 d 3 h behind the hub's"),
         (HALF - timedelta(hours=5, minutes=2), "is 5 h 2 min ahead of the hub's"),
         (HALF + timedelta(minutes=9), "is 9 min behind the hub's"),
         (HALF + timedelta(minutes=4), "the clocks agree: it is the hub's certificate"),
