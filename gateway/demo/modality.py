@@ -94,7 +94,7 @@ def read_sample(path: Path) -> Sample:
 
 
 def _telling(name: str) -> bool:
-    """Whether a text found on the disk tells of a patient: a short number also stands in digests by chance."""
+    """Whether a text on the disk tells of a patient: a short number also stands in digests by chance."""
     return len(name) > 4 and (len(name) > 8 or not set(name) <= set(hexdigits))
 
 
