@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from edge.spool.view import StudyProgress
@@ -50,9 +50,17 @@ def by_study(studies: Sequence[StudyProgress], takes: Takes) -> dict[str, float]
     return found
 
 
-def of_all(studies: Sequence[StudyProgress], size: int, takes: Takes) -> float | None:
-    """Seconds until all `size` bytes that wait are at the hub, those of no study that is known last."""
-    found = by_study(studies, takes)
+def of_all(
+    found: Mapping[str, float], studies: Sequence[StudyProgress], size: int, takes: Takes
+) -> float | None:
+    """Seconds until all `size` bytes that wait are at the hub, those of no study that is known last.
+
+    Args:
+        found: what `by_study` told of the `studies`.
+        studies: all.
+        size: sealed bytes.
+        takes: how long the line takes.
+    """
     waiting = [one for one in studies if one.sent < one.received]
     if len(found) < len(waiting):
         return None

@@ -57,5 +57,6 @@ def outlook(
         fault: what is wrong with the configuration file.
     """
     held = {priority: found for priority in Priority if (found := blocked(priority)) is not None}
-    seconds = eta.of_all(status.studies, status.load(*WAITING).size, takes)
-    return Outlook(seconds, eta.by_study(status.studies, takes), held, fault)
+    studies = eta.by_study(status.studies, takes)
+    seconds = eta.of_all(studies, status.studies, status.load(*WAITING).size, takes)
+    return Outlook(seconds, studies, held, fault)

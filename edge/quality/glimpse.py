@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from struct import unpack_from
 from typing import Any
 
 from edge.quality.pixels import Statistic, measure
-from edge.quality.planes import PER_FRAME, SHARED, frames, stacks
+from edge.quality.planes import PER_FRAME, SHARED, frames, numbers, stacks
 from gateway.dicom import tags, text, transfer
 from gateway.dicom.transfer import KEPT, Inflated
 from gateway.dicom.walk import Element, Walk
@@ -351,11 +350,7 @@ class _Values:
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...]:
         """Exactly so many finite numbers, or none at all."""
-        try:
-            found = tuple(float(part) for part in self.text(keyword).split("\\"))
-        except ValueError:
-            return ()
-        return found if len(found) == count and all(map(isfinite, found)) else ()
+        return numbers(self.text(keyword), count)
 
 
 _VR = dict(_KEYWORDS.values())

@@ -99,11 +99,14 @@ def _frame(found: dict[int, Element]) -> Frame:
 
 
 def _numbers(element: Element | None, count: int) -> tuple[float, ...]:
-    """Exactly so many finite numbers of a DS value, or none."""
-    if element is None or not element.value:
-        return ()
+    text = b"" if element is None else bytes(element.value or b"")
+    return numbers(text.decode("ascii").strip(" \0"), count) if text.isascii() else ()
+
+
+def numbers(text: str, count: int) -> tuple[float, ...]:
+    """Exactly so many finite numbers of a DS value, or none at all."""
     try:
-        found = tuple(float(part) for part in bytes(element.value).decode("ascii").strip(" \0").split("\\"))
+        found = tuple(float(part) for part in text.split("\\"))
     except ValueError:
         return ()
     return found if len(found) == count and all(map(isfinite, found)) else ()

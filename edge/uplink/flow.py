@@ -191,7 +191,7 @@ class Flow:
     def _share_out(self) -> None:
         """Newcomers look for no more than their share, and those that send leave them room (`found`)."""
         new = self.relay.newcomers if self.relayed else frozenset[int]()
-        others = self.relay.sending - new if self.relayed and self.relay.ready else frozenset[int]()
+        others = self.relay.knowing if self.relayed else frozenset[int]()
         limits = self._line.limits(self._told(others), self._told(new))
         for number, stream in self.streams.items():
             stream.restrict(limits.get(number))
@@ -316,16 +316,19 @@ class Flow:
 
     def soon_free(self, urgent: int) -> bool:
         """Whether a stream is done with its frame sooner than a new one would be connected and quick."""
+        return self._next_free(urgent) is not None
+
+    def _next_free(self, urgent: int) -> int | None:
+        """Number of that stream; None: a new one is sooner."""
         found = overtaking.nearest(self._frames(), urgent)
-        return found is not None and found.left <= overtaking.NEW_TRIPS * (self.round_trip or 0.0) * self.rate
+        soon = overtaking.NEW_TRIPS * (self.round_trip or 0.0) * self.rate
+        return found.number if found is not None and found.left <= soon else None
 
     def _makes_way(self, stream: Stream) -> bool:
         """Whether a stream waits until the one nearest its frame's end is free for what is urgent."""
-        urgent = self.urgent()
-        if urgent is None or stream.slow or not self.soon_free(urgent):
+        if stream.slow or (urgent := self.urgent()) is None:
             return False
-        found = overtaking.nearest(self._frames(), urgent)
-        return found is not None and found.number != stream.number
+        return self._next_free(urgent) not in (None, stream.number)
 
     def _frames(self) -> list[overtaking.Frame]:
         """What is being written by those who may send and on which something moves."""

@@ -121,9 +121,9 @@ class Relay:
         return number not in self.resting or number in self.newcomers
 
     @property
-    def ready(self) -> bool:
-        """Whether some of those whose turn it is know the line."""
-        return bool(self._teams[0].known)
+    def knowing(self) -> frozenset[int]:
+        """Those whose turn it is and who know the line."""
+        return frozenset(self._teams[0].known)
 
     @property
     def newcomers(self) -> frozenset[int]:

@@ -11,7 +11,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from edge.budget import Blocked, Budgets
 from edge.spool.bell import Bell
@@ -126,16 +125,6 @@ class Sending:
     def blocked(self, priority: Priority) -> Blocked | None:
         """Why the budgets let nothing of a priority go now; None: they do."""
         return self._budgets.blocked(priority, self._clock.now().astimezone(), self._clock.monotonic())
-
-    def takes(self, priority: Priority, size: int, rate: float, after: float) -> float | None:
-        """Seconds from now until `size` bytes have gone that begin in `after`, at `rate` bytes a second."""
-        begin = self._clock.now().astimezone() + timedelta(seconds=after)
-        seconds = self._budgets.through(priority, size, rate, begin)
-        return None if seconds is None else after + seconds
-
-    def pace(self, priority: Priority) -> float:
-        """Bytes a second that the budgets let through of a priority now; infinite: no limit."""
-        return self._budgets.pace(priority, self._clock.now().astimezone())
 
     @property
     def urgent(self) -> Priority | None:

@@ -171,7 +171,9 @@ class Uplink:
         rate = self._flow.rate or inf
         if not self._gate.online or min(rate, self.pace(priority)) == inf:
             return None
-        return self._sending.takes(priority, size, rate, after)
+        begin = self._clock.now().astimezone() + timedelta(seconds=after)
+        seconds = self._budgets.through(priority, size, rate, begin)
+        return None if seconds is None else after + seconds
 
     @property
     def _paced(self) -> bool:
@@ -180,7 +182,7 @@ class Uplink:
 
     def pace(self, priority: Priority) -> float:
         """Bytes a second that the budgets let through of a priority now; infinite: no limit."""
-        return self._sending.pace(priority)
+        return self._budgets.pace(priority, self._clock.now().astimezone())
 
     async def handed(self, parcel: ParcelId, receipt: bytes) -> None:
         """A receipt that came another way than the line. Raises DataError if it does not hold."""

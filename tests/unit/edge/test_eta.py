@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -28,6 +29,10 @@ def study(uid: str, priority: Priority, size: int, first_at: str = "2026-11-22T0
     return StudyProgress(StudyFacts(uid), priority, first_at, first_at, 9, 1, size)
 
 
+def of_all(studies: Sequence[StudyProgress], size: int, takes: eta.Takes) -> float | None:
+    return eta.of_all(eta.by_study(studies, takes), studies, size, takes)
+
+
 def test_without_budgets_it_is_what_goes_before_at_the_rate() -> None:
     found = [
         study("3", Priority.PRIOR, 6_000_000),
@@ -36,8 +41,8 @@ def test_without_budgets_it_is_what_goes_before_at_the_rate() -> None:
         study("0", Priority.STAT, 2_000_000),
     ]
     assert eta.by_study(found, line(Budgets())) == {"0": 2, "1": 5, "2": 9, "3": 15}
-    assert eta.of_all(found, 15_000_000, line(Budgets())) == 15
-    assert eta.of_all(found, 18_000_000, line(Budgets())) == 18  # of no study that is known
+    assert of_all(found, 15_000_000, line(Budgets())) == 15
+    assert of_all(found, 18_000_000, line(Budgets())) == 18  # of no study that is known
 
 
 def test_a_budget_of_less_than_the_line_is_what_counts_for_its_priorities() -> None:
@@ -71,11 +76,11 @@ def test_nobody_knows_of_what_may_never_go_or_of_a_dead_line() -> None:
     some = budgets("[{rate: 0, priorities: [prior]}]")
     found = [study("1", Priority.ROUTINE, 3_000_000), study("2", Priority.PRIOR, 5_000_000)]
     assert eta.by_study(found, line(some)) == {"1": 3}
-    assert eta.of_all(found, 8_000_000, line(some)) is None
+    assert of_all(found, 8_000_000, line(some)) is None
     assert eta.by_study(found, lambda *_, **__: None) == {}
 
 
 def test_what_is_at_the_hub_has_no_time_left() -> None:
     done = StudyProgress(StudyFacts("1"), Priority.ROUTINE, "", "", 9, 9, 0)
     assert eta.by_study([done], line(Budgets())) == {}
-    assert eta.of_all([done], 0, line(Budgets())) == 0
+    assert of_all([done], 0, line(Budgets())) == 0

@@ -100,12 +100,18 @@ async def test_a_deed_that_is_young_waits_and_the_seal_names_nobody(hub: Hub) ->
     assert len(await other.compare()) == 1  # without the key nothing fits, nor can be made to fit
 
 
-async def test_attack_27_a_token_or_nod_put_in_by_hand_is_named(hub: Hub, tmp_path: Path) -> None:
+async def token_made(hub: Hub) -> str:
+    """An enrolment code as the desk makes it; its digest."""
     life, detail = timedelta(hours=2), {"edge": "", "seconds": 7200, "by": operator()}
     async with hub.database.writing() as connection:
         token = await tokens.create(connection, "H001", None, hub.clock.now(), life, secrets.token_bytes(20))
         subject = tokens.digest_of(token)
         await hub.record.append(connection, "token-created", site="H001", subject=subject, detail=detail)
+    return subject
+
+
+async def test_attack_27_a_token_or_nod_put_in_by_hand_is_named(hub: Hub, tmp_path: Path) -> None:
+    await token_made(hub)
     assert await rows_fleet.look(hub.database) == []
     file = tmp_path / "hub.db"
     by_hand(file, "UPDATE tokens SET site = 'H002'")
@@ -123,11 +129,8 @@ async def test_attack_27_a_token_or_nod_put_in_by_hand_is_named(hub: Hub, tmp_pa
 
 
 async def test_attack_27_a_withdrawn_token_that_is_made_good_again_is_named(hub: Hub, tmp_path: Path) -> None:
-    life, detail = timedelta(hours=2), {"edge": "", "seconds": 7200, "by": operator()}
+    subject = await token_made(hub)
     async with hub.database.writing() as connection:
-        token = await tokens.create(connection, "H001", None, hub.clock.now(), life, secrets.token_bytes(20))
-        subject = tokens.digest_of(token)
-        await hub.record.append(connection, "token-created", site="H001", subject=subject, detail=detail)
         await tokens.withdraw(connection, subject, hub.clock.now())
         told = {"edge": "", "by": operator()}
         await hub.record.append(connection, "token-withdrawn", site="H001", subject=subject, detail=told)

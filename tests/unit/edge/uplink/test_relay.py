@@ -89,7 +89,7 @@ def test_a_stream_that_joins_those_who_send_is_a_newcomer_too() -> None:
     assert not relay.newcomers  # nobody is there to leave them room
     relay.knows(1)
     assert relay.newcomers == {2}
-    assert relay.ready
+    assert relay.knowing == {1}
 
 
 def test_a_team_that_is_not_there_is_not_waited_for_long() -> None:
