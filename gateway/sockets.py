@@ -26,6 +26,8 @@ _NET = Path("/proc/sys/net")
 _TCP_INFO_BYTES = 256
 _TCP_CC_INFO, _CC_INFO_BYTES, _BBR_INFO_BYTES = 26, 64, 20  # linux/tcp.h; linux/inet_diag.h: tcp_bbr_info
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
+_ALWAYS_THERE = b"reno"
+"""Linux has it, and lets everybody use it (ip-sysctl, tcp_allowed_congestion_control)."""
 _STARTUP = 2 << 8
 """BBR's pacing gain, times 256, from which on it looks for the line's rate: 2.89 then, 1.25 at most later."""
 
@@ -41,6 +43,7 @@ class TcpInfo:
         sent: segments with data sent, repeated ones included.
         repeated: segments sent again.
         flying: segments sent and not acknowledged.
+        on_way: bytes of them.
         pacing: bytes a second at which it sends now; 0 if it does not pace.
         window: bytes it may have on its way.
         least_trip: seconds, the shortest round trip of late; 0 if unknown.
@@ -63,6 +66,7 @@ class TcpInfo:
     found: int = 0
     looking: bool = False
     delivered: int = 0
+    on_way: int = 0
 
 
 class HasOptions(Protocol):
@@ -143,6 +147,7 @@ def info_of(made: HasOptions) -> TcpInfo | None:
         delivery=struct.unpack_from("=Q", data, 160)[0] if len(data) >= 168 else 0,
         found=found,
         looking=gain >= _STARTUP,
+        on_way=segment * flying,
         delivered=segment * struct.unpack_from("=I", data, 192)[0] if len(data) >= 196 else 0,
     )
 
@@ -155,6 +160,16 @@ def limit(made: HasOptions, rate: int | None) -> None:
     with suppress(OSError):  # closed meanwhile
         value = struct.pack("=Q", UNPACED if rate is None else max(1, rate))
         made.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, value)
+
+
+def begin_anew(made: HasOptions) -> None:
+    """Let BBR look for the rate again, with the shortest round trip that TCP remembers.
+
+    The kernel has no word for that; but whoever is given another congestion control and BBR again starts so.
+    """
+    with suppress(OSError):  # closed meanwhile
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _ALWAYS_THERE)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
 
 
 def _bbr_of(made: HasOptions) -> tuple[int, int]:

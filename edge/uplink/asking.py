@@ -18,6 +18,7 @@ from edge.uplink.exchange import Exchanges
 from edge.uplink.flow import Flow
 from edge.uplink.pacing import Gate
 from edge.uplink.parcel import Parcel
+from edge.uplink.stream import worth
 from gateway.clock import Clock
 from gateway.wire.frames import encode
 from gateway.wire.messages import Ask, End
@@ -83,7 +84,7 @@ class Asking:
     def _kept(self) -> int:
         """Connections on which a word is due."""
         kept = self._gate.online and self._flow.idle_seconds < KEPT_SECONDS
-        return max(1, self._flow.known() if kept else 0)
+        return max(1, self._flow.idle if kept else 0)
 
     def _due(self, now: float) -> bool:
         """Whether a word is due though there is nothing to ask."""
@@ -98,7 +99,7 @@ class Asking:
         states = [parcel.sender.state for parcel in asked]
         began = self._clock.monotonic()
         clean = await self._exchanges.talk(
-            number, STATUS, _once(frames + encode(End(linger))), None if asked else self._flow.worth()
+            number, STATUS, _once(frames + encode(End(linger))), None if asked else worth
         )
         self._spoken_at = self._clock.monotonic()
         if clean and not linger:

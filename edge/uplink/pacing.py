@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from edge.uplink.relay import TEAMS
 from gateway.backoff import Backoff
 
 EXCHANGE_SECONDS, PROXIED_SECONDS = 600.0, 30.0
@@ -35,11 +34,8 @@ LEAST_PIECE, MOST_PIECE = 4 << 10, 256 << 10
 BBR = "bbr"
 WINDOW_BYTES = 2 << 20
 """What one connection has on its way at most at hosts that nobody has tuned: Linux' `tcp_rmem` of 6 MB."""
-BRIEF_BY_BBR = 2
+BY_BBR = 2
 """One stream fills the line, the other what it leaves while it probes."""
-FILLED_BY_BBR, LOSSY_BY_BBR = TEAMS, 2 * TEAMS
-"""In teams that take turns (`relay`), one stream each fills the line; with loss, several find its rate
-sooner, and one that repairs what was lost does not hold up the others."""
 FEW, MANY, MOST = 4, 8, 16
 """Streams that share the line where loss makes each of them shy: without loss, with some, with much."""
 SOME_LOSS, MUCH_LOSS = 0.001, 0.005
@@ -77,9 +73,7 @@ def piece_bytes(unsent: int) -> int:
     return max(LEAST_PIECE, min(MOST_PIECE, unsent // 2))
 
 
-def streams_wanted(
-    congestion: str, loss: float, rate: float, round_trip: float, most: int, *, turns: bool = True
-) -> int:
+def streams_wanted(congestion: str, loss: float, rate: float, round_trip: float, most: int) -> int:
     """How many streams fill the line.
 
     Args:
@@ -88,21 +82,13 @@ def streams_wanted(
         rate: bytes per second; 0 if unknown.
         round_trip: seconds; 0 if unknown.
         most: as configured.
-        turns: whether there has been enough to send for so long that streams take turns where BBR sends.
     """
     windows = int(-(-rate * round_trip // WINDOW_BYTES))
-    if congestion.startswith(BBR) and not turns:
-        wanted = max(BRIEF_BY_BBR, windows)
-    elif congestion.startswith(BBR):
-        wanted = max(LOSSY_BY_BBR if loss >= MUCH_LOSS else FILLED_BY_BBR, TEAMS * windows)
+    if congestion.startswith(BBR):
+        wanted = max(BY_BBR, windows)
     else:
         wanted = max(FEW if loss < SOME_LOSS else MANY if loss < MUCH_LOSS else MOST, windows)
     return max(1, min(most, wanted))
-
-
-def takes_turns(congestion: str, streams: int, rate: float, round_trip: float) -> bool:
-    """Whether one team's streams fill the line by themselves, and it is BBR that sends. As above."""
-    return congestion.startswith(BBR) and streams // TEAMS * WINDOW_BYTES >= max(rate * round_trip, 1.0)
 
 
 @dataclass(slots=True)

@@ -22,8 +22,7 @@ from edge.uplink.exchange import Exchanges
 from edge.uplink.flow import Flow
 from edge.uplink.pacing import EXCHANGE_SECONDS, PROXIED_SECONDS, Allowance, Gate, exchange_bytes
 from edge.uplink.parcel import Parcel
-from edge.uplink.relay import SOON
-from edge.uplink.stream import Stream
+from edge.uplink.stream import Stream, worth
 from gateway import cpu
 from gateway.clock import Clock
 from gateway.errors import DataError
@@ -38,8 +37,6 @@ LINGER_MS = 5000
 """How long the hub may hold an answer open for receipts; the next exchange does not wait for it."""
 KEEP_OPEN = 3.0
 """Seconds a body waits for more to send before it ends."""
-REST = 20.0
-"""Seconds a body is kept open for its next turn: less than the hub waits for the next byte."""
 HEDGE_LOOK = 0.25
 """Seconds between looks at what is overdue, when there is nothing else to send."""
 OPEN = 40
@@ -113,7 +110,6 @@ class Sending:
                 number = self._exchanges.begin()
                 body = _Body(number, self._flow.streams[number])
                 self._bodies.add(body)
-                self._flow.relay.join(number, self._flow.wanted)
                 group.create_task(self._carry(body))
                 await body.chosen.wait()  # or the next would be opened for the same parcel
 
@@ -160,9 +156,7 @@ class Sending:
             first = await self._frames(body)
             body.chosen.set()
             if first:
-                await self._exchanges.talk(
-                    body.number, UPLINK, self._written(body, first), self._flow.worth(body.number)
-                )
+                await self._exchanges.talk(body.number, UPLINK, self._written(body, first), worth)
             else:
                 self._gate.released()
                 self._exchanges.end(body.number, clean=True)
@@ -174,7 +168,6 @@ class Sending:
     def _ended(self, body: _Body) -> None:
         body.parcel = None
         self._bodies.discard(body)
-        self._flow.relay.leave(body.number)
 
     async def _written(self, body: _Body, first: list[bytes]) -> AsyncIterator[bytes]:
         """The body of a request.
@@ -220,24 +213,14 @@ class Sending:
     async def _next_frames(self, body: _Body) -> list[bytes]:
         """What goes next; waits a little for it. Empty: the body may end."""
         began = self._clock.monotonic()
-        while not body.stream.slow:
+        while True:
             heard = self._bell.rings
-            rests = self._rests(body)
-            frames = [] if rests else await self._frames(body) or await self._hedged(body)
-            left = began + (REST if rests else KEEP_OPEN) - self._clock.monotonic()
+            frames = await self._frames(body) or await self._hedged(body)
+            left = began + KEEP_OPEN - self._clock.monotonic()
             if frames or left <= 0 or body.number not in self._exchanges.own:
                 return frames
             body.parcel = None
-            await self._bell.wait(heard, min(left, SOON if rests else HEDGE_LOOK))
-        return []
-
-    def _rests(self, body: _Body) -> bool:
-        """Whether there is something to send, though not on this stream now: it is the others' turn."""
-        best = self._peek()
-        if best is None or self._flow.may_send(body.number):
-            return False
-        others = [other.priority for other in self._bodies - {body} if other.priority is not None]
-        return not others or best.priority >= min(others)
+            await self._bell.wait(heard, min(left, HEDGE_LOOK))
 
     # -- one frame --------------------------------------------------------------------------------------
 

@@ -29,6 +29,12 @@ def info_of(transport: asyncio.Transport | None) -> sockets.TcpInfo | None:
     return None if socket is None else sockets.info_of(socket)
 
 
+def worth(transport: asyncio.Transport | None) -> int:
+    """For `HubClient.request`: how good an idle connection is to send much: the more the better."""
+    info = info_of(transport)
+    return 1 if info is None else 1 + info.window
+
+
 @dataclass(slots=True)
 class Stream:
     """One exchange's connection.
@@ -38,25 +44,23 @@ class Stream:
         transport: None before it is connected.
         rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
         left: bytes of that frame that are not written yet.
-        opened_at: monotonic seconds; when the exchange began.
         moved_at: likewise; when something was last acknowledged or heard on it.
         limit: bytes a second it may send at most; None: as much as it likes.
-        slow: it has not found the line's rate and would take a minute to; a new connection takes seconds.
+        limited_at: monotonic seconds; since when.
     """
 
     number: int
     transport: asyncio.Transport | None = None
     rank: Rank | None = None
     left: int = 0
-    opened_at: float = 0.0
     moved_at: float = 0.0
-    slow: bool = False
     written: int = 0
     acknowledged: int | None = None
     delivered: int = 0
     sent: int = 0
     repeated: int = 0
     limit: int | None = None
+    limited_at: float = 0.0
 
     def cut(self) -> None:
         """Break the connection."""
@@ -67,12 +71,22 @@ class Stream:
         """What the kernel knows of it."""
         return info_of(self.transport)
 
-    def restrict(self, rate: int | None) -> None:
-        """Let it send no more than so many bytes a second; None: as much as it likes."""
+    def restrict(self, rate: int | None, now: float, *, anew: bool = False) -> None:
+        """Let it send no more than so many bytes a second; None: as much as it likes.
+
+        Args:
+            rate: those.
+            now: monotonic seconds.
+            anew: let BBR look for the rate again.
+        """
         socket = socket_of(self.transport)
-        if socket is not None and rate != self.limit:
+        if socket is None:
+            return
+        if rate != self.limit:
             sockets.limit(socket, rate)
-            self.limit = rate
+            self.limit, self.limited_at = rate, now
+        if anew:
+            sockets.begin_anew(socket)
 
     def unsent(self) -> int:
         """Bytes in this machine's buffers that are not on the line yet, as far as is known."""

@@ -77,7 +77,6 @@ class Uplink:
             clock,
             settings.streams,
             direct=client is None or client.direct,
-            ahead=lambda: self.ahead,
             urgent=lambda: self._sending.urgent,
         )
         self._desk = Desk(spool, self._board, self._bell, trust, client, clock, backoff)

@@ -81,6 +81,29 @@ def test_a_connection_is_held_to_a_rate_and_let_go_again() -> None:
 
 
 @pytest.mark.skipif(not BBR, reason="this kernel has no BBR")
+def test_bbr_begins_anew_and_goes_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        sockets.for_long_lines(listening)
+        with socket.create_connection(listening.getsockname()) as there, listening.accept()[0] as here:
+            sockets.for_long_lines(there)
+            for _ in range(50):  # so much that BBR has done looking
+                for _ in range(20):
+                    there.sendall(b"x" * 10_000)
+                    here.recv(10_000, socket.MSG_WAITALL)
+            before = sockets.info_of(there)
+            assert before is not None
+            sockets.begin_anew(there)
+            after = sockets.info_of(there)
+            assert after is not None
+            assert sockets.congestion_of(there) == "bbr"
+            assert (before.found > 0, after.found) == (True, 0)
+            assert after.acknowledged == before.acknowledged
+            there.sendall(b"x")
+            assert here.recv(1) == b"x"
+        sockets.begin_anew(there)  # closed: nothing begins any more
+
+
+@pytest.mark.skipif(not BBR, reason="this kernel has no BBR")
 def test_what_bbr_has_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as there:
         sockets.for_long_lines(there)

@@ -14,7 +14,6 @@ from edge.uplink.pacing import (
     exchange_bytes,
     piece_bytes,
     streams_wanted,
-    takes_turns,
     unsent_bytes,
 )
 from edge.uplink.stall import STALL_SECONDS, Stall
@@ -25,13 +24,13 @@ MBIT = 1e6 / 8
 @pytest.mark.parametrize(
     ("congestion", "loss", "rate", "round_trip", "most", "wanted"),
     [
-        ("bbr", 0.0, 20 * MBIT, 0.1, 16, 3),
-        ("bbr", 0.02, 20 * MBIT, 0.6, 16, 6),
+        ("bbr", 0.0, 20 * MBIT, 0.1, 16, 2),
+        ("bbr", 0.02, 20 * MBIT, 0.6, 16, 2),
         ("cubic", 0.0, 20 * MBIT, 0.1, 16, 4),
         ("cubic", 0.002, 20 * MBIT, 0.1, 16, 8),
         ("cubic", 0.02, 20 * MBIT, 0.1, 16, 16),
         ("cubic", 0.02, 20 * MBIT, 0.1, 3, 3),
-        ("bbr", 0.0, 500 * MBIT, 0.1, 16, 9),  # one connection's window holds 2 MiB, and two teams rest
+        ("bbr", 0.0, 500 * MBIT, 0.1, 16, 3),  # one connection's window holds 2 MiB
         ("", 0.0, 0.0, 0.0, 0, 1),
     ],
 )
@@ -39,24 +38,6 @@ def test_streams(
     congestion: str, loss: float, rate: float, round_trip: float, most: int, wanted: int
 ) -> None:
     assert streams_wanted(congestion, loss, rate, round_trip, most) == wanted
-
-
-def test_what_is_soon_sent_takes_no_turns() -> None:
-    assert streams_wanted("bbr", 0.02, 20 * MBIT, 0.6, 16, turns=False) == pacing.BRIEF_BY_BBR
-    assert streams_wanted("cubic", 0.0, 20 * MBIT, 0.1, 16, turns=False) == pacing.FEW
-
-
-@pytest.mark.parametrize(
-    ("congestion", "streams", "rate", "round_trip", "turns"),
-    [
-        ("bbr", 3, 10 * MBIT, 0.6, True),
-        ("bbr", 1, 10 * MBIT, 0.6, False),
-        ("bbr", 4, 1000 * MBIT, 0.1, False),  # a third of them cannot hold what is on its way
-        ("cubic", 8, 10 * MBIT, 0.6, False),
-    ],
-)
-def test_turns(congestion: str, streams: int, rate: float, round_trip: float, turns: bool) -> None:
-    assert takes_turns(congestion, streams, rate, round_trip) is turns
 
 
 @given(st.floats(0, 2e8), st.integers(1, 16))

@@ -23,6 +23,6 @@ def test_a_tls_connection_that_was_closed_twice_has_no_socket() -> None:
     stream = Stream(1, gone)
     assert socket_of(gone) is None
     assert stream.info() is None
-    stream.restrict(1000)
+    stream.restrict(1000, 0.0, anew=True)
     assert stream.limit is None
     assert stream.unsent() == 0
