@@ -20,6 +20,7 @@ from gateway.errors import DataError, PeerError, Unavailable
 from gateway.log import logger
 from gateway.model import ParcelId
 from gateway.wire import sender
+from gateway.wire.brief import READS_BRIEF, READS_HEADER
 from gateway.wire.frames import MEDIA_TYPE, Decoder
 from gateway.wire.messages import (
     EVERY_PARCEL,
@@ -55,6 +56,7 @@ class Exchanges:
         numbers: the next one's.
         carried: the parcels named in each.
         own: parcels announced in each, and not yet known at the hub: no other may carry them.
+        brief: whether the hub reads headers said briefly, as it said in its last answer.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Exchanges:
         self.numbers = itertools.count(1)
         self.carried: dict[int, set[ParcelId]] = {}
         self.own: dict[int, deque[Parcel]] = {}
+        self.brief = False
 
     @property
     def spare(self) -> bool:
@@ -109,6 +112,7 @@ class Exchanges:
                 if self._gate.worked(self._clock.monotonic()):
                     log.info("the line is back")
                     self._bell.ring()
+                self.brief = response.headers.get(READS_HEADER) == READS_BRIEF
                 decoder = Decoder()
                 async for data in response.content.iter_any():
                     decoder.feed(data)

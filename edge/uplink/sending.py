@@ -29,8 +29,9 @@ from gateway.errors import DataError
 from gateway.log import logger
 from gateway.model import Priority
 from gateway.wire import sender
+from gateway.wire.brief import Abridger
 from gateway.wire.frames import encode
-from gateway.wire.messages import Announce, Ask, End
+from gateway.wire.messages import Ask, End
 
 UPLINK = "/v1/uplink"
 LINGER_MS = 5000
@@ -53,6 +54,7 @@ class _Body:
 
     number: int
     stream: Stream
+    abridger: Abridger = field(default_factory=Abridger)
     chosen: asyncio.Event = field(default_factory=asyncio.Event)  # it has its first frames, or has none
     parcel: Parcel | None = None  # of the last frame; None while there is nothing to send
 
@@ -228,7 +230,7 @@ class Sending:
         """The next chunk to send in this exchange, with its header before it if need be; empty: nothing."""
         while (parcel := self._choose(body.number)) is not None:
             async with parcel.lock:
-                frames = await self._frames_of(body.number, parcel, sender.Take(body.number, 1))
+                frames = await self._frames_of(body, parcel, sender.Take(body.number, 1))
             announced = parcel.sender.state is sender.State.ANNOUNCED and parcel.sender.unsent
             if frames and announced and body.number in self._exchanges.own:
                 self._exchanges.own[body.number].append(parcel)  # until the hub knows it, no other may
@@ -257,21 +259,24 @@ class Sending:
             self._board.pop(best)
         return best
 
-    async def _frames_of(self, number: int, parcel: Parcel, event: sender.Take | sender.Hedge) -> list[bytes]:
+    async def _frames_of(self, body: _Body, parcel: Parcel, event: sender.Take | sender.Hedge) -> list[bytes]:
         frames: list[bytes] = []
+        number = body.number
         if number not in self._exchanges.carried:
             return []  # the exchange has broken while this was waiting; nothing may be handed to it
         for action in parcel.sender.handle(event):
             self._exchanges.carried[number].add(parcel.id)
             match action:
                 case sender.SendHeader():
-                    frames.append(encode(Announce(parcel.id, parcel.signed)))
+                    brief = self._exchanges.brief
+                    frames.append(encode(body.abridger.announce(parcel.id, parcel.signed, brief=brief)))
                 case sender.SendAsk():
                     frames.append(encode(Ask(parcel.id)))
                 case sender.SendChunk(index):
                     try:
                         frames.append(encode(await cpu.run(parcel.chunk, self._spool, index)))
                     except (DataError, OSError) as error:
+                        body.abridger.forget()
                         await self._desk.do(parcel, sender.Rotten(str(error)))
                         return []
         spent, local = sum(map(len, frames)), self._clock.now().astimezone()
@@ -307,7 +312,7 @@ class Sending:
         if parcel is None:
             return []
         async with parcel.lock:
-            frames = await self._frames_of(body.number, parcel, sender.Hedge(body.number, 1))
+            frames = await self._frames_of(body, parcel, sender.Hedge(body.number, 1))
         if frames:
             body.parcel = parcel
             self._allowance.again(sum(map(len, frames)))

@@ -17,6 +17,8 @@ from gateway.wire.chunks import MAX_CHUNKS, Range
 
 MAX_STATEMENT = 16 << 20
 """Bytes of a signed header or receipt: some 100,000 chunks or instances."""
+MAX_BRIEF = 512 << 10
+"""Bytes of a header said briefly."""
 MAX_CHUNK = 16 << 20
 """Bytes of one sealed chunk."""
 MAX_WORDS = 1000
@@ -40,6 +42,7 @@ class Kind(IntEnum):
     CHUNK = 0x02
     ASK = 0x03
     END = 0x04
+    BRIEF = 0x05
     RECEIPT = 0x41
     HAVE = 0x42
     UNKNOWN = 0x43
@@ -87,6 +90,18 @@ class Announce:
     def __post_init__(self) -> None:
         parcel_id(self.parcel)
         _check(0 < len(self.header) <= MAX_STATEMENT, f"a header of {len(self.header)} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Edge: as ANNOUNCE, by what differs from the header announced before in this exchange (`brief`)."""
+
+    parcel: ParcelId
+    packed: bytes
+
+    def __post_init__(self) -> None:
+        parcel_id(self.parcel)
+        _check(0 < len(self.packed) <= MAX_BRIEF, f"a brief header of {len(self.packed)} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +218,13 @@ class Pulse:
     """Either: still here (so that idle timeouts need not be long)."""
 
 
-Message: TypeAlias = Announce | Chunk | Ask | End | Receipt | Have | Unknown | Refused | Later | Done | Pulse
+Message: TypeAlias = (
+    Announce | Brief | Chunk | Ask | End | Receipt | Have | Unknown | Refused | Later | Done | Pulse
+)
 
 KINDS: dict[type, Kind] = {
     Announce: Kind.ANNOUNCE,
+    Brief: Kind.BRIEF,
     Chunk: Kind.CHUNK,
     Ask: Kind.ASK,
     End: Kind.END,
@@ -222,6 +240,7 @@ CHUNK_HEAD = 16 + 4 + 32
 """Parcel, index, digest: the part of a CHUNK payload before its data."""
 MAX_PAYLOAD: dict[Kind, int] = {
     Kind.ANNOUNCE: 16 + MAX_STATEMENT,
+    Kind.BRIEF: 16 + MAX_BRIEF,
     Kind.CHUNK: CHUNK_HEAD + MAX_CHUNK,
     Kind.ASK: 16,
     Kind.END: 4,
@@ -246,6 +265,8 @@ def payload(message: Message) -> bytes:
     match message:
         case Announce(parcel, header):
             return bytes.fromhex(parcel) + header
+        case Brief(parcel, packed):
+            return bytes.fromhex(parcel) + packed
         case Chunk(parcel, index, digest, data):
             return b"".join((bytes.fromhex(parcel), _U32.pack(index), bytes.fromhex(digest), data))
         case Ask(parcel) | Unknown(parcel):
@@ -289,6 +310,8 @@ def _parse(kind: Kind, data: bytes) -> Message:
     match kind:
         case Kind.ANNOUNCE:
             return Announce(parcel, rest)
+        case Kind.BRIEF:
+            return Brief(parcel, rest)
         case Kind.CHUNK:
             index = int.from_bytes(data[16:20], "big")
             return Chunk(parcel, index, Sha256(data[20:CHUNK_HEAD].hex()), data[CHUNK_HEAD:])

@@ -13,6 +13,7 @@ from aiohttp import StreamReader, web
 from gateway.errors import Malformed
 from gateway.log import logger
 from gateway.model import ParcelId
+from gateway.wire.brief import Restorer
 from gateway.wire.frames import Decoder, encode
 from gateway.wire.messages import (
     EVERY_PARCEL,
@@ -210,13 +211,13 @@ class Exchange:
 
 async def _read(body: StreamReader, inbox: Inbox) -> None:
     """Frames from the request's body into the inbox."""
-    decoder = Decoder()
+    decoder, restorer = Decoder(), Restorer()
     error: BaseException | None = None
     try:
         while data := await asyncio.wait_for(body.readany(), IDLE_SECONDS):
             decoder.feed(data)
             while (message := decoder.next()) is not None:
-                await inbox.put(message)
+                await inbox.put(restorer.read(message))
         decoder.finish()
     except (Malformed, OSError, TimeoutError, web.RequestPayloadError) as caught:
         error = caught  # raised again by whoever takes from the inbox

@@ -10,6 +10,7 @@ from gateway.errors import NotAllowed, Unavailable
 from gateway.log import logger
 from gateway.model import site_id
 from gateway.trust import Identity
+from gateway.wire.brief import READS_BRIEF, READS_HEADER
 from gateway.wire.frames import MEDIA_TYPE
 from hub.intake.desk import Desk
 from hub.intake.exchange import Exchange
@@ -58,7 +59,7 @@ async def _exchange_of(
         raise web.HTTPUnsupportedMediaType(text=f"the body must be {MEDIA_TYPE}")
     if draining():
         raise Unavailable("the hub is stopping; it will be back", retry_after=DRAINING_SECONDS)
-    response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE})
+    response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, READS_HEADER: READS_BRIEF})
     response.enable_chunked_encoding()
     await response.prepare(request)
     exchange = Exchange(desk, site, response, only_ask=only_ask)

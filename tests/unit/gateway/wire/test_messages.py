@@ -21,6 +21,7 @@ PARCEL = ParcelId("00112233445566778899aabbccddeeff")
 DATA = b"sealed"
 MESSAGES = {
     "announce": m.Announce(PARCEL, b'{"kind":"tge1-header"}'),
+    "brief": m.Brief(PARCEL, b"packed"),
     "chunk": m.Chunk(PARCEL, 7, Sha256(hashlib.sha256(DATA).hexdigest()), DATA),
     "ask": m.Ask(PARCEL),
     "end": m.End(2000),
@@ -124,6 +125,8 @@ def test_a_length_beyond_the_limit_is_refused_at_once(kind: m.Kind, limit: int) 
     [
         lambda: m.Announce(ParcelId("A" * 32), b"x"),
         lambda: m.Announce(PARCEL, b""),
+        lambda: m.Brief(PARCEL, b""),
+        lambda: m.Brief(PARCEL, b"x" * (m.MAX_BRIEF + 1)),
         lambda: m.Chunk(PARCEL, -1, Sha256("0" * 64), b"x"),
         lambda: m.Chunk(PARCEL, 0, Sha256("0" * 63), b"x"),
         lambda: m.Chunk(PARCEL, 0, Sha256("0" * 64), b""),
