@@ -19,6 +19,8 @@ from gateway.config import Seconds
 from gateway.envelope.layout import Notice
 from gateway.errors import Unverified
 from gateway.model import ParcelId, Priority
+from gateway.wire.brief import Restorer
+from gateway.wire.messages import Announce, Brief, Message
 from hub.tables.study import instances
 from tests.doubles.edges import Edge, edge_of, until
 from tests.doubles.lines import LineHub, line_hub
@@ -110,6 +112,30 @@ async def test_many_small_ones_need_few_exchanges(hub: LineHub, edge: Edge) -> N
     print(f"{len(sent) / (time.monotonic() - started):.0f} instances/s")
     await check(hub, edge, sent)
     assert next(edge.uplink._exchanges.numbers) < len(sent)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_headers_go_briefly_to_a_hub_that_says_it_reads_that_and_to_no_other(
+    hub: LineHub, edge: Edge, monkeypatch: pytest.MonkeyPatch, *, reads: bool
+) -> None:
+    came: list[type] = []
+
+    class Reading(Restorer):
+        def read(self, message: Message) -> Message:
+            came.append(type(message))
+            return super().read(message)
+
+    monkeypatch.setattr("hub.intake.exchange.Restorer", Reading)
+    if not reads:
+        monkeypatch.setattr("hub.intake.routes.READS_BRIEF", "nothing")
+    for round_ in range(2):  # what is sent before the first answer goes at full length
+        sent = [os.urandom(3000 + number) for number in range(20)]
+        for number, data in enumerate(sent, 20 * round_):
+            await asyncio.to_thread(edge.receive, number, data)
+        await edge.emptied()
+    assert set((await hub.rows()).values()) == {"indexed"}
+    assert Announce in came
+    assert (Brief in came) is reads
 
 
 async def test_the_hub_goes_away_and_comes_back_with_nothing_in_memory(hub: LineHub, edge: Edge) -> None:

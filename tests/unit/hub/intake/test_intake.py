@@ -17,6 +17,7 @@ from gateway.envelope.signature import Statement
 from gateway.errors import NotAllowed, Refused, Unavailable
 from gateway.model import ParcelId, Sha256
 from gateway.wire import messages as m
+from gateway.wire.brief import Abridger
 from gateway.wire.chunks import Range
 from gateway.wire.frames import encode
 from hub import alerts
@@ -293,6 +294,29 @@ async def test_frames_that_cannot_be_read_end_the_exchange_and_keep_what_came(hu
     assert heard[-1].parcel == m.EVERY_PARCEL
     assert heard[-1].code == m.Code.FRAMING
     assert of(m.Have, await ask(edge, one.id))[0].missing == (Range(1, len(one.header.chunks) - 1),)
+
+
+async def test_headers_said_briefly_are_taken_as_if_they_had_come_whole(hub, edge) -> None:
+    parcels = [sealed(hub, edge.identity, number, [os.urandom(3000)]) for number in (1, 2, 3)]
+    abridger = Abridger()
+    messages: list[m.Message] = []
+    for one in parcels:
+        messages += [abridger.announce(one.id, one.signed, brief=True), *one.all()[1:]]
+    assert len(of(m.Brief, messages)) == 2
+    heard = await say(edge, messages)
+    for one, receipt in zip(parcels, of(m.Receipt, heard), strict=True):
+        check_receipt(hub, one, receipt)
+
+
+async def test_a_header_said_briefly_without_one_before_ends_the_exchange(hub, edge) -> None:
+    abridger = Abridger()
+    one = sealed(hub, edge.identity, 1, [b"x"])
+    abridger.announce(one.id, one.signed, brief=True)
+    heard = await say(edge, [abridger.announce(one.id, one.signed, brief=True)])
+    assert [(message.parcel, message.code) for message in of(m.Refused, heard)] == [
+        (m.EVERY_PARCEL, m.Code.FRAMING)
+    ]
+    assert await hub.rows() == {}
 
 
 async def test_only_questions_at_the_address_for_questions(hub, edge) -> None:
