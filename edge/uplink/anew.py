@@ -32,6 +32,8 @@ QUEUE = 1.2
 """So many times the shortest round trip: a queue shows."""
 FAR = 2.5
 """So many times: it may be another line."""
+LONG_TRIP = 0.05
+"""Seconds: at shorter ones BBR has done looking from one look at it to the next."""
 SURE = 64 << 10
 """Bytes a connection must have carried before what it shows of the line is believed."""
 
@@ -70,7 +72,12 @@ class Standing:
     def overflows(self) -> int | None:
         """Bytes a second to be held to, as it looks for a rate that it has passed; None: it has not."""
         info = self.info
-        if not info.looking or self.limit is not None or info.acknowledged < SURE or info.least_trip <= 0:
+        if (
+            not info.looking
+            or self.limit is not None
+            or info.acknowledged < SURE
+            or info.least_trip < LONG_TRIP
+        ):
             return None
         full = info.on_way >= info.found * info.least_trip
         return info.found if full and info.round_trip >= QUEUE * info.least_trip else None

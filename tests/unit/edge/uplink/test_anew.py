@@ -68,6 +68,7 @@ def test_one_that_has_passed_the_rate_is_held_to_it() -> None:
     assert Standing(replace(queue, looking=False), 1.0).overflows is None  # BBR sees to it
     assert Standing(LOOKING, 1.0).overflows is None  # no queue yet
     assert Standing(queue, 1.0, limit=5).overflows is None
+    assert Standing(replace(queue, round_trip=0.04, least_trip=0.02), 1.0).overflows is None  # it is brief
 
 
 def test_a_first_round_trip_that_was_long_by_chance_holds_nobody() -> None:
