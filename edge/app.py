@@ -135,7 +135,7 @@ async def _run(
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     worklist = _worklist(settings, clock)
-    faults = _faults(watches, offered, witness, client, clock, worklist)
+    faults = _faults(watches, offered, listener, witness, client, clock, worklist)
     sources = _sources(spool, desk, messages, inspector, downlink, identity, worklist, faults)
     console = _console(settings, spool, uplink, reload, clock, sources)
     await asyncio.to_thread(listener.start)
@@ -237,6 +237,7 @@ def _worklist(settings: EdgeConfig, clock: Clock) -> Worklist | None:
 def _faults(
     watches: Mapping[str, Watch],
     offered: Offered,
+    listener: DicomListener,
     witness: Witness,
     client: HubClient,
     clock: Clock,
@@ -247,6 +248,7 @@ def _faults(
         *client.clock_trouble(clock.now()),
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
+        *listener.troubles,
         *([witness.alarm] if witness.alarm else []),
         *([worklist.fault] if worklist is not None and worklist.fault else []),
     ]
