@@ -72,14 +72,23 @@ def why(error: ClientConnectorError) -> str:
     Args:
         error: of aiohttp, whose own text shows Python objects.
     """
-    place, cause = f"{error.host}:{error.port}", error.os_error
+    return why_of(error.os_error, error.host, error.port)
+
+
+def why_of(cause: OSError, host: str, port: int | None) -> str:
+    """The same of an error of the system.
+
+    Args:
+        cause: of a name's look-up, a connection or a TLS handshake.
+        host: that was called.
+        port: of it.
+    """
+    place = f"{host}:{port}"
     if isinstance(cause, socket.gaierror):
-        return (
-            f"the name {error.host} is not known (is it written right? does this machine have a name server?)"
-        )
+        return f"the name {host} is not known (is it written right? does this machine have a name server?)"
     if isinstance(cause, ssl.SSLError):
         return f"no TLS connection with {place}: {getattr(cause, 'reason', None) or cause}"
-    known = _WORDS.get(cause.errno or 0)
+    known = _WORDS.get(errno.ETIMEDOUT if isinstance(cause, TimeoutError) else cause.errno or 0)
     if known is not None:
         return known.format(place=place)
     return f"no connection with {place}: {cause.strerror or cause}"

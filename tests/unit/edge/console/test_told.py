@@ -19,7 +19,7 @@ RAISED = {
     "Unavailable": {"edge/hub_client.py", "edge/uplink/exchange.py", "edge/ingest/reporting.py",
                     "edge/ingest/commitments.py", "edge/downlink/deliver_dicom.py",
                     "edge/downlink/deliver_hl7.py", "edge/downlink/deliver_folder.py",
-                    "edge/acquire/worklist.py", "edge/downlink/mllp.py"},
+                    "edge/acquire/worklist.py", "edge/downlink/mllp.py", "edge/dicom_node.py"},
     "NotAllowed": {"edge/hub_client.py"},
     "Unverified": {"edge/hub_client.py", "edge/uplink/parcel.py", "edge/uplink/receipts.py",
                    "gateway/envelope/receipt.py", "edge/downlink/verify.py"},
