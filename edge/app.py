@@ -40,6 +40,7 @@ from edge.proxy import Proxy
 from edge.purges import Purges
 from edge.quality.inspector import Inspector
 from edge.reload import Reload
+from edge.remembered import Remembered
 from edge.renewal import Renewal
 from edge.spool.spool import Spool
 from edge.uplink.handed import HandedIn
@@ -138,6 +139,8 @@ async def _run(
     faults = _faults(watches, offered, listener, witness, client, clock, worklist)
     sources = _sources(spool, desk, messages, inspector, downlink, identity, worklist, faults)
     console = _console(settings, spool, uplink, reload, clock, sources)
+    remembered = _remembered(offered, spool, clock, worklist)
+    await asyncio.to_thread(remembered.load)
     await asyncio.to_thread(listener.start)
     try:
         async with AsyncExitStack() as sites:
@@ -159,12 +162,14 @@ async def _run(
                     "imports": desk.run,
                     "messages": messages.run,
                     "commitment": offered.commitments.run,
+                    "remembered": remembered.run,
                     **({} if worklist is None else {"worklist": worklist.run}),
                     **{f"watch {name}": watch.run for name, watch in watches.items()},
                 }
             )
     finally:
         await asyncio.to_thread(listener.stop)
+        await asyncio.to_thread(remembered.save)
 
 
 def _console(
@@ -232,6 +237,13 @@ def _worklist(settings: EdgeConfig, clock: Clock) -> Worklist | None:
     """Orders, where there is a RIS to ask."""
     asked = settings.acquire.worklist
     return None if asked is None else Worklist(asked, settings.ingest.ae_title, clock)
+
+
+def _remembered(offered: Offered, spool: Spool, clock: Clock, worklist: Worklist | None) -> Remembered:
+    """What the page shows, over a restart."""
+    if worklist is None:
+        return Remembered(offered.vault, spool, clock)
+    return Remembered(offered.vault, spool, clock, worklist.orders, worklist.remember)
 
 
 def _faults(

@@ -1,6 +1,6 @@
 """Asks the hospital's RIS for its orders (Modality Worklist SCU, PS3.4 Annex K), for pictures and documents.
 
-What was heard last stays when the RIS is away. In memory alone, like the page's studies.
+What was heard last stays when the RIS is away, and over a restart as the page's studies do.
 """
 
 from __future__ import annotations
@@ -85,6 +85,10 @@ class Worklist:
     def orders(self) -> Sequence[KnownStudy]:
         """What was heard last, the earliest first."""
         return self._orders
+
+    def remember(self, orders: Sequence[KnownStudy]) -> None:
+        """What was heard before a restart, until something is heard."""
+        self._orders = self._orders or tuple(orders)
 
     async def run(self) -> None:
         """Ask for ever. A service: ends only by cancellation."""
