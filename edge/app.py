@@ -158,7 +158,7 @@ async def _run(
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
                     **_standing(settings, identity, client, spool, witness, clock),
-                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link, uplink.takes).run,
+                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link, uplink.takes, clock).run,
                     "imports": desk.run,
                     "messages": messages.run,
                     "commitment": offered.commitments.run,

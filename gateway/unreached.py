@@ -55,15 +55,19 @@ def why_not_trusted(
 
 def clocks_apart(hub_now: datetime, now: datetime) -> str:
     """By how much this machine's clock is off, if the hub's is right."""
-    minutes = round(abs(hub_now - now) / timedelta(minutes=1))
-    days, hours = minutes // 1440, minutes // 60 % 24
-    counts = ((days, "d"), (hours, "h"), (minutes % 60, "min"))
-    off = " ".join([f"{count} {unit}" for count, unit in counts if count][:2])
     way = "behind" if now < hub_now else "ahead of"
     return (
-        f"this machine's clock is {off} {way} the hub's:"
+        f"this machine's clock is {off(hub_now - now)} {way} the hub's:"
         f" it says {now:%Y-%m-%d %H:%M} UTC, the hub's {hub_now:%Y-%m-%d %H:%M}"
     )
+
+
+def off(span: timedelta) -> str:
+    """How long it is, whichever way: ``2 d 3 h``, ``3 h 5 min``, ``7 min``."""
+    minutes = max(1, round(abs(span) / timedelta(minutes=1)))
+    days, hours = minutes // 1440, minutes // 60 % 24
+    counts = ((days, "d"), (hours, "h"), (minutes % 60, "min"))
+    return " ".join([f"{count} {unit}" for count, unit in counts if count][:2])
 
 
 def why(error: ClientConnectorError) -> str:
