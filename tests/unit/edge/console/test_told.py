@@ -137,7 +137,7 @@ def test_hostile_words_take_no_time():
 
 
 def test_no_two_rules_are_for_the_same_sentence():
-    patterns = [pattern.pattern for pattern, _ in module._rules()]
+    patterns = [pattern.pattern for pattern, _ in module.SENTENCES.rules]
     assert len(patterns) == len(set(patterns))
 
 

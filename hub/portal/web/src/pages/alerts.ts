@@ -25,7 +25,8 @@ function found(one: Alert): string {
   const key = `${one.kind}.what`;
   const facts = Object.entries(one.facts).map(([name, value]) => [name, shown(name, value)]);
   const said = word('alert', key, Object.fromEntries(facts) as Record<string, string>);
-  return said === key ? one.words : said;
+  if (said !== key) return said;
+  return language() === 'zh' ? one.words_zh : one.words;
 }
 
 @customElement('tr-alerts')
