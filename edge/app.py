@@ -40,6 +40,7 @@ from edge.proxy import Proxy
 from edge.purges import Purges
 from edge.quality.inspector import Inspector
 from edge.reload import Reload
+from edge.remembered import Remembered
 from edge.renewal import Renewal
 from edge.spool.spool import Spool
 from edge.uplink.handed import HandedIn
@@ -135,9 +136,11 @@ async def _run(
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     worklist = _worklist(settings, clock)
-    faults = _faults(watches, offered, witness, client, clock, worklist)
+    faults = _faults(watches, offered, listener, witness, client, clock, worklist)
     sources = _sources(spool, desk, messages, inspector, downlink, identity, worklist, faults)
     console = _console(settings, spool, uplink, reload, clock, sources)
+    remembered = _remembered(offered, spool, clock, worklist)
+    await asyncio.to_thread(remembered.load)
     await asyncio.to_thread(listener.start)
     try:
         async with AsyncExitStack() as sites:
@@ -155,16 +158,18 @@ async def _run(
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,
                     **_standing(settings, identity, client, spool, witness, clock),
-                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link, uplink.takes).run,
+                    "heartbeat": Heartbeat(spool, client, lambda: uplink.link, uplink.takes, clock).run,
                     "imports": desk.run,
                     "messages": messages.run,
                     "commitment": offered.commitments.run,
+                    "remembered": remembered.run,
                     **({} if worklist is None else {"worklist": worklist.run}),
                     **{f"watch {name}": watch.run for name, watch in watches.items()},
                 }
             )
     finally:
         await asyncio.to_thread(listener.stop)
+        await asyncio.to_thread(remembered.save)
 
 
 def _console(
@@ -234,9 +239,17 @@ def _worklist(settings: EdgeConfig, clock: Clock) -> Worklist | None:
     return None if asked is None else Worklist(asked, settings.ingest.ae_title, clock)
 
 
+def _remembered(offered: Offered, spool: Spool, clock: Clock, worklist: Worklist | None) -> Remembered:
+    """What the page shows, over a restart."""
+    if worklist is None:
+        return Remembered(offered.vault, spool, clock)
+    return Remembered(offered.vault, spool, clock, worklist.orders, worklist.remember)
+
+
 def _faults(
     watches: Mapping[str, Watch],
     offered: Offered,
+    listener: DicomListener,
     witness: Witness,
     client: HubClient,
     clock: Clock,
@@ -247,6 +260,7 @@ def _faults(
         *client.clock_trouble(clock.now()),
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
+        *listener.troubles,
         *([witness.alarm] if witness.alarm else []),
         *([worklist.fault] if worklist is not None and worklist.fault else []),
     ]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from edge.config import EdgeConfig
+from edge.acquire.worklist import Worklist
+from edge.config import EdgeConfig, OrderList
 from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.proxy import Proxy
@@ -20,7 +21,7 @@ HUB_SECONDS = 20.0
 
 
 def checks(file: Path) -> Iterator[Finding]:
-    """Disk, identity, certificate, hub, clock; in this order, since each leans on those before it."""
+    """Disk, identity, certificate, hub, clock, RIS; in this order, since each leans on those before it."""
     settings = config.load(file, EdgeConfig)
     yield doctor.disk(settings.data, settings.spool.reserve)
     try:
@@ -33,6 +34,23 @@ def checks(file: Path) -> Iterator[Finding]:
     hub, offset = asyncio.run(ask(identity, Proxy.configured(settings.uplink)))
     yield hub
     yield doctor.clock(offset)
+    if settings.acquire.worklist is not None:
+        yield worklist(settings.acquire.worklist, settings.ingest.ae_title)
+
+
+def worklist(config: OrderList, calling: str) -> Finding:
+    """Whether the RIS gives its orders when it is asked for them, as the edge asks. Names are not shown.
+
+    Args:
+        config: of the RIS.
+        calling: our AE title.
+    """
+    asked = Worklist(config, calling, SystemClock())
+    asked.look()
+    if asked.fault:
+        return Finding("worklist", Level.FAULT, asked.fault)
+    place, count = f"{config.ae_title} at {config.host}:{config.port}", len(asked.orders())
+    return Finding("worklist", Level.GOOD, f"{place} answers; orders around today: {count}")
 
 
 async def ask(identity: EdgeIdentity, proxy: Proxy | None = None) -> tuple[Finding, timedelta | None]:

@@ -64,6 +64,21 @@ class DicomTls:
     client_ca: Path | None = None  # set: senders must show a certificate of this CA
 
 
+@dataclass(frozen=True, slots=True)
+class NodeTls:
+    """TLS to a DICOM node that we call, PS3.15 B.12 (BCP 195)."""
+
+    ca: Path  # whose certificate the node must show, or that certificate itself
+    certificate: Path | None = None  # ours, for a node that asks for one
+    key: Path | None = None
+    check_name: bool = True  # false: any certificate of that CA will do, whatever host it names
+
+    def __post_init__(self) -> None:
+        """A certificate is of no use without its key."""
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+
+
 class Committed(Enum):
     """When storage commitment is given for an instance."""
 
@@ -144,6 +159,7 @@ class OrderList:
     charset: str | None = None  # assumed where an answer declares none
     poll: Seconds = Seconds(60)
     days: int = 1  # before and after today
+    tls: NodeTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +264,7 @@ class Destination:
     host: str | None = None  # dicom, hl7
     port: int | None = None
     ae_title: str | None = None  # dicom: the PACS
+    tls: NodeTls | None = None  # dicom
 
     def __post_init__(self) -> None:
         """A folder needs a path; the others an address."""
@@ -257,6 +274,8 @@ class Destination:
             raise ValueError(f"a {self.kind.value} destination needs host and port")
         if self.kind is DestinationKind.DICOM and self.ae_title is None:
             raise ValueError("a dicom destination needs ae_title")
+        if self.kind is not DestinationKind.DICOM and self.tls is not None:
+            raise ValueError(f"a {self.kind.value} destination has no tls")
 
 
 @dataclass(frozen=True, slots=True)

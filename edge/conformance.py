@@ -182,6 +182,7 @@ def _worklist(settings: EdgeConfig) -> Section:
         ("matching key", f"{worklist.MATCHED}: {found.days} days before today to {found.days} after"),
         ("orders kept", f"at most {worklist.MOST}; those heard last while nobody answers"),
         ("character set asked in", "ISO_IR 192; answers as they declare"),
+        ("DICOM TLS", "on" if found.tls else "off in this configuration (acquire.worklist.tls)"),
     ]
     keys = [(word, "") for word in worklist.ORDER] + [(word, "in the step") for word in worklist.STEP]
     return Section(

@@ -14,7 +14,7 @@ from edge.spool.item import LinkState
 from edge.spool.spool import Spool
 from edge.spool.states import WAITING
 from edge.spool.view import StudyProgress
-from gateway.clock import rfc3339
+from gateway.clock import Clock, rfc3339
 from gateway.errors import DataError, PeerError
 from gateway.log import logger
 
@@ -36,10 +36,14 @@ class Heartbeat:
         client: the way to the hub.
         link: how the line is, as the uplink sees it.
         takes: how long the line takes, as the uplink reckons.
+        clock: the time here, by which the hub sees whether it is right.
     """
 
-    def __init__(self, spool: Spool, client: HubClient, link: Callable[[], LinkState], takes: Takes) -> None:
-        self._spool, self._client, self._link, self._takes = spool, client, link, takes
+    def __init__(
+        self, spool: Spool, client: HubClient, link: Callable[[], LinkState], takes: Takes, clock: Clock
+    ) -> None:
+        self._spool, self._client, self._link = spool, client, link
+        self._takes, self._clock = takes, clock
 
     async def run(self) -> None:
         """Tell for ever; a hub that is away is no matter here, the uplink speaks of it."""
@@ -72,6 +76,7 @@ class Heartbeat:
             "streams": link.streams,
             "stalled_since": None if link.stalled_since is None else rfc3339(link.stalled_since),
             "studies": studies(spool.studies, self._takes),
+            "now": rfc3339(self._clock.now()),
         }
 
 

@@ -1,7 +1,7 @@
 """Orders of the worklist and studies that came here, to choose patient and order of a picture from. Pure.
 
-What the edge knows of the patients of studies is what their images say. In memory alone, like the page's
-studies, so that after a restart it begins anew.
+What the edge knows of the patients of studies is what their images say. Of these,
+dates of birth and the like are in memory alone, and begin anew after a restart.
 """
 
 from __future__ import annotations

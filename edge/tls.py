@@ -1,10 +1,10 @@
-"""TLS of what modalities send to: the DICOM listener and STOW-RS."""
+"""DICOM TLS: of what modalities send to, and of the nodes that we call."""
 
 from __future__ import annotations
 
 import ssl
 
-from edge.config import DicomTls
+from edge.config import DicomTls, NodeTls
 from gateway.errors import UsageError
 
 
@@ -34,6 +34,29 @@ def tls_context(config: DicomTls, where: str) -> ssl.SSLContext:
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"{where}: {error}") from error
+    return context
+
+
+def client_profile() -> ssl.SSLContext:
+    """The same profile for whoever calls. Without keys; the name in a certificate is not compared."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM")
+    context.check_hostname = False
+    return context
+
+
+def node_context(config: NodeTls) -> ssl.SSLContext:
+    """To call a node.
+
+    Raises:
+        OSError: a file cannot be used (`ssl.SSLError` is one).
+    """
+    context = client_profile()
+    context.check_hostname = config.check_name
+    context.load_verify_locations(config.ca)
+    if config.certificate is not None:
+        context.load_cert_chain(config.certificate, config.key)
     return context
 
 

@@ -55,15 +55,19 @@ def why_not_trusted(
 
 def clocks_apart(hub_now: datetime, now: datetime) -> str:
     """By how much this machine's clock is off, if the hub's is right."""
-    minutes = round(abs(hub_now - now) / timedelta(minutes=1))
-    days, hours = minutes // 1440, minutes // 60 % 24
-    counts = ((days, "d"), (hours, "h"), (minutes % 60, "min"))
-    off = " ".join([f"{count} {unit}" for count, unit in counts if count][:2])
     way = "behind" if now < hub_now else "ahead of"
     return (
-        f"this machine's clock is {off} {way} the hub's:"
+        f"this machine's clock is {off(hub_now - now)} {way} the hub's:"
         f" it says {now:%Y-%m-%d %H:%M} UTC, the hub's {hub_now:%Y-%m-%d %H:%M}"
     )
+
+
+def off(span: timedelta) -> str:
+    """How long it is, whichever way: ``2 d 3 h``, ``3 h 5 min``, ``7 min``."""
+    minutes = max(1, round(abs(span) / timedelta(minutes=1)))
+    days, hours = minutes // 1440, minutes // 60 % 24
+    counts = ((days, "d"), (hours, "h"), (minutes % 60, "min"))
+    return " ".join([f"{count} {unit}" for count, unit in counts if count][:2])
 
 
 def why(error: ClientConnectorError) -> str:
@@ -72,14 +76,23 @@ def why(error: ClientConnectorError) -> str:
     Args:
         error: of aiohttp, whose own text shows Python objects.
     """
-    place, cause = f"{error.host}:{error.port}", error.os_error
+    return why_of(error.os_error, error.host, error.port)
+
+
+def why_of(cause: OSError, host: str, port: int | None) -> str:
+    """The same of an error of the system.
+
+    Args:
+        cause: of a name's look-up, a connection or a TLS handshake.
+        host: that was called.
+        port: of it.
+    """
+    place = f"{host}:{port}"
     if isinstance(cause, socket.gaierror):
-        return (
-            f"the name {error.host} is not known (is it written right? does this machine have a name server?)"
-        )
+        return f"the name {host} is not known (is it written right? does this machine have a name server?)"
     if isinstance(cause, ssl.SSLError):
         return f"no TLS connection with {place}: {getattr(cause, 'reason', None) or cause}"
-    known = _WORDS.get(cause.errno or 0)
+    known = _WORDS.get(errno.ETIMEDOUT if isinstance(cause, TimeoutError) else cause.errno or 0)
     if known is not None:
         return known.format(place=place)
     return f"no connection with {place}: {cause.strerror or cause}"

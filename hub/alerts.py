@@ -134,6 +134,15 @@ async def settle(
     return list(wanted.values())
 
 
+async def standing(connection: AsyncConnection, kinds: Iterable[str]) -> set[tuple[str, str, str]]:
+    """Kind, site and edge of those of `kinds` that stand."""
+    here = alerts.c
+    query = select(here.kind, here.site, here.edge).where(
+        here.kind.in_(sorted(kinds)), here.ended_at.is_(None)
+    )
+    return {(row.kind, row.site, row.edge) for row in (await connection.execute(query)).all()}
+
+
 async def _enter(connection: AsyncConnection, alert: Alert, at: str) -> None:
     row = {name: getattr(alert, name) for name in ("kind", "severity", "site", "edge", "about")}
     row |= {"words": alert.words[:WORDS_LIMIT], "facts": json.dumps(dict(alert.facts))}

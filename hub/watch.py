@@ -73,7 +73,8 @@ class Watch:
         now = self._clock.now()
         async with self._database.reading() as connection:
             edges, asked = await devices.listed(connection), await returns.pending(connection)
-            found = standing.conditions(edges, asked, now) + await _of_images(connection) + own
+            before = await alerts.standing(connection, standing.CLOCKS.values())
+            found = standing.conditions(edges, asked, now, before) + await _of_images(connection) + own
             if self._exports:
                 found += await _of_export(connection, rfc3339(now - BEHIND))
         async with self._database.writing() as connection:

@@ -1,6 +1,6 @@
 """Asks the hospital's RIS for its orders (Modality Worklist SCU, PS3.4 Annex K), for pictures and documents.
 
-What was heard last stays when the RIS is away. In memory alone, like the page's studies.
+What was heard last stays when the RIS is away, and over a restart as the page's studies do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydicom.tag import Tag
 from pynetdicom import AE, _config
 
 from edge.config import OrderList
+from edge.dicom_node import Node, associate
 from edge.importing import KnownStudy
 from gateway.clock import Clock, rfc3339
 from gateway.dicom import tags, text, transfer
@@ -85,6 +86,10 @@ class Worklist:
         """What was heard last, the earliest first."""
         return self._orders
 
+    def remember(self, orders: Sequence[KnownStudy]) -> None:
+        """What was heard before a restart, until something is heard."""
+        self._orders = self._orders or tuple(orders)
+
     async def run(self) -> None:
         """Ask for ever. A service: ends only by cancellation."""
         while True:
@@ -109,17 +114,10 @@ class Worklist:
         entity.connection_timeout = entity.acse_timeout = CONNECT_SECONDS
         entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
         entity.add_requested_context(WORKLIST, list(SYNTAXES))
-        place = f"{config.ae_title} at {config.host}:{config.port}"
+        node = Node(config.host, config.port, config.ae_title, config.tls)
+        association = associate(entity, node)
         try:
-            association = entity.associate(config.host, config.port, ae_title=config.ae_title)
-        except OSError as error:  # a name that cannot be resolved
-            raise Unavailable(f"{place}: {error.strerror or error}") from error
-        if association.is_rejected:
-            raise Unavailable(f"{place} rejects us")
-        if not association.is_established:
-            raise Unavailable(f"{place} does not answer")
-        try:
-            yield from self._answers(association, place)
+            yield from self._answers(association, node.place)
         finally:
             if association.is_established:
                 association.release()

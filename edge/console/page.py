@@ -75,7 +75,9 @@ def _updated(now: datetime, language: str, *, still: bool) -> str:
 
 
 def _fault(fault: str, language: str) -> str:
-    return alert(say(language, "config_fault", words=fault)) if fault else ""
+    parts = [told(part, language) for part in fault.split("; ")]  # the whole may be longer than is looked up
+    words = ("；" if language == "zh" else "; ").join(parts)
+    return alert(say(language, "config_fault", words=words)) if fault else ""
 
 
 def _rate(link: LinkState | None, ahead: Outlook, language: str) -> str:

@@ -61,5 +61,5 @@ def _made(destination: Destination, ae_title: str, clock: Clock) -> Delivery:
     if destination.kind is DestinationKind.FOLDER:
         return FolderDelivery(name, destination.path or Path())
     if destination.kind is DestinationKind.DICOM:
-        return DicomDelivery(name, host, port, destination.ae_title or "", ae_title)
+        return DicomDelivery(name, host, port, destination.ae_title or "", ae_title, destination.tls)
     return Hl7Delivery(name, host, port, ae_title, clock)

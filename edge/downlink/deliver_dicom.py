@@ -11,6 +11,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from edge.config import NodeTls
+from edge.dicom_node import Node, associate
 from edge.downlink.verify import TRANSFER_SYNTAX, DicomObject, Verified
 from gateway import cpu
 from gateway.dicom.part10 import wrap
@@ -34,6 +36,7 @@ class DicomDelivery:
         port: of the PACS.
         called: its AE title.
         calling: ours.
+        tls: to it; None: without.
 
     Raises:
         UsageError: an AE title is none.
@@ -41,7 +44,9 @@ class DicomDelivery:
 
     kind = "dicom"
 
-    def __init__(self, name: str, host: str, port: int, called: str, calling: str) -> None:
+    def __init__(
+        self, name: str, host: str, port: int, called: str, calling: str, tls: NodeTls | None = None
+    ) -> None:
         for title in (called, calling):
             if (
                 not title.isascii()
@@ -50,8 +55,8 @@ class DicomDelivery:
                 or "\\" in title
             ):
                 raise UsageError(f"an AE title has 1 to 16 ASCII characters (PS3.5 §6.2), unlike {title!r}")
-        self.name, self._host, self._port = name, host, port
-        self._called, self._calling = called, calling
+        self.name, self._called, self._calling = name, called, calling
+        self._node = Node(host, port, called, tls)
 
     async def deliver(self, verified: Verified) -> str:
         """Send both objects over one association.
@@ -71,14 +76,7 @@ class DicomDelivery:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
         for made in objects:
             entity.add_requested_context(made.sop_class_uid, list(SYNTAXES))
-        try:
-            association = entity.associate(self._host, self._port, ae_title=self._called)
-        except OSError as error:  # a name that cannot be resolved; other faults of the line come as a state
-            raise Unavailable(
-                f"{self._called} at {self._host}:{self._port}: {error.strerror or error}"
-            ) from error
-        if not association.is_established:
-            raise self._absent(association)
+        association = associate(entity, self._node)
         try:
             told = [self._store(association, made) for made in objects]
         finally:
@@ -107,14 +105,6 @@ class DicomDelivery:
         if status & 0xFF00 == 0xA700:
             raise Unavailable(words)
         raise Refused(words)
-
-    def _absent(self, association: Association) -> Unavailable:
-        place = f"{self._called} at {self._host}:{self._port}"
-        if association.is_rejected:
-            primitive = association.acceptor.primitive
-            reason = getattr(primitive, "reason_str", "") if primitive is not None else ""
-            return Unavailable(f"{place} rejects the association{': ' if reason else ''}{reason}")
-        return Unavailable(f"{place} cannot be reached")
 
 
 def _dataset(made: DicomObject) -> Dataset:

@@ -93,6 +93,11 @@ class DicomListener:
         """Of the acceptor processes that serve."""
         return [] if self._acceptors is None else self._acceptors.pids
 
+    @property
+    def troubles(self) -> list[str]:
+        """For the page: acceptor processes that stand still, or did lately."""
+        return [] if self._acceptors is None else self._acceptors.troubles
+
     def stop(self, drain: float = DRAIN_SECONDS) -> None:
         """Take no new association, let running ones end for `drain` seconds, then abort them. Blocks.
 

@@ -27,6 +27,7 @@ class Offered:
 
     Attributes:
         commitments: reports; its `run` is a service.
+        vault: seals what outlives a restart.
         services: handlers by SOP class UID, for the listener.
 
     Raises:
@@ -34,7 +35,7 @@ class Offered:
     """
 
     def __init__(self, config: Ingest, data: Path, spool: Spool, clock: Clock) -> None:
-        vault = Vault.open(data, config.secret)
+        vault = self.vault = Vault.open(data, config.secret)
         self._spool = spool
         self._ledger = Ledger(vault, spool.files.receipts)
         self.commitments = Commitments(config, vault, self._ledger, clock)

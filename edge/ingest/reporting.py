@@ -13,6 +13,7 @@ from pynetdicom.dsutils import encode
 from edge.config import DicomTls, Ingest
 from edge.ingest.acse import SERVICE_SYNTAXES
 from edge.ingest.commitment import COMMITMENT, WELL_KNOWN
+from edge.tls import client_profile
 from gateway.dicom import transfer
 from gateway.errors import Unavailable, UsageError
 
@@ -76,10 +77,7 @@ def deliver(config: Ingest, address: Address, event: int, information: Dataset) 
 
 def _client_tls(config: DicomTls) -> ssl.SSLContext:
     """PS3.15 B.12, as the one who calls; the modality's certificate must be by ``client_ca``, if there is."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM")
-    context.check_hostname = False  # modalities are known by address; their certificates rarely name it
+    context = client_profile()  # modalities are known by address; their certificates rarely name it
     try:
         context.load_cert_chain(config.certificate, config.key)
         if config.client_ca is None:

@@ -103,7 +103,10 @@ class Sealed:
 
 def _secret(file: Path | None, data: Path) -> bytes:
     if file is None and not SHARED_MEMORY.is_dir():
-        log.warning("no RAM disk", meaning="storage commitments asked for are forgotten at a restart")
+        log.warning(
+            "no RAM disk",
+            meaning="storage commitments asked for, and what the page shows, are forgotten at a restart",
+        )
         return secrets.token_bytes(KEY)
     place = str(data.resolve())
     name = f"telerad-{os.geteuid()}-{sha256(place.encode()).hexdigest()[:16]}"

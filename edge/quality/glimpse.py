@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from struct import unpack_from
 from typing import Any
 
+from edge.quality.coded import CODECS, Coded, middle_frame
 from edge.quality.pixels import Statistic, measure
 from edge.quality.planes import PER_FRAME, SHARED, frames, numbers, stacks
 from gateway.dicom import tags, text, transfer
@@ -204,6 +205,19 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
         data: the dataset bytes as they were received.
         transfer_syntax_uid: as negotiated.
     """
+    return looked_at(data, transfer_syntax_uid)[0]
+
+
+def looked_at(
+    data: bytes | bytearray | memoryview, transfer_syntax_uid: str, *, cut: bool = False
+) -> tuple[Glimpse, Coded | None]:
+    """The same, and one frame that is still to be decoded and measured, if its pixels are compressed.
+
+    Args:
+        data: as `glimpse`.
+        transfer_syntax_uid: as `glimpse`.
+        cut: whether that frame is wanted.
+    """
     view = memoryview(data)
     encoding = transfer.encoding(transfer_syntax_uid)
 
@@ -230,21 +244,46 @@ def glimpse(data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> G
         _gather(groups[SHARED], shared)
     declared = text.terms(charset.value if charset else None)
     values = _Values(found, declared)
-    pixels = None
-    if pixel is not None and pixel.tag == tags.PIXEL_DATA and pixel.length and not encoding.deflated:
-        pixels = measure(
-            view[pixel.offset : pixel.offset + pixel.length],
-            rows=values.whole("Rows") or 0,
-            columns=values.whole("Columns") or 0,
-            samples=values.whole("SamplesPerPixel") or 1,
-            frames=max(1, values.whole("NumberOfFrames") or 1),
-            allocated=values.whole("BitsAllocated") or 0,
-            stored=values.whole("BitsStored") or 0,
-            signed=values.whole("PixelRepresentation") == 1,
-            little=walk.little,
-        )
+    pixels, coded = None, None
+    if pixel is not None and pixel.tag == tags.PIXEL_DATA and not encoding.deflated:
+        if pixel.length:
+            pixels = _measured(values, view[pixel.offset : pixel.offset + pixel.length], little=walk.little)
+        elif cut and transfer_syntax_uid in CODECS:
+            coded = _cut(values, view, pixel.offset, CODECS[transfer_syntax_uid])
     lie = tuple(map(tuple, stacks(frames(groups.get(SHARED), groups.get(PER_FRAME)))))
-    return replace(_described(values, _Values({**shared, **found}, declared), pixels), stacks=lie)
+    seen = replace(_described(values, _Values({**shared, **found}, declared), pixels), stacks=lie)
+    return seen, coded
+
+
+def _measured(values: _Values, data: memoryview, *, little: bool) -> Statistic | None:
+    return measure(
+        data,
+        rows=values.whole("Rows") or 0,
+        columns=values.whole("Columns") or 0,
+        samples=values.whole("SamplesPerPixel") or 1,
+        frames=max(1, values.whole("NumberOfFrames") or 1),
+        allocated=values.whole("BitsAllocated") or 0,
+        stored=values.whole("BitsStored") or 0,
+        signed=values.whole("PixelRepresentation") == 1,
+        little=little,
+    )
+
+
+def _cut(values: _Values, data: memoryview, offset: int, codec: str) -> Coded | None:
+    stream = middle_frame(data, offset, max(1, values.whole("NumberOfFrames") or 1))
+    if stream is None:
+        return None
+    coded = Coded(
+        codec,
+        rows=values.whole("Rows") or 0,
+        columns=values.whole("Columns") or 0,
+        samples=values.whole("SamplesPerPixel") or 1,
+        allocated=values.whole("BitsAllocated") or 0,
+        stored=values.whole("BitsStored") or 0,
+        signed=values.whole("PixelRepresentation") == 1,
+        stream=stream,
+    )
+    return coded if coded.fits else None
 
 
 def _gather(sequence: Element, into: dict[str, Element]) -> None:

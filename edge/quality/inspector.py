@@ -15,7 +15,9 @@ from typing import Any
 
 from edge.quality.acquisition import acquisition, to_show
 from edge.quality.checks import judge
-from edge.quality.glimpse import STUDY, Glimpse, glimpse
+from edge.quality.decoding import Decoding
+from edge.quality.glimpse import STUDY, Glimpse, looked_at
+from edge.quality.later import Frame, Later
 from edge.quality.warning import QualityWarning, Severity, Study
 from edge.quality.words import sentences
 from edge.shown import StudyTaken, StudyWarning
@@ -33,6 +35,9 @@ QUIET = 5.0
 
 RESTS = 1.5
 """Seconds after which it is judged once one has: what is being looked at may lag behind what came."""
+
+DECODED = 60.0
+"""Seconds for which a study that rests waits for its compressed frames to be decoded."""
 
 POLL = 1.0
 MOST_STUDIES = 300
@@ -104,6 +109,7 @@ class Inspector:
         self._studies: OrderedDict[str, _Seen] = OrderedDict()
         self._queue: OrderedDict[object, _Offered] = OrderedDict()
         self._waiting: Counter[str] = Counter()  # instances of each study
+        self._later, self._decoding = Later(), Decoding()
         self._passed = 0
         self._images = 0  # in all studies
 
@@ -134,7 +140,7 @@ class Inspector:
         """Look at one instance; a second time changes nothing. Never raises for what is in it."""
         if not study_uid:
             return
-        found = glimpse(dataset, transfer_syntax_uid)
+        found, coded = looked_at(dataset, transfer_syntax_uid, cut=True)
         with self._lock:
             study = self._studies.setdefault(study_uid, _Seen())
             self._studies.move_to_end(study_uid)
@@ -147,6 +153,9 @@ class Inspector:
             study.instances.add(found.sop_instance_uid)
             images = study.series.setdefault(found.series_uid, [])
             images.append(_alike(found, images[-1]) if images else found)
+            if coded is not None:
+                uids = found.series_uid, found.sop_instance_uid
+                self._later.add(Frame(study_uid, *uids, len(images) - 1, coded))
             study.last, study.changed, study.rests = self._clock.monotonic(), True, False
             self._images += 1
             self._let_go()
@@ -172,9 +181,12 @@ class Inspector:
 
     async def run(self) -> None:
         """Look at what was offered, and judge what rests, until cancelled."""
-        while True:
-            await asyncio.to_thread(self.turn)
-            await asyncio.sleep(POLL)
+        try:
+            while True:
+                await asyncio.to_thread(self.turn)
+                await asyncio.sleep(POLL)
+        finally:
+            self._decoding.close()
 
     def turn(self) -> None:
         """One turn of `run`. Blocks."""
@@ -185,6 +197,9 @@ class Inspector:
             passed, self._passed = self._passed, 0
         if passed:
             log.warning("not looked at, too much at once", instances=passed)
+        until = self._clock.monotonic() + POLL
+        while self._decode() and not self._busy() and self._clock.monotonic() < until:
+            continue
         for uid in self._due():
             self._judge(uid)
 
@@ -206,6 +221,25 @@ class Inspector:
                     self._waiting -= Counter((one.study,))
         return True
 
+    def _decode(self) -> bool:
+        """Decode and measure one frame that waits. False: there is none."""
+        with self._lock:
+            frame = self._later.next()
+        if frame is None:
+            self._decoding.rest()
+            return False
+        measured = self._decoding.measure(frame.coded, frame.study_uid)
+        with self._lock:
+            self._later.done(frame)
+            study = self._studies.get(frame.study_uid)
+            images = [] if study is None else study.series.get(frame.series_uid, [])
+            seen = images[frame.place] if frame.place < len(images) else None
+            known = seen is not None and seen.sop_instance_uid == frame.sop_instance_uid
+            if study is not None and seen is not None and known and measured is not None:
+                images[frame.place] = replace(seen, pixels=measured)
+                study.changed = True
+        return True
+
     def _due(self) -> list[str]:
         now = self._clock.monotonic()
         with self._lock:
@@ -214,6 +248,7 @@ class Inspector:
                 for uid, one in self._studies.items()
                 if one.changed
                 and not self._waiting[uid]
+                and (not self._later.waiting[uid] or now - one.last >= DECODED)
                 and now - one.last >= (RESTS if one.rests else QUIET)
             ]
 

@@ -1,4 +1,4 @@
-"""A cheap statistic of one native frame: whether anything is on it, and whether it was cut off. Pure.
+"""A cheap statistic of one frame: whether anything is on it, and whether it was cut off. Pure.
 
 One frame in the middle is sampled at up to `SIDE` × `SIDE` places; the corners are looked at pixel by
 pixel, since that is where devices write text.
@@ -74,7 +74,19 @@ def measure(
         return None
     order = "<" if little else ">"
     frame = np.frombuffer(data[start : start + size], dtype=np.dtype(order + kind))
-    frame = frame.reshape(rows, columns * samples)
+    return statistic(frame.reshape(rows, columns * samples), samples=samples, stored=stored, signed=signed)
+
+
+def statistic(frame: Any, *, samples: int, stored: int, signed: bool) -> Statistic:
+    """Measure one frame.
+
+    Args:
+        frame: rows by columns times samples.
+        samples: of a pixel.
+        stored: bits of a sample.
+        signed: whether it is.
+    """
+    rows, columns = frame.shape[0], frame.shape[1] // samples
     sampled = frame[:: max(1, rows // SIDE), :: max(1, columns // SIDE)].astype(np.int32)
     low, high = int(sampled.min()), int(sampled.max())
     least, most = (-(1 << stored - 1), (1 << stored - 1) - 1) if signed else (0, (1 << stored) - 1)

@@ -7,5 +7,5 @@ verified receipt is kept in ``receipts/`` before the body may go.
 
 The files are the truth (`files`); the index (`journal`) can be rebuilt from them (`recovery`). Neither
 shows a patient or a UID: the key that opens a body is the hub's, and what the technician's page
-shows of patients lives in memory alone (`view`).
+shows of patients lives in memory (`view`).
 """

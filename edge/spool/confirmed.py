@@ -15,7 +15,7 @@ from edge.spool.files import SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.journal import Journal
 from edge.spool.purged import PurgedLines
-from edge.spool.states import Event, State
+from edge.spool.states import WAITING, Event, State
 from edge.spool.view import StudyView
 from gateway import durable
 from gateway.clock import Clock
@@ -76,6 +76,17 @@ class Confirmed:
         if item.state is State.CONFIRMED and (self._keep <= 0 or not self._spacious()):
             return self._purge(item)
         return item
+
+    def unsigned(self, parcel: ParcelId) -> float | None:
+        """Sealed bytes of an item without receipt; 0: the hub has signed; None: it is not known. Blocks."""
+        item = self._journal.get(parcel)
+        if item is None:
+            return None
+        return 0.0 if item.state in (State.CONFIRMED, State.PURGED) else float(max(1, item.sealed_size))
+
+    def oldest_waiting(self) -> str | None:
+        """When the oldest item came that waits, RFC 3339. Blocks."""
+        return self._journal.oldest(WAITING)
 
     def kept(self) -> list[SpoolItem]:
         """Confirmed items whose bodies are still here, the longest confirmed first. Blocks."""

@@ -1,12 +1,14 @@
-"""What the technician's page shows of waiting studies. In memory alone: nothing here reaches the disk.
+"""What the technician's page shows of studies. In memory: nothing here reaches the disk in clear.
 
-After a restart the page shows modality, time and counts from the index until new images come.
+It outlives a restart sealed under a key that is not on the disk (`edge/remembered`). Without that key the
+page shows modality, time and counts from the index until new images come.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -55,6 +57,7 @@ class _Study:
     uncoded: set[ParcelId] = field(default_factory=set)  # of those
     before: float = 0.0  # sealed bytes of what was coded, and after that
     after: float = 0.0
+    unknown: int = 0  # waited before a restart, and nobody can say yet whether they do
 
     @property
     def left(self) -> int:
@@ -76,8 +79,31 @@ class StudyProgress:
     waiting_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StudyMemory:
+    """One study for after a restart.
+
+    Attributes:
+        facts: of it.
+        priority: of it.
+        first_at: when its first image came, RFC 3339.
+        last_at: when its last did.
+        received: images.
+        carriers: parcels without receipt, and how many of its images each carries.
+        unknown: images without receipt beside those.
+    """
+
+    facts: StudyFacts
+    priority: Priority
+    first_at: str
+    last_at: str
+    received: int
+    carriers: Mapping[ParcelId, int]
+    unknown: int
+
+
 class StudyView:
-    """Studies received since the start, newest last. Thread-safe."""
+    """Studies received, newest last. Thread-safe."""
 
     def __init__(self, keep: int = 200) -> None:
         self._keep = keep
@@ -132,17 +158,68 @@ class StudyView:
                     one.first_at,
                     one.last_at,
                     one.received,
-                    one.received - len(one.waiting),
+                    one.received - len(one.waiting) - one.unknown,
                     one.left,
                 )
                 for one in self._studies.values()
             ]
         return sorted(shown, key=lambda one: (one.sent == one.received, one.priority, one.first_at))
 
+    def memories(self, most: int) -> list[StudyMemory]:
+        """For after a restart, newest first; of parcels at most so many are named."""
+        with self._lock:
+            held = [(one, list(one.waiting)) for one in reversed(self._studies.values())]
+            merged = list(self._merged.items())
+        carrier = {one: new for new, originals in merged for one in originals}
+        found = []
+        for one, waiting in held:
+            most -= len(waiting)
+            carriers = Counter(carrier.get(each, each) for each in waiting) if most >= 0 else Counter()
+            unknown = one.unknown + len(waiting) - carriers.total()
+            times = one.first_at, one.last_at
+            found.append(StudyMemory(one.facts, one.priority, *times, one.received, carriers, unknown))
+        return found
+
+    def remember(self, memories: Iterable[StudyMemory], size: Callable[[ParcelId], float | None]) -> None:
+        """After a restart, before anything comes.
+
+        Args:
+            memories: newest first.
+            size: sealed bytes of a parcel that waits; 0: the hub has signed for it; None: it is not known.
+        """
+        with self._lock:
+            for one in reversed(list(memories)):
+                uid = one.facts.study_uid
+                study = _Study(one.facts, one.priority, one.first_at, one.last_at, one.received)
+                study.unknown = one.unknown
+                for parcel, count in one.carriers.items():
+                    sealed = size(parcel)
+                    if sealed is None:
+                        study.unknown += count
+                    elif sealed:
+                        parts = (parcel,) if count == 1 else _parts(parcel, uid, count)
+                        study.waiting |= dict.fromkeys(parts, sealed / count)
+                        self._of |= dict.fromkeys(parts, uid)
+                        if count > 1:
+                            self._merged[parcel] = self._merged.get(parcel, ()) + parts
+                self._studies[uid] = study
+
+    def settle(self, oldest: str | None) -> None:
+        """Nothing waits that came before `oldest` (RFC 3339; None: nothing at all): all of it was sent."""
+        with self._lock:
+            for study in self._studies.values():
+                if study.unknown and (oldest is None or oldest > study.last_at):
+                    study.unknown = 0
+
     def _prune(self) -> None:
         """Forget finished studies beyond `keep`, oldest first."""
         surplus = len(self._studies) - self._keep
         if surplus > 0:
-            done = [uid for uid, study in self._studies.items() if not study.waiting]
+            done = [uid for uid, study in self._studies.items() if not study.waiting and not study.unknown]
             for uid in done[:surplus]:
                 del self._studies[uid]
+
+
+def _parts(parcel: ParcelId, study_uid: str, count: int) -> tuple[ParcelId, ...]:
+    """Names for the images of one study in one parcel, whose own names are gone."""
+    return tuple(ParcelId(f"{parcel}/{study_uid}/{number}") for number in range(count))

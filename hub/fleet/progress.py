@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.clock import rfc3339
+from gateway.clock import parse_rfc3339, rfc3339
 from gateway.model import Priority
 from hub.tables.told import study_progress
 
@@ -43,9 +43,11 @@ KNOWN = {
     "streams": _NUMBER,
     "stalled": _ANY,
     "warnings": _NUMBER,
+    "clock_ahead": _NUMBER,
 }
 """Keys of a status that are kept. ``rate`` bytes per second, ``round_trip`` seconds, ``congestion`` the
-algorithm's name; ``stalled``: whether the line stands still, since when, or why."""
+algorithm's name; ``stalled``: whether the line stands still, since when, or why; ``clock_ahead``: seconds by
+which its clock is ahead of ours, as we reckon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,27 @@ class Progress:
     priority: Priority
 
 
-def status_of(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The known keys of a status; ``stalled_since`` is one way to say ``stalled``. Pure."""
+def status_of(told: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The known keys of a status; ``stalled_since`` is one way to say ``stalled``. Pure.
+
+    Args:
+        told: as it came; ``now`` says what time it was there when it was sent.
+        now: the time here.
+    """
+    told = {name: value for name, value in told.items() if name != "clock_ahead"}
+    if (ahead := _ahead(told.get("now"), now)) is not None:
+        told["clock_ahead"] = ahead
     if "stalled" not in told and "stalled_since" in told:
         told = {**told, "stalled": told["stalled_since"]}
     return {name: told[name] for name, kind in KNOWN.items() if name in told and _fits(told[name], kind)}
+
+
+def _ahead(theirs: Any, now: datetime) -> float | None:
+    """Seconds; None: it did not say. What it takes to arrive counts as being behind, seconds mostly."""
+    try:
+        return round((parse_rfc3339(theirs) - now).total_seconds(), 1)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _fits(value: Any, kind: str) -> bool:

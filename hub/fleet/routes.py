@@ -109,7 +109,7 @@ def fleet_line_routes(
         told = await _json(request, limit=MAX_STATUS)
         identity, now = caller(request), clock.now()
         site, edge = identity.site or "", identity.edge or ""
-        text = json.dumps(progress.status_of(told), ensure_ascii=False)
+        text = json.dumps(progress.status_of(told, now), ensure_ascii=False)
         studies = progress.studies_of(told)
         async with database.writing() as connection:
             await devices.seen(connection, site, edge, now, text)

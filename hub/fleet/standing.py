@@ -14,11 +14,12 @@ state              an edge whose newest certificate …
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.clock import parse_rfc3339, rfc3339
+from gateway.unreached import off
 from hub.alerts import ALARM, WARNING, Alert
 
 Row = Mapping[Any, Any]
@@ -35,7 +36,15 @@ STALLED = timedelta(minutes=5)
 FEW_DAYS = 3
 """Days in which an edge's disk will be full."""
 
+CLOCK_OFF, CLOCK_RIGHT = timedelta(minutes=5), timedelta(minutes=1)
+"""An edge's clock is off from the one on (its own page tells it then, too), and right again within the other:
+between the two it stays what it was."""
+
+CLOCKS = {True: "clock-ahead", False: "clock-behind"}
+"""Kind of alert, by whether the edge's clock is ahead of ours."""
+
 KINDS = (
+    *CLOCKS.values(),
     "edge-silent",
     "line-stalled",
     "certificate-late",
@@ -70,19 +79,25 @@ def is_late(edge: Row, now: datetime) -> bool:
     return start + (end - start) * LATE <= now <= end
 
 
-def conditions(edges: Iterable[Row], returns: Sequence[Row], now: datetime) -> list[Alert]:
+def conditions(
+    edges: Iterable[Row],
+    returns: Sequence[Row],
+    now: datetime,
+    before: Collection[tuple[str, str, str]] = (),
+) -> list[Alert]:
     """What stands at `now`.
 
     Args:
         edges: as `hub.fleet.devices.listed` gives them.
         returns: as `hub.fleet.returns.pending` gives them.
         now: the time of day.
+        before: kind, site and edge of alerts that stood before.
     """
     return [
         alert
         for edge in edges
         if not edge["revoked"]
-        for alert in (*_certificate(edge, returns, now), *_heard(edge, now))
+        for alert in (*_certificate(edge, returns, now), *_heard(edge, now, before))
     ]
 
 
@@ -111,14 +126,14 @@ def _certificate(edge: Row, returns: Sequence[Row], now: datetime) -> list[Alert
     return [Alert("return-asked", words, *who, one["request"], WARNING, {"since": one["asked_at"]})]
 
 
-def _heard(edge: Row, now: datetime) -> list[Alert]:
+def _heard(edge: Row, now: datetime, before: Collection[tuple[str, str, str]]) -> list[Alert]:
     who, last = (edge["site"], edge["edge"]), edge["last_seen"] or edge["issued_at"]
     if edge["not_after"] < rfc3339(now):
         return []  # it cannot be heard; that is told
     if last < rfc3339(now - SILENT):
         return [Alert("edge-silent", f"not heard since {last}", *who, last, WARNING, {"since": last})]
     told = _told(edge["status"])
-    found = []
+    found = _clock(edge, _number(told.get("clock_ahead"), 0), before)
     if (since := _stalled(told.get("stalled"), now)) is not None:
         words = f"its line stands still, though it reaches this hub {since}".rstrip()
         found.append(Alert("line-stalled", words, *who, "", WARNING, {"since": since or "—"}))
@@ -131,6 +146,16 @@ def _heard(edge: Row, now: datetime) -> list[Alert]:
         words = "some of its items wait for a person at the hospital"
         found.append(Alert("edge-held", words, *who, "", WARNING))
     return found
+
+
+def _clock(edge: Row, ahead: float, before: Collection[tuple[str, str, str]]) -> list[Alert]:
+    """Whether its clock is off, by so many seconds ahead of ours."""
+    who, kind = (edge["site"], edge["edge"]), CLOCKS[ahead > 0]
+    limit = CLOCK_RIGHT if (kind, *who) in before else CLOCK_OFF
+    if abs(ahead) <= limit.total_seconds():
+        return []
+    words = f"its clock is {off(timedelta(seconds=ahead))} {'ahead of' if ahead > 0 else 'behind'} this hub's"
+    return [Alert(kind, words, *who, "", WARNING, {"seconds": round(abs(ahead))})]
 
 
 def _stalled(told: Any, now: datetime) -> str | None:

@@ -10,6 +10,7 @@ from hub import alerts
 from hub.access.access import Access
 from hub.portal import body
 from hub.record import Record, Trail
+from hub.told import in_chinese
 
 
 class AlertRoutes:
@@ -24,7 +25,9 @@ class AlertRoutes:
     async def show(self, _: web.Request) -> web.Response:
         """Those that wait first, then what is over."""
         async with self._database.reading() as connection:
-            return web.json_response({"alerts": await alerts.listed(connection)})
+            found = await alerts.listed(connection)
+        told = [{**one, "words_zh": in_chinese(one["words"])} for one in found]
+        return web.json_response({"alerts": told})
 
     async def count(self, _: web.Request) -> web.Response:
         """How many wait, for the head of every page."""

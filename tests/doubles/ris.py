@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -38,7 +39,10 @@ def order(number: int, **values: Any) -> Dataset:
 
 @contextmanager
 def ris(
-    orders: Sequence[Dataset], status: int = SUCCESS, seen: Callable[[Any], object] = lambda _: None
+    orders: Sequence[Dataset],
+    status: int = SUCCESS,
+    seen: Callable[[Any], object] = lambda _: None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[int]:
     """Answers every question with all `orders`; the port it listens on.
 
@@ -46,6 +50,7 @@ def ris(
         orders: what it has.
         status: with which it ends.
         seen: told of every request.
+        tls: with which it serves.
     """
 
     def find(event: Any) -> Iterator[tuple[int, Dataset | None]]:
@@ -59,7 +64,8 @@ def ris(
 
     entity = AE(ae_title="RIS")
     entity.add_supported_context(WORKLIST)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
+    handlers: list[Any] = [(evt.EVT_C_FIND, find)]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
     try:
         yield int(server.server_address[1])
     finally:

@@ -4,54 +4,23 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from edge.config import DicomTls, Ingest, Sender
+from tests.doubles.hospital_pki import hospital_pki
 from tests.doubles.listeners import listening
 
 pytestmark = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
 
 
-def _write(folder: Path, name: str, key: rsa.RSAPrivateKey, certificate: x509.Certificate) -> None:
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / f"{name}.key").write_bytes(private)
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA, certificates of the edge and a scanner by it, and a stranger's of his own."""
-    folder, now = tmp_path_factory.mktemp("tls"), datetime.now(UTC)
-    ca = rsa.generate_private_key(65537, 2048)
-    for name in ("ca", "edge", "scanner", "stranger"):
-        key = ca if name == "ca" else rsa.generate_private_key(65537, 2048)
-        own = name in ("ca", "stranger")
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        issuer = subject if own else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(own, None), True)
-            .sign(key if own else ca, hashes.SHA256())
-        )
-        _write(folder, name, key, certificate)
-    return folder
+    return hospital_pki(tmp_path_factory.mktemp("tls"), "edge", "scanner")
 
 
 def _storescu(pki: Path, port: int, file: str, *options: str) -> subprocess.CompletedProcess[str]:

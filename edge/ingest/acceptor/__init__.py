@@ -19,6 +19,7 @@ from a process
 ``ended``      an association is over, with its notice to the hub
 ``gone``       a connection is closed
 ``done``       a leased segment is not written to any more
+``alive``      it runs; every second (`watchdog`)
 to a process
 ``answer``     to what waits
 ``say``        PDUs for a sender (N-EVENT-REPORT)
@@ -36,6 +37,8 @@ a process, in an instance       its sender hears nothing and has it still. A lar
 ... told, not answered          kept; the sender sends it again, as after any lost answer
 ... after the answer            ``arrived`` is read from the socket first
 ... holding places              its connections and associations end; another takes its place
+a process that stands still     put out after fifteen seconds, and then as any that dies; left alone while it
+                                waits for the disk
 the edge's process              every process reads the end of its socket and ends. What was answered is in
                                 segments; the next start waits until nobody writes to them (a lock of the
                                 kernel), then recovers them as ever

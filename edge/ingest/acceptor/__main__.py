@@ -5,6 +5,7 @@ It imports little, so that it starts quickly and costs little memory, and ends w
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -20,6 +21,7 @@ from edge.config import DicomTls
 from edge.ingest.acceptor.leases import Leases
 from edge.ingest.acceptor.line import Line, Message, unpacked
 from edge.ingest.acceptor.remote import Questions, Recipients, RemotePolicy, RemoteRegister
+from edge.ingest.acceptor.watchdog import TURN_SECONDS as BEAT_SECONDS
 from edge.ingest.association import Association, Terms
 from edge.ingest.store import Reception
 from edge.ingest.threads import Threads
@@ -75,6 +77,7 @@ class Acceptor:
         self._line.send("ready")
         threading.Thread(target=self._doors, args=(door,), daemon=True).start()
         threading.Thread(target=self._ahead, daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
         while messages := self._line.receive():
             for kind, *words in messages:
                 if kind == "answer":
@@ -124,14 +127,30 @@ class Acceptor:
             if self._keys.few and not self._reception.busy:
                 self._keys.fill(stop=lambda: self._reception.busy)
 
+    def _beat(self) -> None:
+        while True:
+            time.sleep(BEAT_SECONDS)
+            self._questions.tell("alive")
+
     def _stop(self) -> None:
         self._threads.stop()
         self._leases.close()
         self._line.end()
 
 
+def _die_with_the_edge() -> None:
+    """The kernel kills this process when the thread that started it ends (PR_SET_PDEATHSIG in prctl(2)).
+
+    To read the end of its line is the usual way. One that stands still does not read, and would hold its
+    segments against the next start of the edge.
+    """
+    death_signal = 1
+    ctypes.CDLL(None).prctl(death_signal, int(signal.SIGKILL), 0, 0, 0)
+
+
 def main() -> None:
     """Run. Signals are for the edge's process, which says what to do."""
+    _die_with_the_edge()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     line, door = (socket.socket(fileno=int(word)) for word in sys.argv[1:3])

@@ -72,6 +72,7 @@ class House:
             "ended": self._ended,
             "gone": self._gone,
             "done": self._done,
+            "alive": lambda: None,  # that it was heard is all
         }
 
     def take(self, messages: list[Message]) -> None:

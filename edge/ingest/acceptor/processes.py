@@ -16,7 +16,9 @@ from itertools import count
 from typing import Any
 
 from edge.ingest.acceptor.house import House, RemotePeer
-from edge.ingest.acceptor.line import Line
+from edge.ingest.acceptor.line import Line, Message
+from edge.ingest.acceptor.watchdog import TURN_SECONDS, Pulse
+from edge.ingest.acceptor.watching import Watch
 from edge.ingest.policy import Policy
 from edge.ingest.threads import Threads
 from edge.spool.spool import Spool
@@ -60,11 +62,13 @@ class Acceptors:
             threading.Thread(target=self._keep, args=(place,), name="dicom-acceptor", daemon=True)
             for place in range(most)
         ]
+        self._watch = Watch(self._there)
 
     def start(self) -> None:
         """Start them, and wait until they serve. Blocks for half a second or so."""
         for keeper in self._keepers:
             keeper.start()
+        threading.Thread(target=self._look, name="dicom-watch", daemon=True).start()
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until and not all(one and one.ready.is_set() for one in self._places):
             time.sleep(0.01)
@@ -74,10 +78,15 @@ class Acceptors:
         """Of those that serve."""
         return [one.pid for one in self._places if one is not None and one.ready.is_set()]
 
+    @property
+    def troubles(self) -> list[str]:
+        """For the page: what stands still, or did lately."""
+        return self._watch.troubles
+
     def take(self, connection: socket.socket, address: str, gone: Gone) -> None:
         """As `Hands`."""
         with self._lock:
-            serving = [one for one in self._places if one is not None and one.ready.is_set()]
+            serving = [one for one in self._there() if one.ready.is_set() and not one.pulse.doubtful]
             serving.sort(key=lambda one: one.connections)
             if any(one.take(connection, address, gone) for one in serving):
                 return
@@ -91,10 +100,23 @@ class Acceptors:
                 if one is not None:
                     one.stop()
         self._own.stop()
+        until = time.monotonic() + STOP_SECONDS
         for keeper in self._keepers:
             if keeper.ident is not None:
-                keeper.join(STOP_SECONDS + 5)
+                keeper.join(max(0.0, until - time.monotonic()))
+        for one in self._there():  # it stands still
+            one.kill()
+        for keeper in self._keepers:
+            if keeper.ident is not None:
+                keeper.join(5)
         self._slow.shutdown()
+
+    def _there(self) -> list[_Acceptor]:
+        return [one for one in self._places if one is not None]
+
+    def _look(self) -> None:
+        while not self._stopping.wait(TURN_SECONDS):
+            self._watch.turn()
 
     def _keep(self, place: int) -> None:
         """One process after another, for ever."""
@@ -155,6 +177,7 @@ class _Acceptor:
         ]
         self._numbers = count()
         self.ready = threading.Event()
+        self.pulse = Pulse()
         self.pid, self.code = self._process.pid, 0
 
     @property
@@ -178,7 +201,7 @@ class _Acceptor:
         """Take what it says until it is gone. Blocks."""
         try:
             self._line.send(*self._setup)
-            while messages := self._line.receive():
+            while messages := self._receive():
                 if messages[0] == ["ready"]:
                     self.ready.set()
                     del messages[0]
@@ -187,6 +210,18 @@ class _Acceptor:
                 time.sleep(TOGETHER_SECONDS if alone else ASKED_SECONDS)
         except OSError as error:
             log.warning("an acceptor does not listen", pid=self.pid, reason=str(error))
+
+    def _receive(self) -> list[Message]:
+        self.pulse.listen()
+        try:
+            return self._line.receive()
+        finally:
+            self.pulse.hear()
+
+    def kill(self) -> None:
+        """Whatever it does. Who reads its line sees the end of it, and buries it."""
+        self.ready.clear()
+        self._process.kill()
 
     def stop(self) -> None:
         """Tell it to abort what runs and to end."""

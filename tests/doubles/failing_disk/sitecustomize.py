@@ -1,6 +1,8 @@
 """Makes the disk fail for an acceptor process that is started with this folder in PYTHONPATH.
 
-The file named by TELERAD_TEST_FAULT says how, and is read at every call that changes the disk: an errno, or
+With TELERAD_TEST_HANG, the path of a FIFO, each write past the cache waits, in uninterruptible sleep and with
+the interpreter held, until somebody has opened that for writing: its parent sleeps so while a child of vfork(2)
+has not begun its program. The file named by TELERAD_TEST_FAULT says how, and is read at every call that changes the disk: an errno, or
 0 for a write in part, and the number of the call from which on it strikes, counted since the file changed.
 """
 
@@ -8,7 +10,16 @@ import io
 import os
 import sys
 
-if "edge.ingest.acceptor" in sys.orig_argv:
+if "edge.ingest.acceptor" in sys.orig_argv and "TELERAD_TEST_HANG" in os.environ:
+    real_pwritev = os.pwritev
+
+    def hung(*args):
+        wait = (os.POSIX_SPAWN_OPEN, 0, os.environ["TELERAD_TEST_HANG"], os.O_RDONLY, 0)
+        os.waitpid(os.posix_spawn("/bin/true", ["true"], {}, file_actions=[wait]), 0)
+        return real_pwritev(*args)
+
+    os.pwritev = hung
+elif "edge.ingest.acceptor" in sys.orig_argv:
     seen = ["", 0]
     real_open, real_fdopen = os.open, os.fdopen
 

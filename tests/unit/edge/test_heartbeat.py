@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.heartbeat import STUDIES, Heartbeat, studies
@@ -79,11 +78,11 @@ async def test_a_line_that_stands_still_at_the_edge_is_an_alert_at_the_hub(tmp_p
     """What the edge tells, as the hub keeps and judges it."""
     world = SpoolWorld(tmp_path / "data")
     world.receive(priority=Priority.STAT)
-    now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    now = world.clock.now()
     for stuck, kinds in ((now - 2 * STALLED, {"line-stalled"}), (None, set())):
         link = LinkState(True, now, rate=500.0, stalled_since=stuck)
-        told = await Heartbeat(world.spool, None, lambda link=link: link, takes).status()
-        row = {"site": "H001", "edge": "1", "revoked": False, "status": json.dumps(status_of(told))}
+        told = await Heartbeat(world.spool, None, lambda link=link: link, takes, world.clock).status()
+        row = {"site": "H001", "edge": "1", "revoked": False, "status": json.dumps(status_of(told, now))}
         times = {
             "issued_at": rfc3339(now),
             "last_seen": rfc3339(now),
@@ -91,9 +90,15 @@ async def test_a_line_that_stands_still_at_the_edge_is_an_alert_at_the_hub(tmp_p
         }
         found = conditions([row | times], [], now)
         assert {one.kind for one in found} == kinds
-        assert status_of(told).keys() >= {"rate", "waiting", "waiting_bytes", "oldest_waiting", "disk_free"}
+        assert status_of(told, now).keys() >= {
+            "rate",
+            "waiting",
+            "waiting_bytes",
+            "oldest_waiting",
+            "disk_free",
+        }
         assert [one.eta_seconds for one in studies_of(told)] == [
-            round(status_of(told)["waiting_bytes"] / 500)
+            round(status_of(told, now)["waiting_bytes"] / 500)
         ]
     world.spool.close()
 

@@ -338,6 +338,7 @@ export interface Alert {
   site: string;
   edge: string;
   words: string;
+  words_zh: string;
   facts: Record<string, string | number>;
   at: string;
   last_at: string;

@@ -5,21 +5,25 @@ import errno
 import os
 import re
 import time
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+import edge.config
+from edge.config import EdgeConfig
 from edge.console import told as module
 from edge.console.told import told
-from gateway import unreached
+from gateway import config, unreached
+from gateway.errors import ConfigError
 
 ROOT = Path(__file__).parents[4]
 RAISED = {
     "Unavailable": {"edge/hub_client.py", "edge/uplink/exchange.py", "edge/ingest/reporting.py",
                     "edge/ingest/commitments.py", "edge/downlink/deliver_dicom.py",
                     "edge/downlink/deliver_hl7.py", "edge/downlink/deliver_folder.py",
-                    "edge/acquire/worklist.py", "edge/downlink/mllp.py"},
+                    "edge/acquire/worklist.py", "edge/downlink/mllp.py", "edge/dicom_node.py"},
     "NotAllowed": {"edge/hub_client.py"},
     "Unverified": {"edge/hub_client.py", "edge/uplink/parcel.py", "edge/uplink/receipts.py",
                    "gateway/envelope/receipt.py", "edge/downlink/verify.py"},
@@ -36,12 +40,47 @@ RAISED = {
     "HTTPMisdirectedRequest": {"edge/console/guard.py"},
     "HTTPForbidden": {"edge/console/guard.py"},
     "Flaw": {"gateway/dicom/walk.py"},
-    "append": {"gateway/dicom/walk.py"},
+    "ConfigError": {"gateway/config.py"},
+    "fail": {"gateway/config.py"},
+    "ValueError": {"edge/config.py", "gateway/envelope/kem.py"},
+    "append": {"gateway/dicom/walk.py", "edge/ingest/acceptor/watching.py"},
 }  # fmt: skip
 """Calls whose text may be shown, and where."""
 
 NOT_SHOWN = {"a judgement without a receipt", "(0010,0010): foreign"}
 FOREIGN = "foreign"
+LATIN = re.compile("[A-Za-z]{2,}")
+KEYS = re.compile(
+    r"\b("
+    + "|".join(
+        sorted(
+            {
+                *(
+                    field.name.rstrip("_")
+                    for kind in vars(edge.config).values()
+                    if is_dataclass(kind)
+                    for field in fields(kind)
+                ),
+                *(
+                    "http://proxy.example:3128",
+                    "Asia/Shanghai",
+                    "IANA",
+                    "YAML",
+                    "true",
+                    "false",
+                    "folder",
+                    "dicom",
+                    "name",
+                ),
+            },
+            key=len,
+            reverse=True,
+        )
+    )
+    + r")\b",
+    re.ASCII,
+)
+"""Of a configuration: its keys, and what is written there, are no words of ours."""
 
 
 def place(value):
@@ -93,7 +132,7 @@ def test_every_sentence_of_the_sources_has_chinese(file, text):
     left = re.sub(r"foreign|\(0010,0010\)|C-STORE|DICOM(DIR)?|PDF|HL7|MLLP|JPEG|PNG|TIFF|MSA-[12]|UID|SOP|Instance"
                   r"|VR|0x[0-9A-F]*|multipart/form-data|console\.names|at、id、purpose、study 和 text|ingest\.senders|report_host", "", shown)  # fmt: skip
     assert re.search(r"[\u4e00-\u9fff]", shown) or text.startswith(FOREIGN), shown
-    assert not re.search("[A-Za-z]{2,}", left), shown
+    assert not LATIN.search(KEYS.sub("", left)), shown
     assert told(text, "en") == text
 
 
@@ -137,7 +176,7 @@ def test_hostile_words_take_no_time():
 
 
 def test_no_two_rules_are_for_the_same_sentence():
-    patterns = [pattern.pattern for pattern, _ in module._rules()]
+    patterns = [pattern.pattern for pattern, _ in module.SENTENCES.rules]
     assert len(patterns) == len(set(patterns))
 
 
@@ -146,3 +185,37 @@ def test_by_how_much_the_clock_is_off(hours):
     now = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
     shown = told(f"{unreached.clocks_apart(now + timedelta(hours=hours), now)}; set it, best by NTP", "zh")
     assert not re.search("[A-Za-z]", re.sub(r"\d (d|h|min)\b|UTC|NTP", "", shown)), shown
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "data: x\nuplink: {names: []}\n",
+        "data: x\nuplink: {budget: 7}\n",
+        "data: x\nuplink: {idle_timeout: soon}\n",
+        "data: x\nspool: {reserve: much}\n",
+        "data: x\nuplink: {congestion: cubic}\n",
+        "data: x\nconsole: {port: http}\n",
+        "data: x\ningest: {open: maybe}\n",
+        "data: x\nuplink: {budget: [{from: 8 o'clock, rate: 1 Mbit}]}\n",
+        "data: x\nuplink: {budget: [{from: '08:00', to: '08:00', rate: 1 Mbit}]}\n",
+        "data: x\ndestinations: [{name: a, kind: hl7}]\n",
+        "data: x\nsuites: [none]\n",
+        "spool: {}\n",
+        "data: x\ndata: y\n",
+        "data: [\n",
+        "",
+    ],
+)
+def test_a_fault_of_the_configuration(yaml, tmp_path):
+    file = tmp_path / "edge.yaml"
+    file.write_text(yaml)
+    with pytest.raises(ConfigError) as found:
+        config.load(file, EdgeConfig)
+    shown = "; ".join(told(part, "zh") for part in str(found.value).split("; "))
+    assert re.search(r"[\u4e00-\u9fff]", shown), shown
+    given = (
+        r"可用的有：.*|'.*?'|\".*?\"|一次：.*|之一：[a-z, ]*|hl7|YAML：.*|30s|15m|12h|512 kbit|2 Mbit|20 GB"
+    )
+    left = re.sub(given, "", shown.replace(str(file), ""))
+    assert not LATIN.search(KEYS.sub("", left)), shown

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -74,20 +75,35 @@ def test_a_status_keeps_what_is_known_and_fits() -> None:
         "studies": [ONE],
     }
     names = ("rate", "round_trip", "congestion", "streams", "stalled", "accepting", "held")
-    assert status_of(told) == {name: told[name] for name in names}
-    assert status_of({"congestion": "x" * 301, "stalled": False}) == {"stalled": False}
+    assert status_of(told, NOW) == {name: told[name] for name in names}
+    assert status_of({"congestion": "x" * 301, "stalled": False}, NOW) == {"stalled": False}
     since = "2026-11-22T09:00:00.000000Z"
-    assert status_of({"stalled_since": since}) == {"stalled": since}
-    assert status_of({"stalled_since": None}) == {"stalled": None}
+    assert status_of({"stalled_since": since}, NOW) == {"stalled": since}
+    assert status_of({"stalled_since": None}, NOW) == {"stalled": None}
+
+
+@pytest.mark.parametrize(
+    ("told", "ahead"),
+    [
+        ({"now": "2026-11-22T09:07:00.000000Z"}, {"clock_ahead": 420.0}),
+        ({"now": "2026-11-21T09:00:00.000000Z"}, {"clock_ahead": -86400.0}),
+        ({"now": "nine o'clock"}, {}),
+        ({"now": 7}, {}),
+        ({"clock_ahead": 7000}, {}),  # that is for the hub to say
+        ({"now": "2026-11-22T09:00:30.000000Z", "clock_ahead": 7000}, {"clock_ahead": 30.0}),
+    ],
+)
+def test_how_far_a_clock_is_ahead_is_reckoned_here(told: dict[str, Any], ahead: dict[str, Any]) -> None:
+    assert status_of(told, NOW) == ahead
 
 
 @settings(deadline=None)
 @given(
-    st.dictionaries(st.sampled_from([*KNOWN, "studies", "else"]), JSON, max_size=6),
+    st.dictionaries(st.sampled_from([*KNOWN, "studies", "now", "else"]), JSON, max_size=6),
     st.lists(ITEMS, max_size=5),
 )
 def test_nothing_an_edge_says_raises_or_is_too_large(told: dict[str, Any], items: list[Any]) -> None:
-    kept = status_of(told)
+    kept = status_of(told, NOW)
     assert set(kept) <= set(KNOWN)
     assert len(json.dumps(kept, allow_nan=False, ensure_ascii=False)) < 8000
     for one in [*studies_of(told), *studies_of({"studies": items})]:

@@ -88,6 +88,11 @@ BRIEFLY = (NOW - timedelta(minutes=4)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         (edge(disk_days_left=2), [], ["edge-disk"]),
         (edge(disk_days_left=3), [], []),
         (edge(held=2), [], ["edge-held"]),
+        (edge(clock_ahead=301), [], ["clock-ahead"]),
+        (edge(clock_ahead=-301), [], ["clock-behind"]),
+        (edge(clock_ahead=-299), [], []),
+        (edge(clock_ahead="much"), [], []),
+        (edge(seen=-1, clock_ahead=900), [], ["edge-silent"]),
         (edge(held=True, disk_days_left="soon", accepting=None), [], []),
         (edge() | {"status": "no JSON"}, [], []),
         (edge() | {"status": "[1]"}, [], []),
@@ -101,6 +106,28 @@ def test_what_a_person_must_look_at(
     assert [one.kind for one in found] == kinds
     assert set(kinds) <= set(KINDS)
     assert all((one.site, one.edge) == ("H001", "1") for one in found)
+
+
+def test_a_clock_that_was_off_must_be_nearly_right_to_be_right() -> None:
+    stood: set[tuple[str, str, str]] = set()
+    kinds = []
+    for ahead in (240, 330, 280, 70, -70, 59, 240, -400, -61, -30):
+        found = conditions([edge(clock_ahead=ahead)], [], NOW, stood)
+        stood = {(one.kind, one.site, one.edge) for one in found}
+        kinds.append([one.kind.removeprefix("clock-") for one in found])
+    assert kinds == [[], ["ahead"], ["ahead"], ["ahead"], [], [], [], ["behind"], ["behind"], []]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (420, "its clock is 7 min ahead of this hub's"),
+        (-2 * 86400 - 3 * 3600, "its clock is 2 d 3 h behind this hub's"),
+    ],
+)
+def test_by_how_much_a_clock_is_off(ahead: int, words: str) -> None:
+    (alert,) = conditions([edge(clock_ahead=ahead)], [], NOW)
+    assert (alert.words, alert.facts) == (words, {"seconds": abs(ahead)})
 
 
 def test_a_third_key_is_told_anew() -> None:

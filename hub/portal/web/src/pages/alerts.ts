@@ -14,12 +14,19 @@ import type { Alert } from '../types.ts';
 const waits = (one: Alert): boolean => !one.acknowledged_at && !one.ended_at;
 const where = (one: Alert): string => (one.edge ? `${one.site}/${one.edge}` : one.site || t('alert.hub'));
 
+/** A fact: moments and spans as people read them. */
+function shown(name: string, value: unknown): unknown {
+  if (name === 'seconds') return span(Number(value) * 1000, language());
+  return /^\d{4}-\d\d-\d\dT/.test(String(value)) ? moment(String(value)) : value;
+}
+
 /** What was found, in the reader's language where we have the words, else in the hub's. */
 function found(one: Alert): string {
   const key = `${one.kind}.what`;
-  const facts = Object.entries(one.facts).map(([name, value]) => [name, /^\d{4}-\d\d-\d\dT/.test(String(value)) ? moment(String(value)) : value]);
+  const facts = Object.entries(one.facts).map(([name, value]) => [name, shown(name, value)]);
   const said = word('alert', key, Object.fromEntries(facts) as Record<string, string>);
-  return said === key ? one.words : said;
+  if (said !== key) return said;
+  return language() === 'zh' ? one.words_zh : one.words;
 }
 
 @customElement('tr-alerts')
