@@ -22,9 +22,6 @@ from gateway.errors import GatewayError
 from gateway.log import logger
 from gateway.model import Priority
 
-READY = 4
-"""Keys made beforehand however much comes."""
-
 LATELY_SECONDS = 0.5
 
 log = logger("edge.ingest")
@@ -163,7 +160,7 @@ class Reception:
 
     def ready(self) -> None:
         """What the next instance will need at once."""
-        self._intake.keys.fill(READY)
+        self._intake.ready()
 
 
 class Incoming:

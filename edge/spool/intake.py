@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Protocol
 
+from edge.spool import record as records
 from edge.spool.ahead import KeysAhead
 from edge.spool.aligned import Buffers
 from edge.spool.arrival import Arrival, Arrived
@@ -45,6 +46,9 @@ _STORED = CHUNK + TAG_SIZE
 
 HEAD = 64 << 10
 """First bytes of a dataset kept in clear in memory while it comes: most headers lie in them."""
+
+READY = 4
+"""Keys made beforehand however much comes."""
 
 CHECK_EVERY = 16 << 20
 """Bytes of a large instance after which the disk is looked at again."""
@@ -109,6 +113,11 @@ class Intake:
     def begin(self) -> Receiving:
         """Ready for one instance."""
         return Receiving(self)
+
+    def ready(self) -> None:
+        """Between two instances: have ready what the next ones need at once."""
+        self.keys.fill(READY)
+        records.prepare()
 
     def notify(self, notice: Notice, *, priority: Priority) -> SpoolItem:
         """Take in a notice. Raises as `Receiving.keep`."""
