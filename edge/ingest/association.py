@@ -248,8 +248,11 @@ class Stored:
 
     def finish(self) -> None:
         """Answer when it is durable."""
-        self._association.answer(self._context, self._command, int(self._incoming.finish()))
-        self._incoming.answered()
+        status = int(self._incoming.finish())
+        try:
+            self._association.answer(self._context, self._command, status)
+        finally:  # it is kept, whether the sender hears of it or not
+            self._incoming.answered()
 
 
 class Handled:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from edge.ingest.admission import Admitted, Status, Verdict, judge, status_of, urgency
 from edge.ingest.policy import Ending
@@ -19,9 +21,6 @@ from gateway.envelope.inner import InstanceFacts
 from gateway.errors import GatewayError
 from gateway.log import logger
 from gateway.model import Priority
-
-READY = 4
-"""Keys made beforehand however much comes."""
 
 LATELY_SECONDS = 0.5
 
@@ -63,6 +62,8 @@ class Reception:
 
     def visit(self, sender: Admitted, called: str, address: str) -> Visit:
         """An association begins."""
+        with suppress(GatewayError):  # its first instance will say so
+            self._intake.keeps.expect()
         return Visit(sender, called, address, Alike(WANTED, sender.charset))
 
     def begin(self, visit: Visit, command: tuple[str, str], syntax: str) -> Incoming:
@@ -85,11 +86,11 @@ class Reception:
 
     def judge(
         self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving
-    ) -> tuple[Status, dict[str, Any] | None]:
+    ) -> tuple[Status, Callable[[], object] | None]:
         """An instance is whole: judge it by its header and keep it.
 
         Returns:
-            The status, and what is to be logged once that is answered.
+            The status, and what is to be done once that is answered.
 
         Raises:
             GatewayError: it cannot be kept.
@@ -112,22 +113,29 @@ class Reception:
             calling_ae=visit.sender.ae_title,
         )
         priority = urgency(visit.sender.priority, found.get("RequestedProcedurePriority", ""))
-        item = receiving.keep(
-            facts, priority=priority, remarks=_remarks(verdict, visit), study=StudyFacts.of(found)
-        )
+        receiving.keep(facts, priority=priority, remarks=_remarks(verdict, visit), study=StudyFacts.of(found))
         visit.priority = max(visit.priority, priority)
         if study:
             visit.studies[study].add(command[1])
-        return verdict.status, {
-            "association": visit.ident,
-            "calling_ae": visit.sender.ae_title,
-            "instance": command[1],
-            "syntax": syntax,
-            "size": receiving.length,
-            "parcel": item.parcel_id,
-            "status": f"0x{verdict.status:04X}",
-            "flaw": verdict.flaw,
-        }
+        return verdict.status, partial(self._kept, visit, facts, receiving, verdict)
+
+    def _kept(self, visit: Visit, facts: InstanceFacts, receiving: Receiving, verdict: Verdict) -> None:
+        """An instance is durable and answered."""
+        try:
+            receiving.tell()
+        except GatewayError as error:  # the edge's process is gone, and finds it at its next start
+            log.warning("not told", parcel=receiving.parcel, reason=str(error))
+        log.info(
+            "received",
+            association=visit.ident,
+            calling_ae=facts.calling_ae,
+            instance=facts.sop_instance_uid,
+            syntax=facts.transfer_syntax_uid,
+            size=receiving.length,
+            parcel=receiving.parcel,
+            status=f"0x{verdict.status:04X}",
+            flaw=verdict.flaw,
+        )
 
     def ended(self, visit: Visit, *, released: bool) -> Ending | None:
         """The association is over: what the hub is told to expect, so that the study can settle."""
@@ -152,7 +160,7 @@ class Reception:
 
     def ready(self) -> None:
         """What the next instance will need at once."""
-        self._intake.keys.fill(READY)
+        self._intake.ready()
 
 
 class Incoming:
@@ -169,7 +177,7 @@ class Incoming:
     ) -> None:
         self._reception, self._visit, self._command, self._syntax = reception, visit, command, syntax
         self._receiving, self._refused = receiving, refused
-        self._words: dict[str, Any] | None = None
+        self._left: Callable[[], object] | None = None
 
     def write(self, data: memoryview) -> None:
         """The next fragment."""
@@ -185,7 +193,7 @@ class Incoming:
         status = self._refused or Status.SUCCESS
         if self._receiving is not None:
             try:
-                status, self._words = self._reception.judge(
+                status, self._left = self._reception.judge(
                     self._visit, self._command, self._syntax, self._receiving
                 )
             except GatewayError as error:
@@ -195,8 +203,8 @@ class Incoming:
 
     def answered(self) -> None:
         """While the sender reads our answer and finds its next file: what need not keep it waiting."""
-        if self._words is not None:
-            log.info("received", **self._words)
+        if self._left is not None:
+            self._left()
         self._reception.ready()
 
     def abandon(self) -> None:

@@ -161,7 +161,8 @@ class Coding:
         """
         read = data if callable(data) else _reader(data)
         found = plan(read, entry.transfer_syntax_uid)
-        choice = self._choice(read, found, entry.length, line)
+        # in the pool: where nothing is known yet, trying takes a tenth of a second of a processor
+        choice = self._small.submit(self._choice, read, found, entry.length, line).result()
         way = choice.way
         if way.codec == "zstd" and found.form is None and entry.length <= SHARED_MOST:
             way = SEGMENTS

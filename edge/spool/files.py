@@ -94,6 +94,9 @@ class SpoolFiles:
         swept = durable.sweep(self.spool)
         return swept + sum(durable.sweep(folder) for folder in self.receipts.iterdir() if folder.is_dir())
 
+    def expect(self) -> None:
+        """As `intake.Keeps`: `Segments.prepare` has been here."""
+
     def add(self, parcel: ParcelId, note: bytes, record: Record) -> None:
         """Keep one record. Durable when this returns. Raises as `Segments.add`."""
         self.segments.add(parcel, note, record)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Protocol
 
+from edge.spool import record as records
 from edge.spool.ahead import KeysAhead
 from edge.spool.aligned import Buffers
 from edge.spool.arrival import Arrival, Arrived
@@ -44,6 +46,9 @@ _STORED = CHUNK + TAG_SIZE
 
 HEAD = 64 << 10
 """First bytes of a dataset kept in clear in memory while it comes: most headers lie in them."""
+
+READY = 4
+"""Keys made beforehand however much comes."""
 
 CHECK_EVERY = 16 << 20
 """Bytes of a large instance after which the disk is looked at again."""
@@ -77,6 +82,9 @@ class Register(Protocol):
 class Keeps(Protocol):
     """Where items are made durable."""
 
+    def expect(self) -> object:
+        """Something is about to come. Raises GatewayError."""
+
     def add(self, parcel: ParcelId, note: bytes, record: Record) -> object:
         """Keep one record. Durable when this returns. Raises ResourceError."""
 
@@ -106,16 +114,23 @@ class Intake:
         """Ready for one instance."""
         return Receiving(self)
 
+    def ready(self) -> None:
+        """Between two instances: have ready what the next ones need at once."""
+        self.keys.fill(READY)
+        records.prepare()
+
     def notify(self, notice: Notice, *, priority: Priority) -> SpoolItem:
         """Take in a notice. Raises as `Receiving.keep`."""
         self.register.check_room(4096)
         one = self.begin()
         one.sealer.notice(notice)
-        return one.end(priority=priority, modality="", instances=0)
+        item = one.end(priority=priority)
+        one.tell()
+        return item
 
 
 class Receiving:
-    """One item on its way in. To be ended by `keep` or `abandon`.
+    """One item on its way in. To be ended by `keep`, and after that `tell`, or by `abandon`.
 
     Attributes:
         parcel: its identifier.
@@ -147,6 +162,7 @@ class Receiving:
         self._file: IO[bytes] | None = None
         self._digests: list[Sha256] = []
         self._open: ExitStack | None = None
+        self._arrival: Callable[[], Arrival] | None = None
 
     @property
     def length(self) -> int:
@@ -203,31 +219,26 @@ class Receiving:
         remarks: Mapping[str, str] = _NOTHING,
         study: StudyFacts | None = None,
     ) -> SpoolItem:
-        """Make it durable. Blocks until it is.
+        """Make it durable. Blocks until it is; then whoever sent it may be answered, and after that `tell`.
 
         Raises:
             StorageFull: no room; nothing is kept.
             ResourceError: the disk fails; nothing is kept.
         """
         digest = self._instance().finish(facts, remarks).sha256
-        modality = study.modality[:16] if study else ""
         alone = not facts.study_uid or "flaw" in remarks  # odd ones put no others at risk
-        kept = Kept(
-            self.sealer.key,
-            "" if alone else facts.study_uid,
-            facts.series_uid,
-            instance_number(study.instance_number) if study else None,
-        )
-        instance = Arrived(
-            kept,
-            facts.sop_class_uid,
-            facts.sop_instance_uid,
-            facts.study_uid,
-            facts.transfer_syntax_uid,
-            digest,
-            study,
-        )
-        return self.end(priority=priority, modality=modality, instances=1, instance=instance)
+        about = partial(self._arrived, facts, digest, study, alone=alone)
+        return self.end(priority=priority, study=study, about=about)
+
+    def tell(self) -> None:
+        """Have the register take note of what is kept; once. Nothing is lost if this is never reached.
+
+        What has a record is then found by reading its segment. A file of its own would not be found before
+        the next start: so it is told of by `keep`.
+        """
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            self._intake.register.note(arrival())
 
     def abandon(self) -> None:
         """Give it up; nothing of it stays. Safe to call after `keep` has raised."""
@@ -237,9 +248,13 @@ class Receiving:
                 self._open.__exit__(_Given, _Given(), None)
 
     def end(
-        self, *, priority: Priority, modality: str, instances: int, instance: Arrived | None = None
+        self,
+        *,
+        priority: Priority,
+        study: StudyFacts | None = None,
+        about: Callable[[], Arrived] | None = None,
     ) -> SpoolItem:
-        """Finish the body and make it durable; as `keep`."""
+        """Finish the body and make it durable; as `keep`. Without `about` it is a notice."""
         intake = self._intake
         try:
             draft = self.sealer.finish()
@@ -248,9 +263,9 @@ class Receiving:
                 state=State.RECEIVED,
                 sealed_size=draft.sealed_size,
                 chunk_count=len(draft.chunks),
-                instances=instances,
+                instances=0 if about is None else 1,
                 priority=priority,
-                modality=modality,
+                modality=study.modality[:16] if study else "",
                 received_at=rfc3339(intake.clock.now()),
             )
             if self._file is None:
@@ -264,8 +279,30 @@ class Receiving:
             raise ResourceError(f"the disk does not keep what is received: {error}") from error
         finally:
             self._release()
-        intake.register.note(Arrival(item, self.length - self._checked, instance))
+        plain = self.length - self._checked
+        self._arrival = lambda: Arrival(item, plain, None if about is None else about())
+        if self._file is not None:
+            self.tell()
         return item
+
+    def _arrived(
+        self, facts: InstanceFacts, digest: Sha256, study: StudyFacts | None, *, alone: bool
+    ) -> Arrived:
+        kept = Kept(
+            self.sealer.key,
+            "" if alone else facts.study_uid,
+            facts.series_uid,
+            instance_number(study.instance_number) if study else None,
+        )
+        return Arrived(
+            kept,
+            facts.sop_class_uid,
+            facts.sop_instance_uid,
+            facts.study_uid,
+            facts.transfer_syntax_uid,
+            digest,
+            study,
+        )
 
     def _release(self) -> None:
         """What is of no more use goes to the next; once, or two would write into the same memory."""

@@ -19,12 +19,13 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from struct import Struct
 
-from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext, Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
@@ -44,6 +45,20 @@ HEAD_SIZE = _HEAD.size + _REST.size
 _MODE = GCM(bytes(12))
 """Each record has a key of its own."""
 
+READY = 4
+_ready: deque[tuple[bytes, AEADEncryptionContext]] = deque()
+
+
+def prepare() -> None:
+    """Have what the next records are tagged with ready: making it takes a fortieth of a millisecond."""
+    while len(_ready) < READY:
+        _ready.append(_keyed())
+
+
+def _keyed() -> tuple[bytes, AEADEncryptionContext]:
+    key = secrets.token_bytes(16)
+    return key, Cipher(AES(key), _MODE).encryptor()
+
 
 class Record:
     """A record whose content grows piece by piece in one buffer. For one thread; to be closed.
@@ -55,8 +70,10 @@ class Record:
     def __init__(self) -> None:
         self._buffer: mmap.mmap | None = BUFFERS.take(LEAST)
         self._view = memoryview(self._buffer)
-        self._key = secrets.token_bytes(16)
-        self._mac = Cipher(AES(self._key), _MODE).encryptor()
+        try:
+            self._key, self._mac = _ready.popleft()
+        except IndexError:
+            self._key, self._mac = _keyed()
         self._tagged = HEAD_SIZE
         self.length = 0
 

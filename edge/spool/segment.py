@@ -106,6 +106,7 @@ class Segment:
         for at in range(0, self.size, len(zeros)):
             _write(self._handle, zeros[: self.size - at], at)
         os.fdatasync(self._handle)
+        os.posix_fadvise(self._handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def reserve(self, size: int) -> int | None:
         """A place for a record of `size` bytes of note and content; None if there is none left.

@@ -200,10 +200,12 @@ class Spool:
         try:
             for at in range(0, len(view), PIECE):
                 one.write(view[at : at + PIECE])
-            return one.keep(facts, priority=priority, remarks=remarks or {}, study=study)
+            item = one.keep(facts, priority=priority, remarks=remarks or {}, study=study)
         except BaseException:
             one.abandon()
             raise
+        one.tell()
+        return item
 
     def prepare(self, count: int = READY) -> bool:
         """Before senders come: make keys, write the blocks of `count` segments. Blocks. False: no room."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from edge.spool.record import Record
 from edge.spool.segment import Segment
 from edge.spool.segments import SIZE, lack
+from gateway.errors import GatewayError
 from gateway.model import ParcelId
 
 Place = tuple[str, int, int]
@@ -48,6 +49,12 @@ class Leases:
         self._now: _Lease | None = None
         self._next: Asked | None = None
         self._written: dict[ParcelId, tuple[_Lease, int, int]] = {}
+
+    def expect(self) -> None:
+        """Something is about to come: ask for a place, so that the first need not wait for it."""
+        with self._lock:
+            if self._now is None and self._next is None:
+                self._next = self._ask()
 
     def body(self, parcel: ParcelId) -> Path:
         """The file of its own of a large item."""
@@ -110,8 +117,13 @@ class Leases:
                 self._finish(one)
 
     def _taken(self) -> _Lease:
-        asked, self._next = self._next or self._ask(), None
-        name, life = asked.wait()
+        ahead, self._next = self._next, None
+        try:
+            name, life = (ahead or self._ask()).wait()
+        except GatewayError:
+            if ahead is None:
+                raise
+            name, life = self._ask().wait()  # there was none when it was asked for
         try:
             segment = Segment(self._segments / name, SIZE)
             segment.join(bytes.fromhex(life))

@@ -12,6 +12,8 @@ import struct
 import threading
 from typing import Any
 
+import orjson
+
 from gateway.errors import DataError, GatewayError, Malformed, ResourceError, StorageFull, Unavailable
 
 _LENGTH = struct.Struct("<L")
@@ -37,7 +39,7 @@ class Line:
 
     def send(self, *message: Any) -> None:
         """Waits while the other end does not keep up. Raises OSError: it is gone."""
-        data = json.dumps(message, separators=(",", ":")).encode()
+        data = _written(message)
         with self._lock:
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
@@ -73,10 +75,25 @@ class Line:
             end = at + _LENGTH.size + length
             if end > len(self._buffer):
                 break
-            found.append(json.loads(self._buffer[at + _LENGTH.size : end]))
+            found.append(_read(self._buffer[at + _LENGTH.size : end]))
             at = end
         del self._buffer[:at]
         return found
+
+
+def _written(message: tuple[Any, ...]) -> bytes:
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # half of a surrogate pair, which JSON may hold and UTF-8 may not
+        return json.dumps(message).encode()
+
+
+def _read(data: bytearray) -> Message:
+    try:
+        found: Message = orjson.loads(data)
+    except ValueError:  # likewise
+        found = json.loads(data)
+    return found
 
 
 def packed(data: bytes) -> str:

@@ -30,6 +30,7 @@ from gateway.dicom import transfer
 from gateway.envelope.kem import KemKeys
 from gateway.errors import StorageFull
 from gateway.model import Priority
+from tests.doubles import dying_acceptor
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, listening
 from tests.doubles.spools import SITE, SpoolWorld
@@ -130,6 +131,19 @@ def test_an_acceptor_killed_in_the_middle_loses_nothing_that_was_answered_and_is
         assert set(answered) <= set(found)
 
 
+def test_an_acceptor_killed_between_the_answer_and_what_follows_it_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(dying_acceptor.__path__[0])), prepend=os.pathsep)
+    with listening(tmp_path, TWO) as world:
+        pids = set(world.listener.pids)
+        answered = []
+        with suppress(OSError, RuntimeError):
+            send(world, "1.2.3.4", "1.2.3.5", answered=answered)
+        until(lambda: any(map(gone, pids)))
+        until(lambda: world.listener._server.running() == 0)
+        assert [instance for instance, _ in answered] == ["1.2.3.4"]
+        assert kept(world) == Counter(answered)
+
+
 def test_the_places_of_a_killed_acceptor_are_free_again(tmp_path):
     config = replace(TWO, max_associations=2)
     with listening(tmp_path, config) as world:
@@ -182,10 +196,13 @@ class Played:
             for _, *words in messages:
                 self.questions.answered(words)
 
-    def receive(self, number):
+    def receive(self, number, *, tell=True):
         one = self.intake.begin()
         one.write(b"dataset %d" % number)
-        return one.keep(self.world.facts(number), priority=Priority.URGENT, study=self.world.study())
+        item = one.keep(self.world.facts(number), priority=Priority.URGENT, study=self.world.study())
+        if tell:
+            one.tell()
+        return item
 
     def die(self):
         self.line.end()
@@ -208,8 +225,7 @@ def played(tmp_path):
 
 def test_what_was_written_and_not_told_is_found_when_the_acceptor_dies(played, monkeypatch):
     told = played.receive(1)
-    monkeypatch.setattr(played.register, "note", lambda _: None)  # it dies before it says so
-    untold = played.receive(2)
+    untold = played.receive(2, tell=False)  # it dies before it says so
     with monkeypatch.context() as patch:
         patch.setattr("edge.spool.segment._open_direct", lambda _: -1)
         (segment,) = [one.segment for one in (played.leases._now,)]

@@ -36,6 +36,7 @@ def test_an_instance_that_waits_takes_less_than_a_kilobyte(tmp_path):
         assert not flaw
         facts = world.facts(number)
         one.keep(facts, priority=Priority.ROUTINE, study=StudyFacts.of(found))
+        one.tell()
 
     try:
         for number in range(WARM):
