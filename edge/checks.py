@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from edge.acquire.worklist import Worklist
-from edge.config import EdgeConfig, OrderList
+from edge.config import Destination, DestinationKind, EdgeConfig, OrderList
+from edge.downlink.deliver_dicom import DicomDelivery
 from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
 from edge.proxy import Proxy
@@ -21,7 +22,7 @@ HUB_SECONDS = 20.0
 
 
 def checks(file: Path) -> Iterator[Finding]:
-    """Disk, identity, certificate, hub, clock, RIS; in this order, since each leans on those before it."""
+    """Disk, identity, certificate, hub, clock, in this order, since each leans on those before; RIS, PACS."""
     settings = config.load(file, EdgeConfig)
     yield doctor.disk(settings.data, settings.spool.reserve)
     try:
@@ -36,6 +37,9 @@ def checks(file: Path) -> Iterator[Finding]:
     yield doctor.clock(offset)
     if settings.acquire.worklist is not None:
         yield worklist(settings.acquire.worklist, settings.ingest.ae_title)
+    for one in settings.destinations:
+        if one.kind is DestinationKind.DICOM:
+            yield pacs(one, settings.ingest.ae_title)
 
 
 def worklist(config: OrderList, calling: str) -> Finding:
@@ -51,6 +55,25 @@ def worklist(config: OrderList, calling: str) -> Finding:
         return Finding("worklist", Level.FAULT, asked.fault)
     place, count = f"{config.ae_title} at {config.host}:{config.port}", len(asked.orders())
     return Finding("worklist", Level.GOOD, f"{place} answers; orders around today: {count}")
+
+
+def pacs(config: Destination, calling: str) -> Finding:
+    """Whether a PACS would take a report, asked without sending one.
+
+    Args:
+        config: of the destination.
+        calling: our AE title.
+    """
+    title, host, port = config.ae_title or "", config.host or "", config.port or 0
+    try:
+        taken = DicomDelivery(config.name, host, port, title, calling, config.tls).takes()
+    except GatewayError as error:
+        return Finding(config.name, Level.FAULT, str(error))
+    if not taken:
+        return Finding(config.name, Level.FAULT, f"{title} accepts neither a structured report nor a PDF")
+    return Finding(
+        config.name, Level.GOOD, f"{title} at {host}:{port} answers and takes {' and '.join(taken)}"
+    )
 
 
 async def ask(identity: EdgeIdentity, proxy: Proxy | None = None) -> tuple[Finding, timedelta | None]:

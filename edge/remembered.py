@@ -29,6 +29,8 @@ NAME = "page"
 VERSION = 1
 SECONDS = 10.0
 """Between two looks whether there is something new to keep; a process that is killed forgets so much."""
+BUSY_SECONDS = 60.0
+"""The same while much comes in: so as not to be in the way."""
 MOST_STUDIES, MOST_ORDERS, MOST_PARCELS = 200, 500, 20_000
 STUDY_AGE, ORDER_AGE = timedelta(days=7), timedelta(days=1)
 
@@ -81,9 +83,13 @@ class Remembered:
 
     async def run(self) -> None:
         """Keep what is new, for ever."""
+        since = 0.0
         while True:
             await asyncio.sleep(SECONDS)
-            await asyncio.to_thread(self.turn)
+            since += SECONDS
+            if since >= BUSY_SECONDS or not self._spool.traffic.busy:
+                await asyncio.to_thread(self.turn)
+                since = 0.0
 
     def turn(self) -> None:
         """One turn of `run`. Blocks."""

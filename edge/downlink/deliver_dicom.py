@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 from pydicom import dcmread
@@ -69,13 +70,29 @@ class DicomDelivery:
         """
         return await cpu.run(self._send, verified)
 
-    def _send(self, verified: Verified) -> str:
-        objects = (verified.structured, verified.enveloped)
+    def takes(self) -> tuple[str, ...]:
+        """What it would take, asked by negotiating an association in which nothing is sent. Blocks.
+
+        Raises:
+            Unavailable: there is no association.
+        """
+        entity = self._entity(SOP_CLASSES)
+        association = associate(entity, self._node)
+        taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
+        association.release()
+        return tuple(kind for sop_class, kind in SOP_CLASSES.items() if sop_class in taken)
+
+    def _entity(self, sop_classes: Iterable[str]) -> AE:
         entity = AE(self._calling)
         entity.connection_timeout = CONNECT_SECONDS
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
-        for made in objects:
-            entity.add_requested_context(made.sop_class_uid, list(SYNTAXES))
+        for sop_class in sop_classes:
+            entity.add_requested_context(sop_class, list(SYNTAXES))
+        return entity
+
+    def _send(self, verified: Verified) -> str:
+        objects = (verified.structured, verified.enveloped)
+        entity = self._entity(made.sop_class_uid for made in objects)
         association = associate(entity, self._node)
         try:
             told = [self._store(association, made) for made in objects]

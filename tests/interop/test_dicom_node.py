@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pynetdicom import AE
 
 from edge.acquire.worklist import Worklist
+from edge.checks import pacs as pacs_checked
 from edge.checks import worklist as checked
 from edge.config import Destination, DestinationKind, NodeTls, OrderList
 from edge.console.told import told
@@ -187,6 +189,9 @@ async def test_reports_reach_a_pacs_over_tls(pki: Path, tmp_path: Path) -> None:
             one for one in deliveries_of((config,), tmp_path, "EDGE", SystemClock()) if one.name == "pacs"
         )
         told_us = await pacs.deliver(await verified())
+        seen = await asyncio.to_thread(pacs_checked, config, "EDGE")
+    assert (seen.level, seen.what) == (Level.GOOD, "pacs")
+    assert seen.words.endswith("answers and takes Basic Text SR and Encapsulated PDF")
     assert told_us == "Basic Text SR stored (0x0000); Encapsulated PDF stored (0x0000)"
     with pytest.raises(ValueError, match="a hl7 destination has no tls"):
         Destination("ris", DestinationKind.HL7, None, "127.0.0.1", port, tls=ours(pki))
@@ -251,3 +256,15 @@ def test_dcmtks_worklist_behind_a_tls_terminator(pki: Path, tmp_path: Path) -> N
         found = asked(front, ours(pki, "edge"))
     assert found.fault == ""
     assert [one.patient_id for one in found.orders()] == ["P-9"]
+
+
+@needs_dcmtk
+def test_a_pacs_that_is_away_or_takes_no_reports_is_a_fault_for_the_doctor(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    config = Destination("Archive", DestinationKind.DICOM, None, "127.0.0.1", port, "PACS")
+    away = pacs_checked(config, "EDGE")
+    assert (away.what, away.level) == ("Archive", Level.FAULT)
+    assert "nothing listens on that port" in away.words
+    with ris([]) as port:
+        images_alone = pacs_checked(replace(config, port=port), "EDGE")
+    assert (images_alone.level, "PACS" in images_alone.words) == (Level.FAULT, True)

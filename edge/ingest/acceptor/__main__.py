@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -128,9 +129,10 @@ class Acceptor:
                 self._keys.fill(stop=lambda: self._reception.busy)
 
     def _beat(self) -> None:
-        while True:
-            time.sleep(BEAT_SECONDS)
-            self._questions.tell("alive")
+        with suppress(OSError):  # the line has ended, and so will this process
+            while True:
+                time.sleep(BEAT_SECONDS)
+                self._questions.tell("alive")
 
     def _stop(self) -> None:
         self._threads.stop()

@@ -135,7 +135,7 @@ def test_after_a_power_cut_the_page_begins_anew(edge, capsys):
     edge.secret.unlink()  # the machine's memory is gone
     edge.restart(save=False)
     assert edge.shown() == {}
-    assert "the page begins anew" in capsys.readouterr().out
+    assert "the page begins anew" in "".join(capsys.readouterr())
 
 
 def test_a_file_that_was_damaged_is_no_harm(edge):
