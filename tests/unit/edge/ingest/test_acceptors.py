@@ -261,6 +261,30 @@ def test_a_full_segment_goes_back_and_is_used_again(played, monkeypatch):
     assert played.world.spool.files.segments.ready >= 1
 
 
+def test_a_place_is_asked_for_before_the_first_instance_once(played):
+    leased = played.world.spool.files.segments._leased
+    played.leases.expect()
+    until(lambda: len(leased) == 1)
+    played.leases.expect()
+    played.receive(1)
+    played.leases.expect()
+    assert len(leased) == 1
+
+
+def test_a_place_that_could_not_be_had_then_is_asked_for_again(played, monkeypatch):
+    with monkeypatch.context() as full:
+        full.setattr(played.world.spool.files.segments, "lease", refuse)
+        played.leases.expect()
+        until(lambda: played.leases._next.there)
+        with pytest.raises(StorageFull):
+            played.receive(1)
+    assert played.receive(2).instances == 1
+
+
+def refuse():
+    raise StorageFull("no room to keep what is received")
+
+
 def test_no_room_is_said_by_the_edge_and_heard_by_the_acceptor(played):
     played.world.spool._budget = replace(played.world.spool._budget, reserve=1 << 60)
     with pytest.raises(StorageFull, match="reserve"):

@@ -6,6 +6,7 @@ import os
 import struct
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 
 import pytest
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.spool import record as record_module
 from edge.spool import segment as segment_module
 from edge.spool.aligned import PAGE, Buffers
 from edge.spool.record import Record
@@ -70,6 +72,19 @@ def test_what_was_added_is_found_again_and_what_was_taken_is_not(made):
     again, found = reopened(made)
     assert set(found) == {name(0), name(2), name(4)}
     assert read(again, name(4)) == content(4)
+    again.close()
+
+
+def test_what_was_made_ready_for_records_serves_each_of_them_once(made, monkeypatch):
+    monkeypatch.setattr(record_module, "_ready", deque())
+    record_module.prepare()
+    ready = [key for key, _ in record_module._ready]
+    for n in range(record_module.READY + 2):  # and two that find nothing ready
+        add(made, n)
+    heads = b"".join(path.read_bytes() for path in made.folder.glob("*.seg"))
+    assert [heads.count(key) for key in ready] == [1] * record_module.READY
+    again, found = reopened(made)
+    assert set(found) == {name(n) for n in range(record_module.READY + 2)}
     again.close()
 
 
