@@ -27,6 +27,8 @@ TRICKLE_SECONDS = 20.0
 LOOK_SECONDS = 0.02
 OVERDUE_SECONDS, OVERDUE_TRIPS = 1.0, 3.0
 """Something must be acknowledged within so many seconds or round trips, whichever is longer."""
+SURE_SECONDS = 5.0
+"""Of work, after which a line counts as known though BBR still looks."""
 SETTLED = 0.98
 """Of the fastest that was seen before, what stays of it with each sample."""
 SLOW_HUB = 10.0
@@ -69,6 +71,7 @@ class Flow:
     _sampled_at: float | None = None
     _loss: Loss = field(default_factory=Loss)
     _burst: float = 0.0
+    _looking: bool = False
     _worked_at: float | None = None
     _full: float = 0.0  # bytes a second that the line carried at most over some time
 
@@ -79,8 +82,12 @@ class Flow:
 
     @property
     def capacity(self) -> float:
-        """Bytes per second that the line could carry, as far as it has shown; 0 if it has not."""
-        return self._meter.best
+        """Bytes per second that the line could carry, as far as it has shown; 0 if it has not.
+
+        While BBR still looks for a new line's rate, what has been carried says little of it: whoever spent
+        time on smaller bytes, as if the line were slow, would leave it without any just when it gets quick.
+        """
+        return 0.0 if self._looking and self._meter.seconds < SURE_SECONDS else self._meter.best
 
     @property
     def burst(self) -> float:
@@ -121,10 +128,12 @@ class Flow:
         def note(transport: asyncio.Transport) -> None:
             stream.transport = transport
             socket = socket_of(transport)
+            self.congestion = "" if socket is None else sockets.congestion_of(socket)
             if transport not in self._began:
                 self._began[transport] = self.clock.monotonic()
                 self.connections += 1
-            self.congestion = "" if socket is None else sockets.congestion_of(socket)
+                if socket is not None and self.congestion == BBR:
+                    sockets.begin_anew(socket)  # others may have used it before, nobody knows how long ago
             if (info := stream.info()) is not None:
                 stream.acknowledged, stream.delivered = info.acknowledged, info.delivered
                 stream.sent, stream.repeated = info.sent, info.repeated
@@ -234,6 +243,7 @@ class Flow:
                 told[stream.number] = info
         self._burst = max(burst, SETTLED * self._burst)
         self.carried += came
+        self._looking = any(info.looking for info in told.values())
         if trips and self.direct:
             self.round_trip = min(trips)
         busy = any(stream.rank is not None for stream in self.streams.values())
@@ -250,14 +260,12 @@ class Flow:
 
     def _look_anew(self, told: dict[int, sockets.TcpInfo], now: float) -> None:
         """Let BBR begin anew where it is time, and hold it meanwhile (`anew`)."""
-        found = sum(info.found for info in told.values() if info.flying)
         for number, info in told.items():
             stream = self.streams[number]
             transport = stream.transport
             if transport is None or transport not in self._began:
                 continue
-            others = found - (info.found if info.flying else 0)
-            left = anew.left(self._full, others)
+            left = anew.left(self._full, sum(self._takes(told, one) for one in told if one != number))
             held = now - stream.limited_at
             stands = anew.Standing(info, now - self._began[transport], stream.limit, held, left)
             if (limit := stands.begins) is not None:
@@ -267,6 +275,11 @@ class Flow:
                 stream.restrict(limit, now)
             elif stands.ends:
                 stream.restrict(None, now)
+
+    def _takes(self, told: dict[int, sockets.TcpInfo], number: int) -> int:
+        """Bytes a second that a stream sends, or may find while it looks."""
+        info = told[number]
+        return max(info.found if info.flying else 0, self.streams[number].limit or 0)
 
     @staticmethod
     def _moved(stream: Stream, info: sockets.TcpInfo | None, trips: list[float], counts: list[int]) -> int:
