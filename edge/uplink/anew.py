@@ -26,6 +26,9 @@ GIVEN_UP = 3.0
 """Times that, after which it is let go on whatever it does."""
 LITTLE = 0.5
 """One that has found so much of what the others leave is not worth a new beginning before its time."""
+FAILED = 0.8
+"""Of what the line was seen to carry, what is believed after one was let look for more and found little:
+else a line that has become slower would be overflowed until the rate of before is forgotten."""
 SPARE = 1.1
 """What may be sent of what the line was seen to carry: headers and repeated segments count as sent."""
 QUEUE = 1.2
@@ -88,6 +91,11 @@ class Standing:
         if self.limit is None:
             return False
         return self.held >= (GIVEN_UP if self.info.looking else 1.0) * self._looked
+
+    @property
+    def failed(self) -> bool:
+        """Whether it found little of what it was let look for."""
+        return self.limit is not None and self.info.found < LITTLE * self.limit
 
     @property
     def _looked(self) -> float:

@@ -275,6 +275,7 @@ class Flow:
                 stream.restrict(limit, now)
             elif stands.ends:
                 stream.restrict(None, now)
+                self._full *= anew.FAILED if stands.failed else 1.0
 
     def _takes(self, told: dict[int, sockets.TcpInfo], number: int) -> int:
         """Bytes a second that a stream sends, or may find while it looks."""

@@ -62,6 +62,12 @@ def test_it_is_let_go_when_it_has_looked_or_after_three_times_that() -> None:
     assert Standing(LOOKING, 9.0, limit=5, held=GIVEN_UP * 1.5).ends
 
 
+def test_who_found_little_of_what_it_was_let_look_for() -> None:
+    assert Standing(SETTLED, 9.0, limit=int(SETTLED.found / LITTLE) + 2).failed
+    assert not Standing(SETTLED, 9.0, limit=int(SETTLED.found / LITTLE) - 2).failed
+    assert not Standing(SETTLED, 9.0).failed
+
+
 def test_one_that_has_passed_the_rate_is_held_to_it() -> None:
     queue = replace(LOOKING, round_trip=0.4)
     assert Standing(queue, 1.0).overflows == queue.found

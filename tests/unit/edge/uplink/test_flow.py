@@ -18,7 +18,7 @@ class Line:
     """Streams that always have something to write, and kernels that acknowledge `RATE` in all."""
 
     def __init__(self, *kernels: Kernel) -> None:
-        self.clock, self.kernels = HandClock(), kernels
+        self.clock, self.kernels, self.rate = HandClock(), kernels, RATE
         self.flow = Flow(self.clock, 16)
         self.connections = [Connection(kernel) for kernel in kernels]
         self.streams = [self.join(number, one) for number, one in enumerate(self.connections, 1)]
@@ -33,7 +33,7 @@ class Line:
         for _ in range(int(seconds / SAMPLE_SECONDS)):
             self.clock.advance(seconds=SAMPLE_SECONDS)
             for kernel in self.kernels:
-                kernel.acknowledged += int(RATE * SAMPLE_SECONDS / len(self.kernels))
+                kernel.acknowledged += int(self.rate * SAMPLE_SECONDS / len(self.kernels))
             self.flow.sample()
 
 
@@ -81,6 +81,18 @@ def test_of_two_that_found_little_one_looks_for_all_and_the_other_keeps_what_it_
     Line(one, other).goes_on(2.0)
     assert (one.begun_anew, other.begun_anew) == (2, 1)
     assert one.limit == pytest.approx(RATE, rel=0.01)
+
+
+def test_a_line_that_became_ten_times_slower_is_soon_believed() -> None:
+    kernel = Kernel(found=RATE)
+    line = Line(kernel)
+    line.goes_on(EVERY)
+    line.rate, kernel.found = RATE // 10, RATE // 10
+    line.goes_on(30.0)
+    before = kernel.begun_anew
+    line.goes_on(3 * EVERY)
+    assert kernel.begun_anew - before <= 3
+    assert (kernel.limit or 0) < RATE // 4
 
 
 def test_one_that_passed_the_rate_is_held_and_the_next_exchange_is_not() -> None:
