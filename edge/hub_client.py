@@ -16,7 +16,6 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from operator import itemgetter
 from typing import Any, Self, TypeAlias
 from weakref import WeakSet
 
@@ -79,9 +78,7 @@ class _Connector(aiohttp.TCPConnector):
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
         idle, worth = self._conns.get(key), _worth.get()
         if idle and worth is not None:
-            most, best = max(((worth(one[0].transport), one) for one in idle), key=itemgetter(0))
-            if most <= 0:
-                return None
+            best = max(idle, key=lambda one: worth(one[0].transport))
             idle.remove(best)
             idle.appendleft(best)
         return await super()._get(key, traces)
@@ -163,7 +160,7 @@ class HubClient:
                 the hub may rightly be silent (long polls); a dead line is found by TCP all the same.
             accept: statuses other than 2xx that the block itself deals with.
             connected: called with the connection before the first byte of the request is sent on it.
-            worth: of an idle connection: the one worth most is used, and a new one rather than one worth 0.
+            worth: of an idle connection: the one worth most is used.
 
         Raises:
             Unavailable: the hub is away, busy or unreachable, before or during the answer.

@@ -27,7 +27,7 @@ _TCP_INFO_BYTES = 256
 _TCP_CC_INFO, _CC_INFO_BYTES, _BBR_INFO_BYTES = 26, 64, 20  # linux/tcp.h; linux/inet_diag.h: tcp_bbr_info
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
 _ALWAYS_THERE = b"reno"
-"""Linux has it, and lets everybody use it (ip-sysctl, tcp_allowed_congestion_control)."""
+"""Linux has it, and by itself lets everybody use it (ip-sysctl, tcp_allowed_congestion_control)."""
 _STARTUP = 2 << 8
 """BBR's pacing gain, times 256, from which on it looks for the line's rate: 2.89 then, 1.25 at most later."""
 
@@ -166,10 +166,27 @@ def begin_anew(made: HasOptions) -> None:
     """Let BBR look for the rate again, with the shortest round trip that TCP remembers.
 
     The kernel has no word for that; but whoever is given another congestion control and BBR again starts so.
+    Where this user may not do both, nothing is done.
     """
+    if not _may_begin_anew():
+        return
     with suppress(OSError):  # closed meanwhile
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _ALWAYS_THERE)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
+
+
+@cache
+def _may_begin_anew() -> bool:
+    """Whether BBR can be had back once it was given away; an administrator may allow neither, or one."""
+    if not hasattr(socket, "TCP_CONGESTION"):
+        return False
+    with socket.socket() as made:
+        try:
+            for name in (_ALWAYS_THERE, CONGESTION):
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
+        except OSError:
+            return False
+    return True
 
 
 def _bbr_of(made: HasOptions) -> tuple[int, int]:

@@ -13,6 +13,7 @@ another one, and BBR is left to look for itself.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from gateway.sockets import TcpInfo
@@ -37,8 +38,12 @@ FAR = 2.5
 """So many times: it may be another line."""
 LONG_TRIP = 0.05
 """Seconds: at shorter ones BBR has done looking from one look at it to the next."""
+GROWING = 1.25
+"""So many times what it had found a round trip ago: it has not passed the line's rate yet, by BBR's rule."""
 SURE = 64 << 10
 """Bytes a connection must have carried before what it shows of the line is believed."""
+MEMORY_SECONDS = 3.0
+"""For so long it is remembered what a connection had found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Standing:
         limit: bytes a second it is held to; None: it is not.
         held: seconds for which it has been.
         left: bytes a second that the line carried at most and others have not found; 0: nobody knows.
+        before: bytes a second that it had found a round trip ago; 0: nobody knows.
     """
 
     info: TcpInfo
@@ -58,6 +64,7 @@ class Standing:
     limit: int | None = None
     held: float = 0.0
     left: float = 0.0
+    before: int = 0
 
     @property
     def begins(self) -> int | None:
@@ -65,10 +72,12 @@ class Standing:
         info = self.info
         if not info.found or not info.unsent or self.limit is not None:
             return None  # it has nothing to say, or too little to send: then nobody looks
+        if info.looking:
+            return None  # what it has found so far may be of a few words that were said on an idle line
         if info.least_trip <= 0 or info.round_trip > FAR * info.least_trip:
             return None
         due = self.seconds >= EVERY
-        poor = not info.looking and self.seconds >= self._looked and info.found < LITTLE * self.left
+        poor = self.seconds >= self._looked and info.found < LITTLE * self.left
         return int(max(info.found, self.left)) if due or poor else None
 
     @property
@@ -82,8 +91,9 @@ class Standing:
             or info.least_trip < LONG_TRIP
         ):
             return None
-        full = info.on_way >= info.found * info.least_trip
-        return info.found if full and info.round_trip >= QUEUE * info.least_trip else None
+        if info.on_way < info.found * info.least_trip or info.found >= GROWING * self.before:
+            return None  # a round trip may have become longer by itself
+        return info.found if info.round_trip >= QUEUE * info.least_trip else None
 
     @property
     def ends(self) -> bool:
@@ -95,11 +105,26 @@ class Standing:
     @property
     def failed(self) -> bool:
         """Whether it found little of what it was let look for."""
-        return self.limit is not None and self.info.found < LITTLE * self.limit
+        return self.limit is not None and 0 < self.info.found < LITTLE * self.limit
 
     @property
     def _looked(self) -> float:
         return LOOKED_TRIPS * self.info.round_trip + LOOKED_SECONDS
+
+
+class Found:
+    """What one connection had found lately."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def look(self, now: float, found: int, round_trip: float) -> int:
+        """Remember it. Returns what it was a round trip ago; 0: nobody knows."""
+        before = next((value for at, value in reversed(self._seen) if now - at >= round_trip), 0)
+        self._seen.append((now, found))
+        while now - self._seen[0][0] > MEMORY_SECONDS:
+            self._seen.popleft()
+        return before
 
 
 def left(full: float, others: float) -> float:

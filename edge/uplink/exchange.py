@@ -56,7 +56,7 @@ class Exchanges:
         numbers: the next one's.
         carried: the parcels named in each.
         own: parcels announced in each, and not yet known at the hub: no other may carry them.
-        brief: whether the hub reads headers said briefly, as it said in its last answer.
+        brief: those whose hub reads headers said briefly, as it says in its answer.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Exchanges:
         self.numbers = itertools.count(1)
         self.carried: dict[int, set[ParcelId]] = {}
         self.own: dict[int, deque[Parcel]] = {}
-        self.brief = False
+        self.brief: set[int] = set()
 
     @property
     def spare(self) -> bool:
@@ -112,7 +112,8 @@ class Exchanges:
                 if self._gate.worked(self._clock.monotonic()):
                     log.info("the line is back")
                     self._bell.ring()
-                self.brief = response.headers.get(READS_HEADER) == READS_BRIEF
+                if response.headers.get(READS_HEADER) == READS_BRIEF:
+                    self.brief.add(number)
                 decoder = Decoder()
                 async for data in response.content.iter_any():
                     decoder.feed(data)
@@ -130,6 +131,7 @@ class Exchanges:
     def end(self, number: int, *, clean: bool) -> None:
         """It is over; what it carried and the hub has not may go elsewhere."""
         self._flow.close(number)
+        self.brief.discard(number)
         for own in self.own.pop(number):
             self._board.offer(own)
         for parcel in self.carried.pop(number):

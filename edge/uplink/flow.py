@@ -128,11 +128,12 @@ class Flow:
         def note(transport: asyncio.Transport) -> None:
             stream.transport = transport
             socket = socket_of(transport)
-            self.congestion = "" if socket is None else sockets.congestion_of(socket)
+            congestion = "" if socket is None else sockets.congestion_of(socket)
+            self.congestion = congestion or self.congestion  # it may be closed already
             if transport not in self._began:
                 self._began[transport] = self.clock.monotonic()
                 self.connections += 1
-                if socket is not None and self.congestion == BBR:
+                if socket is not None and congestion == BBR:
                     sockets.begin_anew(socket)  # others may have used it before, nobody knows how long ago
             if (info := stream.info()) is not None:
                 stream.acknowledged, stream.delivered = info.acknowledged, info.delivered
@@ -255,8 +256,7 @@ class Flow:
         if busy:
             self._worked_at = now
             self._full = max(self._arrivals.best, FULL * self._full)
-        if self.congestion == BBR:
-            self._look_anew(told, now)
+        self._look_anew(told, now)
 
     def _look_anew(self, told: dict[int, sockets.TcpInfo], now: float) -> None:
         """Let BBR begin anew where it is time, and hold it meanwhile (`anew`)."""
@@ -267,7 +267,8 @@ class Flow:
                 continue
             left = anew.left(self._full, sum(self._takes(told, one) for one in told if one != number))
             held = now - stream.limited_at
-            stands = anew.Standing(info, now - self._began[transport], stream.limit, held, left)
+            before = stream.found.look(now, info.found, info.round_trip)
+            stands = anew.Standing(info, now - self._began[transport], stream.limit, held, left, before)
             if (limit := stands.begins) is not None:
                 self._began[transport] = now
                 stream.restrict(limit, now, anew=True)

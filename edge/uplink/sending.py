@@ -268,7 +268,7 @@ class Sending:
             self._exchanges.carried[number].add(parcel.id)
             match action:
                 case sender.SendHeader():
-                    brief = self._exchanges.brief
+                    brief = number in self._exchanges.brief
                     frames.append(encode(body.abridger.announce(parcel.id, parcel.signed, brief=brief)))
                 case sender.SendAsk():
                     frames.append(encode(Ask(parcel.id)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from edge.uplink.anew import Found
 from gateway import sockets
 
 Rank: TypeAlias = tuple[int, int]
@@ -44,9 +45,10 @@ class Stream:
         transport: None before it is connected.
         rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
         left: bytes of that frame that are not written yet.
-        moved_at: likewise; when something was last acknowledged or heard on it.
+        moved_at: monotonic seconds; when something was last acknowledged or heard on it.
         limit: bytes a second it may send at most; None: as much as it likes.
         limited_at: monotonic seconds; since when.
+        found: what BBR had found lately.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Stream:
     repeated: int = 0
     limit: int | None = None
     limited_at: float = 0.0
+    found: Found = field(default_factory=Found)
 
     def cut(self) -> None:
         """Break the connection."""

@@ -26,6 +26,8 @@ LEVEL = 9
 """Of zstd: the little that is left is text that was there before, and what nothing makes smaller."""
 LONGEST = 256 << 10
 """Bytes of a statement that is said briefly; in longer ones, digests outweigh all that could be saved."""
+LEAST = {HEX: 8, BASE64: 10, NESTED: 10}
+"""Bytes behind a mark at least: what sixteen characters stand for."""
 
 _LENGTH = 3  # bytes
 _QUOTED = re.compile(rb'"([A-Za-z0-9+/=]{16,})"')
@@ -117,15 +119,24 @@ def spelled_out(data: bytes) -> bytes:
 
 def _spelled_out(data: bytes, depth: int) -> bytes:
     parts: list[bytes] = []
-    at = 0
+    at = size = 0
     while (mark := _CONTROL.search(data, at)) is not None:
         begin = mark.end() + _LENGTH
         end = begin + int.from_bytes(data[mark.end() : begin], "big")
-        if end > len(data):
-            raise Malformed("a BRIEF that ends too early")
-        parts += data[at : mark.start()], b'"', _quoted(mark[0], data[begin:end], depth), b'"'
+        if end > len(data) or end - begin < LEAST.get(mark[0], 0):
+            raise Malformed("a BRIEF with a mark for too little")
+        quoted = _quoted(mark[0], data[begin:end], depth)
+        parts += data[at : mark.start()], b'"', quoted, b'"'
+        size += mark.start() - at + len(quoted) + 2
+        _check(size)
         at = end
+    _check(size + len(data) - at)
     return b"".join((*parts, data[at:]))
+
+
+def _check(size: int) -> None:
+    if size > LONGEST:
+        raise Malformed("a BRIEF that stands for too much")
 
 
 def _quoted(kind: bytes, data: bytes, depth: int) -> bytes:

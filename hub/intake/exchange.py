@@ -19,6 +19,7 @@ from gateway.wire.messages import (
     EVERY_PARCEL,
     Announce,
     Ask,
+    Brief,
     Chunk,
     Code,
     Done,
@@ -59,6 +60,7 @@ class Inbox:
     async def put(self, message: Message) -> None:
         """Add one, when there is room."""
         size = len(message.data) if isinstance(message, Chunk) else 256
+        size += len(message.header) if isinstance(message, Announce) else 0
         async with self._changed:
             await self._changed.wait_for(lambda: self._size < AHEAD_BYTES)
             self._messages.append((message, size))
@@ -218,6 +220,8 @@ async def _read(body: StreamReader, inbox: Inbox) -> None:
             decoder.feed(data)
             while (message := decoder.next()) is not None:
                 await inbox.put(restorer.read(message))
+                if isinstance(message, Brief):
+                    await asyncio.sleep(0)  # many of them may come at once, and each takes a moment
         decoder.finish()
     except (Malformed, OSError, TimeoutError, web.RequestPayloadError) as caught:
         error = caught  # raised again by whoever takes from the inbox

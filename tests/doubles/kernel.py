@@ -36,6 +36,8 @@ class Kernel:
         if name == socket.TCP_CONGESTION:
             return self.congestion.ljust(size, b"\0")
         if name == _CC_INFO:
+            if self.congestion != b"bbr":
+                return b""
             low, high = self.found & 0xFFFFFFFF, self.found >> 32
             return struct.pack("=IIIII", low, high, 0, 739 if self.looking else 256, 512)
         data = bytearray(232)

@@ -45,6 +45,22 @@ def test_a_connection_seen_for_the_first_time_begins_anew_as_others_may_have_use
     assert kernel.begun_anew == 1
 
 
+def test_one_that_was_kept_warm_with_a_few_words_is_free_to_find_the_rate() -> None:
+    kernel = Kernel(found=2330, looking=True)
+    Line(kernel).goes_on(3 * EVERY)
+    assert (kernel.begun_anew, kernel.limit) == (1, None)
+
+
+def test_a_connection_that_is_no_bbr_leaves_nobody_held() -> None:
+    kernel = Kernel(found=RATE)
+    line = Line(kernel)
+    line.goes_on(EVERY)
+    assert kernel.limit is not None
+    line.join(2, Connection(Kernel(congestion=b"reno", unsent=0)))
+    line.goes_on(2.0)
+    assert kernel.limit is None
+
+
 def test_with_another_congestion_control_nothing_is_done() -> None:
     kernel = Kernel(congestion=b"cubic", found=RATE)
     Line(kernel).goes_on(3 * EVERY)
@@ -98,6 +114,8 @@ def test_a_line_that_became_ten_times_slower_is_soon_believed() -> None:
 def test_one_that_passed_the_rate_is_held_and_the_next_exchange_is_not() -> None:
     kernel = Kernel(found=RATE, looking=True, round_trip=0.5, flying=800, acknowledged=1 << 20)
     line = Line(kernel)
+    line.goes_on(2 * SAMPLE_SECONDS)
+    assert kernel.limit is None
     line.goes_on(SAMPLE_SECONDS)
     assert (kernel.begun_anew, kernel.limit) == (1, RATE)
     line.flow.close(1)

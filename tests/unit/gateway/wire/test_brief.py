@@ -112,9 +112,14 @@ def packed(text: bytes, before: bytes) -> bytes:
         (zstandard.ZstdCompressor().compress(b"x" * (LONGEST + 1)), "bytes"),
         (zstandard.ZstdCompressor(write_content_size=False).compress(b"{}"), "bytes"),
         (zstandard.ZstdCompressor().compress(b"{}") + b"more", "cannot be read"),
-        (packed(b'{"a":\x01\x00\x00\x05abc}', bare(HEADERS[0])), "too early"),
+        (packed(b'{"a":\x01\x00\x00\x05abc}', bare(HEADERS[0])), "too little"),
+        (packed(b"\x01\x00\x00\x00", bare(HEADERS[0])), "too little"),
+        (packed(b"\x01\x00\x00\x07" + bytes(7), bare(HEADERS[0])), "too little"),
+        (packed(b"\x02\x00\x00\x09" + bytes(9), bare(HEADERS[0])), "too little"),
+        (packed(b"\x01\x02\x00\x00" + bytes(2 << 16), bare(HEADERS[0])), "too much"),
+        (packed(b"x" * (LONGEST - 16) + b"\x01\x00\x00\x08" + bytes(8), bare(HEADERS[0])), "too much"),
         (packed(b'{"a":\x04\x00\x00\x01a}', bare(HEADERS[0])), "unknown mark"),
-        (packed(b"\x03\x00\x00\x05\x03\x00\x00\x01a", bare(HEADERS[0])), "unknown mark"),
+        (packed(b"\x03\x00\x00\x0e\x03\x00\x00\x0a" + b"a" * 10, bare(HEADERS[0])), "unknown mark"),
     ],
 )
 def test_what_cannot_be_spelled_out_is_refused(data: bytes, words: str) -> None:

@@ -21,6 +21,7 @@ from gateway.wire.brief import Abridger
 from gateway.wire.chunks import Range
 from gateway.wire.frames import encode
 from hub import alerts
+from hub.intake.exchange import AHEAD_BYTES, Inbox
 from hub.tables.arrival import quarantine
 from hub.tables.study import instances
 from tests.doubles.lines import CLOCK, LineHub, ask, enrolled, line_hub, say, sealed
@@ -306,6 +307,14 @@ async def test_headers_said_briefly_are_taken_as_if_they_had_come_whole(hub, edg
     heard = await say(edge, messages)
     for one, receipt in zip(parcels, of(m.Receipt, heard), strict=True):
         check_receipt(hub, one, receipt)
+
+
+async def test_headers_read_ahead_count_by_their_size() -> None:
+    inbox, header = Inbox(), m.Announce(ParcelId("0" * 32), b"x" * (AHEAD_BYTES // 4))
+    for _ in range(4):
+        await inbox.put(header)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(inbox.put(header), 0.05)
 
 
 async def test_a_header_said_briefly_without_one_before_ends_the_exchange(hub, edge) -> None:
