@@ -127,8 +127,8 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
         status = await edge.spool.status(link)
         ahead = outlook(status, edge.uplink.blocked, edge.uplink.takes, "line 3: faulty")
         told = status_json(status, link, CLOCK.now(), studies=True, ahead=ahead)
-        for language in ("en", "zh"):
-            assert "line 3: faulty" in page(status, link, CLOCK.now(), language, ahead)
+        for language, words in (("en", "line 3: faulty"), ("zh", "line 3：faulty")):
+            assert words in page(status, link, CLOCK.now(), language, ahead)
         return told
 
     told = await facts()

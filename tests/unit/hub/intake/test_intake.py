@@ -174,7 +174,8 @@ async def test_a_header_of_another_site_is_not_allowed(hub, edge, tmp_path) -> N
 async def test_headers_that_do_not_hold(hub, edge) -> None:
     one = sealed(hub, edge.identity, 1, [b"x"])
     statement = Statement.from_bytes(one.signed)
-    forged = Statement(statement.kind, statement.payload, statement.chain, statement.signature[:-1] + b"\0")
+    bent = statement.signature[:-1] + bytes([statement.signature[-1] ^ 1])
+    forged = Statement(statement.kind, statement.payload, statement.chain, bent)
     heard = await say(edge, [m.Announce(one.id, b"{}"), m.Announce(one.id, forged.to_bytes())])
     other = m.Announce(ParcelId("f" * 32), one.signed)
     heard += await say(edge, [other])
