@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge.acquire.worklist import Worklist
 from edge.config import Destination, DestinationKind, EdgeConfig, OrderList
+from edge.dicom_node import Node
 from edge.downlink.deliver_dicom import DicomDelivery
 from edge.hub_client import HubClient
 from edge.identity import FOLDER, EdgeIdentity
@@ -53,8 +54,9 @@ def worklist(config: OrderList, calling: str) -> Finding:
     asked.look()
     if asked.fault:
         return Finding("worklist", Level.FAULT, asked.fault)
-    place, count = f"{config.ae_title} at {config.host}:{config.port}", len(asked.orders())
-    return Finding("worklist", Level.GOOD, f"{place} answers; orders around today: {count}")
+    node = Node(config.host, config.port, config.ae_title)
+    count = len(asked.orders())
+    return Finding("worklist", Level.GOOD, f"{node.place} answers; orders around today: {count}")
 
 
 def pacs(config: Destination, calling: str) -> Finding:
@@ -71,9 +73,8 @@ def pacs(config: Destination, calling: str) -> Finding:
         return Finding(config.name, Level.FAULT, str(error))
     if not taken:
         return Finding(config.name, Level.FAULT, f"{title} accepts neither a structured report nor a PDF")
-    return Finding(
-        config.name, Level.GOOD, f"{title} at {host}:{port} answers and takes {' and '.join(taken)}"
-    )
+    place = Node(host, port, title).place
+    return Finding(config.name, Level.GOOD, f"{place} answers and takes {' and '.join(taken)}")
 
 
 async def ask(identity: EdgeIdentity, proxy: Proxy | None = None) -> tuple[Finding, timedelta | None]:

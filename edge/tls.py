@@ -10,7 +10,10 @@ from gateway.errors import UsageError
 
 def tls_profile() -> ssl.SSLContext:
     """TLS as PS3.15 B.12 and BCP 195 want it: TLS 1.2 with ECDHE and AES-GCM, or 1.3. Without keys."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    return _profile(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+
+def _profile(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM")
     return context
@@ -39,9 +42,7 @@ def tls_context(config: DicomTls, where: str) -> ssl.SSLContext:
 
 def client_profile() -> ssl.SSLContext:
     """The same profile for whoever calls. Without keys; the name in a certificate is not compared."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM")
+    context = _profile(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.check_hostname = False
     return context
 

@@ -255,34 +255,31 @@ def looked_at(
     return seen, coded
 
 
+def _shape(values: _Values) -> dict[str, Any]:
+    """What is said of a frame."""
+    return {
+        "rows": values.whole("Rows") or 0,
+        "columns": values.whole("Columns") or 0,
+        "samples": values.whole("SamplesPerPixel") or 1,
+        "allocated": values.whole("BitsAllocated") or 0,
+        "stored": values.whole("BitsStored") or 0,
+        "signed": values.whole("PixelRepresentation") == 1,
+    }
+
+
+def _frames(values: _Values) -> int:
+    return max(1, values.whole("NumberOfFrames") or 1)
+
+
 def _measured(values: _Values, data: memoryview, *, little: bool) -> Statistic | None:
-    return measure(
-        data,
-        rows=values.whole("Rows") or 0,
-        columns=values.whole("Columns") or 0,
-        samples=values.whole("SamplesPerPixel") or 1,
-        frames=max(1, values.whole("NumberOfFrames") or 1),
-        allocated=values.whole("BitsAllocated") or 0,
-        stored=values.whole("BitsStored") or 0,
-        signed=values.whole("PixelRepresentation") == 1,
-        little=little,
-    )
+    return measure(data, frames=_frames(values), little=little, **_shape(values))
 
 
 def _cut(values: _Values, data: memoryview, offset: int, codec: str) -> Coded | None:
-    stream = middle_frame(data, offset, max(1, values.whole("NumberOfFrames") or 1))
+    stream = middle_frame(data, offset, _frames(values))
     if stream is None:
         return None
-    coded = Coded(
-        codec,
-        rows=values.whole("Rows") or 0,
-        columns=values.whole("Columns") or 0,
-        samples=values.whole("SamplesPerPixel") or 1,
-        allocated=values.whole("BitsAllocated") or 0,
-        stored=values.whole("BitsStored") or 0,
-        signed=values.whole("PixelRepresentation") == 1,
-        stream=stream,
-    )
+    coded = Coded(codec, stream=stream, **_shape(values))
     return coded if coded.fits else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -23,6 +23,14 @@ from tests.doubles.spools import SpoolWorld
 
 PROCESSES = 0
 """Acceptor processes where a test does not say; changed by tests that hold for both ways."""
+
+
+def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Wait for it; fail if it does not come in time."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
 
 
 class ListeningWorld(SpoolWorld):

@@ -32,7 +32,7 @@ from gateway.errors import StorageFull
 from gateway.model import Priority
 from tests.doubles import dying_acceptor
 from tests.doubles.datasets import encode, sample
-from tests.doubles.listeners import ExactSender, listening
+from tests.doubles.listeners import ExactSender, listening, until
 from tests.doubles.spools import SITE, SpoolWorld
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -40,13 +40,6 @@ LE = transfer.EXPLICIT_LITTLE
 TWO = Ingest(open=True, processes=2)
 RESIDENT = 75_000
 """Kilobytes of memory of an acceptor that has received something; some 60 MB here, 20 of them shared."""
-
-
-def until(condition, seconds=5):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert condition()
 
 
 def send(world, *instances, answered=None):

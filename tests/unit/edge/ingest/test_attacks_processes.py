@@ -7,12 +7,14 @@ import socket
 import struct
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge.config import Ingest
 from gateway.dicom import transfer
+from tests.doubles import listeners
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, listening
 from tests.unit.edge.ingest.test_attacks import (
@@ -32,13 +34,7 @@ TWO = Ingest(open=True, processes=2, accept_deflated=True, max_associations=20)
 PIXELS = b"\xe0\x7f\x10\x00"
 ROOM = 128 << 20
 """Bytes of address space that an acceptor has beside what it uses when it is idle."""
-
-
-def until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
+until = partial(listeners.until, seconds=10)
 
 
 def files_of(pid):

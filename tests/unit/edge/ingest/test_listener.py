@@ -13,17 +13,10 @@ from gateway.dicom import transfer
 from gateway.errors import UsageError
 from gateway.model import Priority
 from tests.doubles.datasets import encode, sample
-from tests.doubles.listeners import ExactSender, listening
+from tests.doubles.listeners import ExactSender, listening, until
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LE = transfer.EXPLICIT_LITTLE
-
-
-def until(condition, seconds=5):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert condition()
 
 
 def send_one(world, data, *, sop_class=CT, instance="1.2.3.4", syntax=LE, **options):

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from edge.ingest.acceptor import watchdog
 from edge.ingest.acceptor.watchdog import SILENT_SECONDS, TURN_SECONDS, DiskWaits, Pulse, asleep
 from edge.ingest.acceptor.watching import Watch
 from gateway.dicom import transfer
-from tests.doubles import failing_disk
+from tests.doubles import failing_disk, listeners
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, listening
 
@@ -32,13 +33,6 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 LE = transfer.EXPLICIT_LITTLE
 TWO = Ingest(open=True, processes=2)
 QUICK = 1.5
-
-
-def until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
 
 
 def state(pid):
@@ -164,6 +158,7 @@ while True:
     time.sleep(0.1)
     print("pids", *world.listener.pids, flush=True)
 """
+until = partial(listeners.until, seconds=10)
 
 
 @contextmanager
