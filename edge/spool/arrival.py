@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from operator import attrgetter
+from sys import intern
 from typing import Any, Self
 
 from edge.spool.item import SpoolItem
@@ -92,6 +93,7 @@ class Arrival:
         if not rest:
             return cls(item, plain)
         key, together, series, number, sop_class, sop_instance, study_uid, syntax, sha256, study = rest
-        kept = Kept(bytes.fromhex(key), together, series, number)
+        # remembered for each instance: one string for all of a series
+        kept = Kept(bytes.fromhex(key), intern(together), intern(series), number)
         shown = None if study is None else StudyFacts(*study)
         return cls(item, plain, Arrived(kept, sop_class, sop_instance, study_uid, syntax, sha256, shown))

@@ -12,6 +12,8 @@ AN_INSTANCE, A_BYTE = 0.0015, 1 / 500e6
 """Seconds of a processor that an instance takes, and beside that each of its bytes."""
 BUSY = 0.04
 """Of one processor: 16 CT images a second, or 27 of a few kilobytes. A trickle holds nobody up."""
+NARROW = 32e6
+"""Bytes a second beside which any disk has room to be written ahead of them."""
 
 
 class Traffic:
@@ -23,18 +25,25 @@ class Traffic:
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
-        self._at, self._load = timer(), 0.0
+        self._at, self._load, self._bytes = timer(), 0.0, 0.0
 
     def note(self, received: int, instances: int = 1) -> None:
         """So many plain bytes, and so many instances, have come in."""
         now = self._timer()
-        self._load = self._faded(now) + (instances * AN_INSTANCE + received * A_BYTE) / SPAN
+        kept = self._kept(now)
+        self._load = self._load * kept + (instances * AN_INSTANCE + received * A_BYTE) / SPAN
+        self._bytes = self._bytes * kept + received / SPAN
         self._at = now
 
     @property
     def busy(self) -> bool:
         """Whether it is worth standing back."""
-        return self._faded(self._timer()) > BUSY
+        return self._load * self._kept(self._timer()) > BUSY
 
-    def _faded(self, now: float) -> float:
-        return self._load * math.exp((self._at - now) / SPAN)
+    @property
+    def narrow(self) -> bool:
+        """Whether it leaves the disk time, however many instances it is."""
+        return self._bytes * self._kept(self._timer()) < NARROW
+
+    def _kept(self, now: float) -> float:
+        return math.exp((self._at - now) / SPAN)

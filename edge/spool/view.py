@@ -124,7 +124,7 @@ class StudyView:
             study.last_at = at
             study.waiting[parcel] = size
             study.uncoded.add(parcel)
-            self._of[parcel] = facts.study_uid
+            self._of[parcel] = study.facts.study_uid  # one string for all of them
             self._prune()
 
     def confirmed(self, parcel: ParcelId) -> None:

@@ -30,3 +30,15 @@ def test_bytes_of_one_large_instance_count_before_it_ends():
         now[0] += 0.1
         traffic.note(16 << 20, 0)
     assert traffic.busy
+
+
+def test_many_small_ones_leave_the_disk_time_and_a_few_large_ones_do_not():
+    now = [100.0]
+    traffic = Traffic(lambda: now[0])
+    assert traffic.narrow
+    after(3, 2500, 8_000, traffic, now)
+    assert traffic.busy and traffic.narrow
+    after(3, 200, CT, traffic, now)
+    assert not traffic.narrow
+    now[0] += 2
+    assert traffic.narrow
