@@ -41,8 +41,9 @@ from gateway.model import ParcelId, Priority, Sha256, SiteId
 KEEP_PURGED = timedelta(days=30)
 PIECE = 1 << 20
 READY, LEAST_READY = 4, 2
-"""Segments written ahead in quiet moments: 480 CT images. And when many small instances come for long: a record
-in blocks that were never written takes a commit of the file system's journal, 0.1 ms in which nobody else writes."""
+"""Segments written ahead in quiet moments: 480 CT images. And when many small instances come for long: a
+record in blocks that were never written takes a commit of the file system's journal, 0.1 ms in which nobody
+else writes."""
 QUIET_SECONDS, FULL_SECONDS = 1.0, 60.0
 """Between looks whether to write one; after the disk had no room for it."""
 log = logger("edge.spool")

@@ -37,7 +37,8 @@ def test_many_small_ones_leave_the_disk_time_and_a_few_large_ones_do_not():
     traffic = Traffic(lambda: now[0])
     assert traffic.narrow
     after(3, 2500, 8_000, traffic, now)
-    assert traffic.busy and traffic.narrow
+    assert traffic.busy
+    assert traffic.narrow
     after(3, 200, CT, traffic, now)
     assert not traffic.narrow
     now[0] += 2
