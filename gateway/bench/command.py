@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   telerad bench ingest --instances 100 --rounds 1 --json
   telerad bench ingest --hold 10000              is the rate the same with 10,000 in the spool?
   telerad bench ingest --indexed 1000000         and with rows of a million in its index?
+  telerad bench ingest --wire '1 Gbit'           scanners behind a network of it, as root
   telerad bench ingest --big 2GB                 one huge multi-frame instance, and what memory it took
   telerad bench soak --instances 200000 --plot soak.svg
 """

@@ -6,20 +6,21 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gateway.bench import peers, senders
 from gateway.bench.bed import AE_TITLE, EDGE, Bed, resident, until
+from gateway.bench.link import Link, Side
 from gateway.bench.pour import pour
 from gateway.bench.studies import Study
 from gateway.demo.layout import free_base
 from gateway.errors import Unavailable
 
-HOST = "127.0.0.1"
 PEER_PORT = 21440
 FILLERS = 4
 """Associations that fill a spool."""
@@ -27,6 +28,30 @@ QUIET_SECONDS = 1.0
 """After the start of any receiver: what it does once is no part of the measurement."""
 SETTLE_SECONDS = 60.0
 """The most a receiver may take to count what it has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """Who sends, across a link; receivers stand at its edge's side.
+
+    Attributes:
+        program: one of `senders.SENDERS`.
+        link: between them.
+    """
+
+    program: str
+    link: Link
+
+    def store(self, folders: Sequence[Path], port: int, called: str) -> float:
+        """Send all files below `folders`, one association a folder. Returns the seconds it took.
+
+        Raises:
+            Unavailable: one was not answered with success.
+        """
+        with self.link.inside(Side.HUB):
+            started = time.perf_counter()
+            senders.store(self.program, folders, self.link.host(Side.EDGE), port, called)
+            return time.perf_counter() - started
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,59 +116,59 @@ def edge_receiver(bed: Bed) -> Receiver:
     return Receiver("telerad edge", "fsync before each answer, encrypted", running)
 
 
-def peer_receivers() -> tuple[list[Receiver], list[str]]:
+def peer_receivers(link: Link) -> tuple[list[Receiver], list[str]]:
     """Those that are installed, and in plain words those that are not."""
+    host = link.host(Side.EDGE)
     found, missing = [], []
     if shutil.which("storescp"):
         found += [
-            Receiver("dcmtk storescp", "none: no fsync, no index", _storescp("+B")),
-            Receiver("dcmtk storescp --fork", "none: no fsync, no index", _storescp("+B", "--fork")),
+            Receiver("dcmtk storescp", "none: no fsync, no index", _storescp(host, "+B")),
+            Receiver("dcmtk storescp --fork", "none: no fsync, no index", _storescp(host, "+B", "--fork")),
         ]
     else:
         missing.append("dcmtk's storescp is not installed (on Debian: apt install dcmtk); not compared")
     if peers.orthanc_installed():
-        found.append(Receiver("Orthanc", "file fsync, SQLite; not encrypted", _orthanc))
+        found.append(Receiver("Orthanc", "file fsync, SQLite; not encrypted", partial(_orthanc, host)))
     else:
         missing.append("Orthanc is not installed (on Debian: apt install orthanc); not compared")
     return found, missing
 
 
-def _storescp(*words: str) -> Callable[[Path], AbstractContextManager[Target]]:
+def _storescp(host: str, *words: str) -> Callable[[Path], AbstractContextManager[Target]]:
     @contextmanager
     def running(folder: Path) -> Iterator[Target]:
-        port = free_base(HOST, PEER_PORT, 1)
+        port = free_base(host, PEER_PORT, 1)
         kept = folder / "kept"
-        with peers.storescp(kept, HOST, port, *words) as pid:
+        with peers.storescp(kept, host, port, *words) as pid:
             yield Target(port, "STORESCP", lambda: sum(1 for _ in kept.iterdir()), pid)
 
     return running
 
 
 @contextmanager
-def _orthanc(folder: Path) -> Iterator[Target]:
-    port = free_base(HOST, PEER_PORT, 1)
-    with peers.orthanc(folder, HOST, (port, port + 1)) as running:
+def _orthanc(host: str, folder: Path) -> Iterator[Target]:
+    port = free_base(host, PEER_PORT, 1)
+    with peers.orthanc(folder, host, (port, port + 1)) as running:
         yield Target(port + 1, peers.ORTHANC_AE, running.count, running.pid)
 
 
-def measure(receiver: Receiver, study: Study, associations: int, sender: str, folder: Path) -> Round:
+def measure(receiver: Receiver, study: Study, associations: int, scanner: Scanner, folder: Path) -> Round:
     """Send one study to a fresh receiver.
 
     Args:
         receiver: to run.
         study: whose folder has one subfolder for each association, or any if there is one.
         associations: at the same time.
-        sender: by name.
+        scanner: who sends.
         folder: for what the receiver keeps; removed again.
     """
     parts = [study.folder] if associations == 1 else sorted(p for p in study.folder.iterdir() if p.is_dir())
     try:
-        with receiver.running(folder) as target:
+        with scanner.link.inside(Side.EDGE), receiver.running(folder) as target:
             time.sleep(QUIET_SECONDS)
             os.sync()  # what the round before left in memory must not be this one's burden
             started = time.perf_counter()
-            senders.store(sender, parts, HOST, target.port, target.ae_title)
-            seconds = time.perf_counter() - started
+            seconds = scanner.store(parts, target.port, target.ae_title)
             os.sync()
             settled = time.perf_counter() - started
             until(lambda: target.held() >= study.count, SETTLE_SECONDS)
@@ -153,10 +178,10 @@ def measure(receiver: Receiver, study: Study, associations: int, sender: str, fo
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def after_kill(bed: Bed, study: Study, sender: str) -> int:
+def after_kill(bed: Bed, study: Study, scanner: Scanner) -> int:
     """How many instances a fresh edge still has when it was killed after its last answer, and restarted."""
     bed.start_edge(fresh=True)
-    senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
+    scanner.store([study.folder], bed.ports.dicom, AE_TITLE)
     bed.kill_edge()
     bed.start_edge()
     until(lambda: bed.held() >= study.count, SETTLE_SECONDS)
@@ -185,15 +210,13 @@ def as_json(rounds: list[Round], more: dict[str, Any]) -> dict[str, Any]:
     return {"rounds": [asdict(one) for one in rounds], "instances_per_second": medians, **more}
 
 
-def big(bed: Bed, study: Study, sender: str) -> dict[str, float]:
+def big(bed: Bed, study: Study, scanner: Scanner) -> dict[str, float]:
     """One huge instance to a fresh edge: seconds, and the memory it added in bytes."""
     bed.start_edge(fresh=True)
     try:
         pid = bed.processes.pids[EDGE]
         before = resident(pid)
-        started = time.perf_counter()
-        senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
-        seconds = time.perf_counter() - started
+        seconds = scanner.store([study.folder], bed.ports.dicom, AE_TITLE)
         until(lambda: bed.held() >= study.count, SETTLE_SECONDS)
         return {
             "bytes": study.size,
@@ -242,7 +265,7 @@ class Indexed:
 
 
 def indexed(
-    bed: Bed, study: Study, rows: int, sender: str, rounds: int, told: Callable[[int], None]
+    bed: Bed, study: Study, rows: int, scanner: Scanner, rounds: int, told: Callable[[int], None]
 ) -> Indexed:
     """Send a study to a fresh edge, and to one that has sent `rows` instances before, in turns."""
     size = bed.fill_index(rows, told)
@@ -252,9 +275,7 @@ def indexed(
         bed.start_edge(fresh=True, indexed=full)
         try:
             os.sync()
-            started = time.perf_counter()
-            senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
-            rates[full].append(study.count / (time.perf_counter() - started))
+            rates[full].append(study.count / scanner.store([study.folder], bed.ports.dicom, AE_TITLE))
             if not until(lambda: bed.held() >= study.count, SETTLE_SECONDS):
                 raise Unavailable(f"the edge answered {study.count} instances and holds {bed.held()}")
         finally:
@@ -262,19 +283,20 @@ def indexed(
     return Indexed(rows, size, tuple(rates[False]), tuple(rates[True]))
 
 
-def fill(bed: Bed, study: Study, count: int, sender: str, rounds: int, told: Callable[[int], None]) -> Filled:
+def fill(
+    bed: Bed, study: Study, count: int, scanner: Scanner, rounds: int, told: Callable[[int], None]
+) -> Filled:
     """Send a study to a fresh edge, fill its spool with `count` tiny instances, send the study again."""
 
     def rate() -> float:
         os.sync()
-        started = time.perf_counter()
-        senders.store(sender, [study.folder], HOST, bed.ports.dicom, AE_TITLE)
-        return study.count / (time.perf_counter() - started)
+        return study.count / scanner.store([study.folder], bed.ports.dicom, AE_TITLE)
 
     bed.start_edge(fresh=True)
     try:
         empty = statistics.median(rate() for _ in range(rounds))
-        tenths = pour(HOST, bed.ports.dicom, AE_TITLE, count, FILLERS, told)
+        with scanner.link.inside(Side.HUB):
+            tenths = pour(scanner.link.host(Side.EDGE), bed.ports.dicom, AE_TITLE, count, FILLERS, told)
         full = statistics.median(rate() for _ in range(rounds))
         wanted = count + 2 * rounds * study.count
         until(lambda: bed.held() >= wanted, SETTLE_SECONDS)

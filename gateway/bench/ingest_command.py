@@ -16,12 +16,14 @@ from rich.table import Table
 from gateway.bench import desk, ingest, senders, studies
 from gateway.bench.bed import Bed
 from gateway.bench.desk import Desk
-from gateway.bench.ingest import Receiver, Round
-from gateway.bench.link import Loopback
+from gateway.bench.ingest import Receiver, Round, Scanner
+from gateway.bench.link import Link, Loopback, Shape, open_link
 from gateway.errors import UsageError
 
 GOALS = {1: ("Orthanc", 3.0), 4: ("dcmtk storescp --fork", 1.0)}
 """Associations → the peer, and how many times its rate is the goal."""
+WIRE_TRIP = 0.0002
+"""Seconds of a round trip on the hospital's own network."""
 BIG_GOAL = 64_000_000
 """Bytes of memory one huge instance may add."""
 
@@ -45,6 +47,10 @@ def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--big", type=desk.size, default=0, metavar="BYTES", help="also one multi-frame instance, such as 2GB"
     )
+    parser.add_argument(
+        "--wire", type=desk.rate, metavar="RATE", help="scanners behind a link of it, such as '1 Gbit'"
+    )
+    parser.add_argument("--wan", type=Path, metavar="FILE", help="simulates it ($TELERAD_WAN, PATH)")
     desk.add_options(parser)
     parser.set_defaults(run=run)
 
@@ -66,8 +72,22 @@ class _Run:
     def __init__(self, options: argparse.Namespace, bench: Desk, folder: Path, stack: ExitStack) -> None:
         self.options, self.bench, self.folder = options, bench, folder
         self.sender = senders.chosen(options.sender)
-        self.bed = Bed(folder / "bed", Loopback())
+        link = self._link(stack)
+        self.scanner = Scanner(self.sender, link)
+        self.bed = Bed(folder / "bed", link)
         stack.callback(self.bed.close)
+
+    def _link(self, stack: ExitStack) -> Link:
+        """Raises UsageError: a wire is asked for, and none can be simulated here."""
+        if self.options.wire is None:
+            return Loopback()
+        link, how = open_link(self.options.wan)
+        stack.callback(link.close)
+        if not link.shaped:
+            raise UsageError(f"--wire needs a simulated link, and this would be {how}")
+        link.shape(Shape(self.options.wire, WIRE_TRIP), "cubic")
+        self.bench.tell(f"senders {how}, {self.options.wire / 1e6:.0f} Mbit/s")
+        return link
 
     def all(self) -> int:
         self.bench.tell(
@@ -79,7 +99,7 @@ class _Run:
             self.bed.stop_hub()
         receivers = [ingest.edge_receiver(self.bed)]
         if not self.options.only_edge:
-            found, missing = ingest.peer_receivers()
+            found, missing = ingest.peer_receivers(self.scanner.link)
             receivers += found
             for words in missing:
                 self.bench.tell(words)
@@ -110,7 +130,7 @@ class _Run:
                     words = f"{associations} association(s), round {number + 1}: {receiver.name}"
                     with self.bench.step(words):
                         rounds.append(
-                            ingest.measure(receiver, study, associations, self.sender, self.folder / "peer")
+                            ingest.measure(receiver, study, associations, self.scanner, self.folder / "peer")
                         )
                     last = rounds[-1]
                     self.bench.screen.print(
@@ -130,17 +150,17 @@ class _Run:
 
     def _kill(self) -> int:
         with self.bench.step("what is left after kill -9 of the edge"):
-            return ingest.after_kill(self.bed, self.study, self.sender)
+            return ingest.after_kill(self.bed, self.study, self.scanner)
 
     def _hold(self) -> ingest.Filled:
         count = self.options.hold
         with self._counting(f"a spool with {count} tiny instances", count) as told:
-            return ingest.fill(self.bed, self.study, count, self.sender, self.options.rounds, told)
+            return ingest.fill(self.bed, self.study, count, self.scanner, self.options.rounds, told)
 
     def _indexed(self) -> ingest.Indexed:
         count = self.options.indexed
         with self._counting(f"an index with {count} instances, beside an empty one", count) as told:
-            return ingest.indexed(self.bed, self.study, count, self.sender, self.options.rounds, told)
+            return ingest.indexed(self.bed, self.study, count, self.scanner, self.options.rounds, told)
 
     @contextmanager
     def _counting(self, words: str, count: int) -> Iterator[Callable[[int], None]]:
@@ -157,7 +177,7 @@ class _Run:
     def _big(self) -> dict[str, float]:
         with self.bench.step(f"one instance of {self.options.big / 1e6:.0f} MB"):
             study = studies.big(self.folder / "big", self.options.big, "big")
-            return ingest.big(self.bed, study, self.sender)
+            return ingest.big(self.bed, study, self.scanner)
 
     def _print(self, receivers: list[Receiver], rounds: list[Round], kept: int) -> None:
         table = Table(title=f"C-STORE of {self.study.count} instances, {self.study.size / 1e6:.0f} MB")
@@ -187,15 +207,19 @@ class _Run:
 
     def _ratios(self, count: int, by_name: dict[str, float]) -> None:
         own, *others = by_name.items()
-        ratios = ", ".join(f"{own[1] / rate:.2f} × {name}" for name, rate in others)
-        if not ratios:
-            return
-        words = f"{count} association(s): the edge at {ratios}"
+        words = [f"the edge at {', '.join(f'{own[1] / rate:.2f} × {name}' for name, rate in others)}"]
         peer, goal = GOALS.get(count, ("", 0.0))
-        if peer in by_name:
+        if self.options.wire:
+            share = own[1] * self.study.size / self.study.count * 8 / self.options.wire
+            words.append(f"the wire filled to {share:.0%} by its images")
+        elif peer in by_name:
             good = own[1] / by_name[peer] >= goal
-            words += f"; goal {goal:g} × {peer}: " + ("[green]reached[/]" if good else "[red]not reached[/]")
-        self.bench.screen.print(words, highlight=False)
+            words.append(
+                f"goal {goal:g} × {peer}: " + ("[green]reached[/]" if good else "[red]not reached[/]")
+            )
+        told = "; ".join(words[not others :])
+        if told:
+            self.bench.screen.print(f"{count} association(s): {told}", highlight=False)
 
     def _more(self, found: dict[str, Any]) -> None:
         if hold := found.get("hold"):

@@ -139,6 +139,16 @@ def test_ingest_counts_what_is_durable(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_scanners_may_stand_behind_a_wire(tmp_path: Path) -> None:
+    words = ("--only-edge", "--instances", "40", "--rounds", "1", "--associations", "2")
+    code, told, said = bench(tmp_path, "ingest", "--wire", "80 Mbit", "--wan", str(simulator()), *words)
+    (one,) = told["rounds"]
+    assert (code, one["sent"], one["held"], told["held_after_kill"]) == (0, 40, 40, 40)
+    assert one["seconds"] > 40 * 525_000 * 8 / 80e6  # nothing is quicker than the wire
+    assert "the wire filled to " in said
+
+
+@pytest.mark.slow
 def test_a_soak_is_counted_and_plotted(tmp_path: Path) -> None:
     plot = tmp_path / "plots" / "soak.svg"
     code, told, said = bench(tmp_path, "soak", "--instances", "200", "--plot", str(plot))
