@@ -112,6 +112,11 @@ class Standing:
         return LOOKED_TRIPS * self.info.round_trip + LOOKED_SECONDS
 
 
+def roomy(info: TcpInfo) -> bool:
+    """Whether a connection still doubles what it sends, on a line that has room beside it: no queue shows."""
+    return info.looking and info.least_trip >= LONG_TRIP and info.round_trip < QUEUE * info.least_trip
+
+
 class Found:
     """What one connection had found lately."""
 

@@ -2,7 +2,8 @@
 
 Bytes count when the other end's kernel has acknowledged them, not when a buffer has taken them. What
 a buffer has taken can no longer be overtaken, so little is put there, and where something more
-urgent goes on another stream the others stand still meanwhile.
+urgent goes on another stream the others stand still meanwhile. But not on a new line with room for all,
+for what is of the same priority and merely comes first: there each is held by its own beginning alone.
 """
 
 from __future__ import annotations
@@ -87,7 +88,11 @@ class Flow:
         While BBR still looks for a new line's rate, what has been carried says little of it: whoever spent
         time on smaller bytes, as if the line were slow, would leave it without any just when it gets quick.
         """
-        return 0.0 if self._looking and self._meter.seconds < SURE_SECONDS else self._meter.best
+        return 0.0 if self._new else self._meter.best
+
+    @property
+    def _new(self) -> bool:
+        return self._looking and self._meter.seconds < SURE_SECONDS
 
     @property
     def burst(self) -> float:
@@ -193,7 +198,10 @@ class Flow:
     def _goes_first(self, stream: Stream, rank: Rank) -> bool:
         limit = self.clock.monotonic() - HOLD_SECONDS
         return any(
-            other.rank is not None and other.rank < rank and other.moved_at > limit
+            other.rank is not None
+            and other.rank < rank
+            and other.moved_at > limit
+            and not (other.roomy and other.rank[0] == rank[0])
             for other in self.streams.values()
             if other is not stream
         )
@@ -256,6 +264,8 @@ class Flow:
         if busy:
             self._worked_at = now
             self._full = max(self._arrivals.best, FULL * self._full)
+        for number, one in told.items():
+            self.streams[number].roomy = self._new and anew.roomy(one)
         self._look_anew(told, now)
 
     def _look_anew(self, told: dict[int, sockets.TcpInfo], now: float) -> None:

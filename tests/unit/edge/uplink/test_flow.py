@@ -141,3 +141,24 @@ def test_idle_connections_are_counted_up_to_what_the_line_is_worth() -> None:
     for number in range(1, 6):
         line.flow.close(number)
     assert line.flow.idle == line.flow.wanted == 2
+
+
+def test_on_a_new_line_with_room_nobody_waits_for_one_that_has_only_just_begun() -> None:
+    first, second = Kernel(looking=True, found=20_000), Kernel(looking=True, found=300_000)
+    line = Line(first, second)
+    line.rate = 320_000
+    line.flow.streams[1].rank = (2, 1)
+    later, stat = (2, 2), (1, 1)
+    line.goes_on(SAMPLE_SECONDS)
+    assert not line.flow._held(line.streams[1], later)
+    line.streams[0].rank = stat
+    assert line.flow._held(line.streams[1], later)
+    line.streams[0].rank = (2, 1)
+    first.round_trip = 2 * first.least_trip  # a queue: now they take it from each other
+    line.goes_on(SAMPLE_SECONDS)
+    assert line.flow._held(line.streams[1], later)
+    first.round_trip = first.least_trip
+    line.goes_on(SAMPLE_SECONDS)
+    assert not line.flow._held(line.streams[1], later)
+    line.goes_on(SURE_SECONDS)
+    assert line.flow._held(line.streams[1], later)
