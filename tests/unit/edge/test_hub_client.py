@@ -269,7 +269,7 @@ async def test_a_stranger_with_the_hubs_address_is_not_the_hub(
     async with small_hub(tmp_path / "other") as stranger:
         identity.addresses = Addresses(hub.config.web.url, stranger.config.line.url)
         async with HubClient(identity, CLOCK) as client:
-            with pytest.raises(Unverified, match="does not prove to be the hub"):
+            with pytest.raises(Unverified, match="does not prove to be the hub: its certificate is not by"):
                 await client.json("GET", "/whose")
 
 
