@@ -181,8 +181,34 @@ def brief(data: bytes) -> None:
         assert spelled_out(bare(told.header) or told.header) == told.header
 
 
+def frames(data: bytes) -> None:
+    """What comes over the line, behind a byte: how it is cut, and whether each frame's check is put right.
+
+    A check is 32 bits of luck; where it is put right, a frame is its kind, two bytes of length and a payload.
+    """
+    from gateway.errors import Malformed
+    from gateway.wire.frames import HEAD, Decoder, check, encode
+
+    step, data = (data[0] if data else 0), data[1:]
+    if step & 1:
+        rest, data = data, b""
+        while len(rest) >= 3:
+            kind, length = rest[0], int.from_bytes(rest[1:3], "big")
+            payload, rest = rest[3 : 3 + length], rest[3 + length :]
+            data += HEAD.pack(len(payload), kind, check(kind, payload)) + payload
+    read, size = Decoder(), (step >> 1) + 1
+    with suppress(Malformed):
+        for at in range(0, len(data), size):
+            read.feed(data[at : at + size])
+            while (message := read.next()) is not None:
+                again = Decoder()
+                again.feed(encode(message))
+                assert again.next() == message
+        read.finish()
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    one.__name__: one for one in (association, messages, header, file, charset, answer, brief)
+    one.__name__: one for one in (association, messages, header, file, charset, answer, brief, frames)
 }
 
 
@@ -206,6 +232,16 @@ def seeds(target: str) -> list[bytes]:
         return [b"\x0bMSH|^~\\&|R|R|E|E|20250101||ACK|1|P|2.5\rMSA|AA|1|fine\r\x1c\r"]
     if target == "brief":
         return briefs()
+    if target == "frames":
+        vectors = json.loads((ROOT / "tests/vectors/wire/frames.json").read_text())
+        good = [bytes.fromhex(one) for one in vectors["good"].values()]
+        bad = [bytes.fromhex(one["hex"]) for one in vectors["bad"].values()]
+        short = [one[4:5] + one[2:4] + one[9:] for one in good]
+        return [
+            *(b"\x28" + one for one in (*good, *bad)),
+            *(b"\x0f" + one for one in short),
+            b"\xff" + b"".join(short),
+        ]
     values = [
         ("ISO_IR 192", "王^小东", "utf-8"),
         ("GB18030", "王^小东", "gb18030"),
