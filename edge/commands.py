@@ -18,7 +18,7 @@ from gateway.clock import SystemClock, rfc3339
 from gateway.errors import UsageError
 from gateway.invitation import Invitation
 
-STATIONS = ("edge.disk_commands", "edge.import_commands", "edge.give_up_command")
+STATIONS = ("edge.status_command", "edge.disk_commands", "edge.import_commands", "edge.give_up_command")
 """Modules with ``fill(actions)``, which adds their sub-commands."""
 
 EXAMPLES = """examples:
@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   telerad edge enroll -c edge.yaml --hub https://hub.example.org:8443 --token T --pin sha256:…
   telerad edge run -c edge.yaml
   telerad edge show -c edge.yaml
+  telerad edge status -c edge.yaml
 """
 
 

@@ -27,6 +27,7 @@ from gateway.model import ParcelId
 
 EXAMPLES = """examples:
   telerad edge export -c edge.yaml --to /media/usb             at the hospital
+  telerad edge export -c edge.yaml --to /media/usb2 --beside /media/usb    what had no room on the first
   telerad hub import -c hub.yaml /media/usb                    at the hub; writes receipts onto the disk
   telerad edge import-receipts -c edge.yaml /media/usb         back at the hospital; frees the spool
 """
@@ -40,6 +41,14 @@ def fill(actions: Actions) -> None:
     """The two commands."""
     out = _command(actions, "export", "write what waits onto a disk, sealed, for `telerad hub import`")
     out.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder on the disk")
+    out.add_argument(
+        "--beside",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="another disk: what lies on it already is not written again (may be given several times)",
+    )
     out.set_defaults(run=_export)
     back = _command(actions, "import-receipts", "let go what the hub has signed for on a disk")
     back.add_argument("disk", type=Path, metavar="DIR", help="the disk that came back")
@@ -75,27 +84,31 @@ def _export(parsed: argparse.Namespace) -> int:
             print(f"\r{done} of {all_of_them} parcels", end="", file=sys.stderr, flush=True)
 
     try:
-        found = export(settings.data, identity, parsed.to, SystemClock(), told)
+        found = export(settings.data, identity, parsed.to, SystemClock(), parsed.beside, told)
     except OSError as error:
         raise ResourceError(f"the disk at {parsed.to} cannot be written: {error}; run this again") from error
     if parsed.json:
         facts = {name: getattr(found, name) for name in Exported.__slots__}
         print(json.dumps(facts | {"folder": str(found.folder)}))
     else:
-        _tell(found)
-    return 1 if found.damaged else 0
+        _tell(found, parsed.to)
+    return 1 if found.damaged or found.full else 0
 
 
-def _tell(found: Exported) -> None:
+def _tell(found: Exported, disk: Path) -> None:
     print(f"{found.written} parcels ({found.size} bytes) written to {found.folder}, {found.there} were there")
     if found.unsigned:
         print(f"{found.unsigned} are not signed yet and stay here: let the edge run, and export again")
     if found.held:
         print(f"{found.held} are held for a person and stay here")
-    if found.left:
+    if found.elsewhere:
+        print(f"{found.elsewhere} lie on other disks")
+    if found.full:
+        print(f"the disk is full, {found.left} more wait: put in another, and export with --beside {disk}")
+    elif found.left:
         print(f"{found.left} more wait: export again when these have come back")
     for parcel, why in found.damaged.items():
-        print(f"damaged here, not written: {parcel}: {why}")
+        print(f"not written: {parcel}: {why}")
 
 
 # -- back ---------------------------------------------------------------------------------------------

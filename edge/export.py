@@ -7,7 +7,7 @@ the spool: what is on the disk still waits for the line, and whichever way arriv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
@@ -19,7 +19,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.disk import LISTING_KIND, MOST, EdgeFolder, Listed, Listing, read_bounded
 from gateway.envelope.layout import Header
 from gateway.envelope.signature import STATEMENT_LIMIT, Statement, sign
-from gateway.errors import DataError, Unverified, UsageError
+from gateway.errors import DataError, StorageFull, Unverified, UsageError
 from gateway.model import ParcelId
 
 SETTLE_EVERY = 64
@@ -37,8 +37,10 @@ class Exported:
         size: sealed bytes written now.
         unsigned: parcels that have no signed header yet, and so cannot leave.
         held: parcels a person must look at first.
-        damaged: parcels this machine cannot read back, and why.
-        left: parcels beyond what one disk lists; export again after these have come back.
+        elsewhere: parcels that lie on other disks.
+        damaged: parcels that this machine cannot read back or this disk cannot hold, and why.
+        left: parcels for which there is no room, on the disk or in its listing.
+        full: whether it is the disk that has none.
     """
 
     folder: Path
@@ -47,8 +49,10 @@ class Exported:
     size: int
     unsigned: int
     held: int
+    elsewhere: int
     damaged: dict[ParcelId, str]
     left: int
+    full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def export(
     identity: EdgeIdentity,
     disk: Path,
     clock: Clock,
+    beside: Sequence[Path] = (),
     told: Callable[[int, int], None] = lambda *_: None,
 ) -> Exported:
     """Write every waiting parcel onto a disk, the most urgent first. Goes on where it was interrupted.
@@ -84,11 +89,12 @@ def export(
         identity: signs the listing.
         disk: a folder on the disk.
         clock: for the listing.
+        beside: other disks; what lies whole on one of them is not written again.
         told: called with parcels done and parcels in all.
 
     Raises:
         UsageError: `disk` is no folder.
-        StorageFull: the disk is full; what was written is whole, and the next disk takes the rest.
+        StorageFull: the disk is so full that not even the listing has room.
         OSError: the disk is gone.
     """
     if not disk.is_dir():
@@ -96,30 +102,37 @@ def export(
     files = SpoolFiles(data)
     target = EdgeFolder.of(disk, identity.site, identity.edge)
     target.prepare()
-    waiting, damaged, held = _waiting(files)
+    found, damaged, held = _waiting(files)
+    others = [EdgeFolder.of(one, identity.site, identity.edge) for one in beside]
+    waiting = [one for one in found if not any(_lies_on(one, other) for other in others)]
+    now = waiting[:MOST]
     unsigned = sum(not files.head(parcel).exists() for parcel, _ in files.parcels(".tge"))
     unsigned += files.segments.waiting()
-    written, there, size = 0, 0, 0
+    written, there, size, full = 0, 0, 0, False
     listed: list[Listed] = []
-    for number, one in enumerate(waiting[:MOST]):
-        told(number, min(len(waiting), MOST))
+    for number, one in enumerate(now):
+        told(number, len(now))
         try:
             new = _copy(files, one, target)
         except FileNotFoundError:
             if files.body(one.parcel).exists():
                 raise  # it is the disk that is gone
             continue  # confirmed over the line meanwhile
-        except DataError as error:
+        except (DataError, UsageError) as error:
             damaged[one.parcel] = str(error)
             continue
+        except StorageFull:
+            now, full = now[:number], True
+            break
         listed.append(one.listed)
         written, there = written + new, there + (not new)
         size += one.header.sealed_size * new
         if new and written % SETTLE_EVERY == 0:
             target.settle()
+    target.prepare()  # what was half-written makes room for the listing
     _list(target, identity, clock, listed)
-    left = max(0, len(waiting) - MOST)
-    return Exported(target.folder, written, there, size, unsigned, held, damaged, left)
+    elsewhere, left = len(found) - len(waiting), len(waiting) - len(now)
+    return Exported(target.folder, written, there, size, unsigned, held, elsewhere, damaged, left, full)
 
 
 def _waiting(files: SpoolFiles) -> tuple[list[_Waiting], dict[ParcelId, str], int]:
@@ -143,15 +156,24 @@ def _waiting(files: SpoolFiles) -> tuple[list[_Waiting], dict[ParcelId, str], in
 
 def _copy(files: SpoolFiles, one: _Waiting, target: EdgeFolder) -> bool:
     """Write one parcel, its header last. Returns whether it was not there yet."""
+    if _lies_on(one, target):
+        return False
     head, body = target.head(one.parcel), target.body(one.parcel)
-    with suppress(FileNotFoundError, DataError):
-        same = read_bounded(head, STATEMENT_LIMIT) == one.signed
-        if same and body.stat().st_size == one.header.sealed_size:
-            return False
     with BodyFile(files.body(one.parcel), one.header.sealed_size) as source:
         target.write(body, _chunks(one.header, source))
-    target.write(head, [one.signed])
+    try:
+        target.write(head, [one.signed])
+    except StorageFull:
+        body.unlink(missing_ok=True)  # without a header it would lie there for nothing
+        raise
     return True
+
+
+def _lies_on(one: _Waiting, folder: EdgeFolder) -> bool:
+    with suppress(FileNotFoundError, DataError):
+        same = read_bounded(folder.head(one.parcel), STATEMENT_LIMIT) == one.signed
+        return same and folder.body(one.parcel).stat().st_size == one.header.sealed_size
+    return False
 
 
 def _chunks(header: Header, source: BodyFile) -> Iterator[bytes]:

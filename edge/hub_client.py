@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Self, TypeAlias
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
@@ -38,10 +39,12 @@ from gateway.errors import (
     Unverified,
 )
 from gateway.log import logger
-from gateway.unreached import CLOCKS_AGREE, clocks_apart, why, why_not_trusted, wrong_time
+from gateway.unreached import CLOCKS_AGREE, clocks_apart, why, why_not_trusted, why_of, wrong_time
 
 TURN_HEADER, NEXT_TURN_HEADER = "Telerad-Turn", "Telerad-Next-Turn"
 CONNECT_SECONDS = 15.0
+REACHED_SECONDS = 45.0
+"""Until there is a connection with the hub; a proxy may rightly take some time to make its own."""
 DIAGNOSIS_PAUSE = 30.0
 """Asked at most this often, so a flapping line does not double its own traffic."""
 
@@ -85,7 +88,9 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def _patience(idle: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle)
+    return aiohttp.ClientTimeout(
+        total=None, connect=REACHED_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=idle
+    )
 
 
 class HubClient:
@@ -309,6 +314,13 @@ class HubClient:
         through = self._proxy is not None and isinstance(error, aiohttp.ClientProxyConnectionError)
         return f"the proxy {self._proxy.url}" if self._proxy is not None and through else "the hub"
 
+    def _no_answer(self) -> str:
+        """What it means that no connection came about."""
+        if self._proxy is not None:
+            return self._proxy.silence(self.identity.line_url)
+        there = urlsplit(self.identity.line_url)
+        return f"the hub cannot be reached: {why_of(TimeoutError(), there.hostname or '', there.port)}"
+
     def _proxy_refused(self, error: aiohttp.ClientHttpProxyError) -> str:
         assert self._proxy is not None  # noqa: S101  # who else would have answered CONNECT
         return self._proxy.words(error.status, self.identity.line_url)
@@ -339,6 +351,8 @@ class HubClient:
                 return Unverified(f"{self.identity.line_url} does not prove to be the hub: {words}")
             case aiohttp.ClientConnectorError():
                 return Unavailable(f"{self._first_step(error)} cannot be reached: {why(error)}")
+            case aiohttp.ConnectionTimeoutError():
+                return Unavailable(self._no_answer())
             case aiohttp.ClientHttpProxyError():
                 return Unavailable(self._proxy_refused(error))
             case _:

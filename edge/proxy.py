@@ -66,6 +66,10 @@ class Proxy:
             return f"the proxy {name} cannot reach {target} ({status})"
         return f"the proxy {name} refused to connect to {target} (status {status})"
 
+    def silence(self, target: str) -> str:
+        """What it means that there is no answer to CONNECT, or none from behind it."""
+        return f"the proxy {self.url.removeprefix('http://')} or {target} behind it does not answer"
+
 
 def _read(settings: Uplink) -> str:
     file = settings.proxy_credentials

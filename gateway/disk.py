@@ -26,7 +26,7 @@ from typing import Any, Self
 from gateway import canonical, durable
 from gateway.envelope.layout import HEADER_LIMIT
 from gateway.envelope.record import Record
-from gateway.errors import Malformed, StorageFull
+from gateway.errors import Malformed, StorageFull, UsageError
 from gateway.model import ParcelId, Sha256, SiteId, parcel_id, sha256_hex, site_id
 
 LISTING_KIND = "tge1-listing"
@@ -159,7 +159,8 @@ class EdgeFolder:
         """Write a file that appears whole; `settle` makes its name last.
 
         Raises:
-            StorageFull: the disk is full, or is a FAT disk and the file larger than it can hold.
+            StorageFull: the disk is full.
+            UsageError: it is a FAT disk, and the file larger than it can hold.
             OSError: the disk is gone, or cannot be written.
         """
         aside = target.with_name(f"{durable.TEMPORARY_PREFIX}{target.name}")
@@ -175,7 +176,7 @@ class EdgeFolder:
             if error.errno in (ENOSPC, EDQUOT):
                 raise StorageFull(f"the disk at {self.folder} is full") from error
             if error.errno == EFBIG:
-                raise StorageFull(f"{target.name} is larger than a file on {self.folder} may be") from error
+                raise UsageError(f"larger than a file on {self.folder} may be; is it FAT?") from error
             raise
 
     def settle(self) -> None:

@@ -19,8 +19,26 @@ _WORDS = {
 }
 
 
+_NO_TLS = "no TLS is spoken there (is it another port? does a proxy answer in its place?)"
+_OTHER_TLS = "it speaks no TLS 1.3 (does a firewall look into TLS on the way?)"
+_TLS = {
+    "WRONG_VERSION_NUMBER": _NO_TLS,
+    "RECORD_LAYER_FAILURE": _NO_TLS,
+    "HTTP_REQUEST": _NO_TLS,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _OTHER_TLS,
+    "UNSUPPORTED_PROTOCOL": _OTHER_TLS,
+    "NO_PROTOCOLS_AVAILABLE": _OTHER_TLS,
+}
+"""What OpenSSL's reasons mean."""
+
 _NOT_YET, _NO_LONGER = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+_ISSUERS = frozenset((18, 19, 20, 21))
+"""Of those with which nobody whom we trust has signed it."""
+_STRANGER = (
+    "its certificate is not by the authority of this hub"
+    " (is it another machine? does a firewall look into TLS on the way?)"
+)
 
 
 CLOCKS_AGREE = timedelta(minutes=5)
@@ -43,6 +61,8 @@ def why_not_trusted(
         hub_now: by the hub's; None: it is not known.
     """
     cause = error.certificate_error
+    if getattr(cause, "verify_code", None) in _ISSUERS:
+        return _STRANGER
     words = str(getattr(cause, "verify_message", "") or cause)
     if not wrong_time(error):
         return words
@@ -91,7 +111,8 @@ def why_of(cause: OSError, host: str, port: int | None) -> str:
     if isinstance(cause, socket.gaierror):
         return f"the name {host} is not known (is it written right? does this machine have a name server?)"
     if isinstance(cause, ssl.SSLError):
-        return f"no TLS connection with {place}: {getattr(cause, 'reason', None) or cause}"
+        reason = str(getattr(cause, "reason", None) or cause)
+        return f"no TLS connection with {place}: {_TLS.get(reason, reason)}"
     known = _WORDS.get(errno.ETIMEDOUT if isinstance(cause, TimeoutError) else cause.errno or 0)
     if known is not None:
         return known.format(place=place)

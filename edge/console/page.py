@@ -286,6 +286,8 @@ def explain(why: Reason, now: datetime, language: str) -> str:
     """Why an item waits and when it goes on, such as ``hub away since 14:02, next try in 8 s``."""
     if why.why is Why.PAUSED and (why.next_try is None or why.next_try - now > LATER):
         return _held_back(why, now, language)
+    if why.why is Why.IN_LINE and why.next_try is not None:
+        return say(language, "why_goes", next=duration((why.next_try - now).total_seconds(), language))
     following = say(language, "next_now")
     if why.next_try is not None and why.next_try > now:
         seconds = round((why.next_try - now).total_seconds())

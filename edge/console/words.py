@@ -42,6 +42,7 @@ prior | prior | 既往
 notice | notice | 通知
 why_to_sign | being signed | 正在签名
 why_in_line | in line: more urgent or earlier images go first | 排队：更急或更早的先发
+why_goes | in line, goes in about {next}: others go first | 排队，约 {next}后发送：其他先发
 why_sending | on the line now | 正在传输
 why_receipt | at the hub; its receipt is awaited | 已到中心，等待回执
 why_shut | held back until the configuration changes: {words} | 已暂缓，直至配置更改：{words}

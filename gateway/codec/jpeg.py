@@ -5,6 +5,8 @@ Works for 8-bit Huffman-coded JPEG, baseline, extended or progressive; what else
 
 from __future__ import annotations
 
+from struct import Struct
+
 import imagecodecs
 
 from gateway.codec import codestream
@@ -13,6 +15,10 @@ from gateway.errors import Malformed
 
 START = b"\xff\xd8\xff"
 """Start of Image, and the first byte of the marker after it (ISO/IEC 10918-1 B.1.1.3)."""
+
+ITEM_START = b"\xfe\xff\x00\xe0"
+"""Of a fragment (PS3.5 A.4); 4 bytes of its length follow."""
+_ITEM = Struct("<4sL")
 
 PIXEL_LIMIT = 1 << 26
 """Pixels of one JPEG."""
@@ -24,6 +30,43 @@ DENSITY = 1 << 10
 def encode(data: memoryview) -> bytes:
     """The content of a JPEG segment. Raises one of `CODEC_ERRORS` if this is no JPEG it takes."""
     return bytes(imagecodecs.jpegxl_encode_jpeg(bytes(data), usecontainer=True, numthreads=1))
+
+
+def encode_items(data: memoryview) -> bytes:
+    """The same of a JPEG that lies in several fragments: how long each is, and the JPEG without their heads.
+
+    Raises:
+        ValueError, …: one of `CODEC_ERRORS`: these are no whole fragments, or no JPEG it takes.
+    """
+    lengths, file, at = [], bytearray(), 0
+    while at < len(data):
+        head = bytes(data[at : at + _ITEM.size])
+        length = int.from_bytes(head[4:], "little")
+        at += _ITEM.size
+        if not head.startswith(ITEM_START) or at + length > len(data):
+            raise ValueError("no whole fragments")
+        lengths.append(length)
+        file += data[at : at + length]
+        at += length
+    return Struct(f">{len(lengths) + 1}L").pack(len(lengths), *lengths) + encode(memoryview(file))
+
+
+def decode_items(content: bytes, plain: int) -> bytes:
+    """Exactly `plain` bytes of fragments that hold one JPEG. Raises Malformed, as `decode`."""
+    count = int.from_bytes(content[:4], "big")
+    table = Struct(f">{min(count, len(content))}L")
+    left = plain - count * _ITEM.size
+    if left <= 0 or 4 + table.size > len(content):
+        raise Malformed(f"{plain} bytes cannot be {count} fragments of a JPEG")
+    lengths = table.unpack_from(content, 4)
+    if sum(lengths) != left:
+        raise Malformed(f"the fragments of a JPEG do not make {plain} bytes")
+    file, at = decode(content[4 + table.size :], left), 0
+    parts: list[bytes] = []
+    for length in lengths:
+        parts += _ITEM.pack(ITEM_START, length), file[at : at + length]
+        at += length
+    return b"".join(parts)
 
 
 def decode(content: bytes, plain: int) -> bytes:

@@ -44,7 +44,7 @@ _WANTED = frozenset((_MODALITY, _SAMPLES, _PHOTOMETRIC, _PLANAR, _ROWS, _COLUMNS
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes from `start` to `end` that are one segment: rows of pixels, or (without form) a JPEG file."""
+    """Bytes from `start` to `end` that are one segment: rows of pixels, or (without form) a JPEG."""
 
     start: int
     end: int
@@ -61,7 +61,7 @@ class Plan:
         form: of native pixels, if there are any.
         start, end: of all whole rows of native pixels.
         strip: bytes of each segment of them, but the last.
-        fragments: start and end of every JPEG file, for encapsulated pixels.
+        fragments: start and end of every JPEG file, or of all items that hold one, for encapsulated pixels.
     """
 
     kind: str = ""
@@ -172,8 +172,12 @@ def _strip(form: Form, rows: int, frame: int) -> int:
 
 
 def _jpegs(read: Read, at: int) -> tuple[tuple[int, int], ...]:
-    """Fragments that hold a JPEG file from its beginning (PS3.5 A.4); the rest is no image codec's."""
+    """Fragments that hold a JPEG file from its beginning (PS3.5 A.4); the rest is no image codec's.
+
+    What follows one and begins no other belongs to it: then it is one with the items' heads.
+    """
     fragments: list[tuple[int, int]] = []
+    first = 0
     for _ in range(FRAGMENTS_MAX):
         head = read(at, 8 + len(START))
         tag = int.from_bytes(head[:2], "little") << 16 | int.from_bytes(head[2:4], "little")
@@ -181,7 +185,10 @@ def _jpegs(read: Read, at: int) -> tuple[tuple[int, int], ...]:
         if len(head) < 8 or tag != ITEM or length == UNDEFINED:
             break
         at += 8
-        if head[8:] == START and JPEG_MIN <= length <= LIMIT:
+        if head[8:] == START and length >= len(START):
             fragments.append((at, at + length))
+            first = at - 8
+        elif fragments:
+            fragments[-1] = first, at + length
         at += length
-    return tuple(fragments)
+    return tuple((start, end) for start, end in fragments if JPEG_MIN <= end - start <= LIMIT)

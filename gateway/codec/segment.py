@@ -35,6 +35,7 @@ class Kind(IntEnum):
     PIXELS = 2
     JPEG = 3
     SHARED = 4
+    JPEG_ITEMS = 6
 
 
 @dataclass(frozen=True, slots=True)

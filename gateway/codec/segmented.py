@@ -135,7 +135,7 @@ def _coded(plain: bytearray, piece: Piece | None, way: Way, means: Means) -> tup
     if piece is not None:
         content = _image(plain, piece, way, check=means.check)
         if content is not None:
-            return Kind.PIXELS if piece.form is not None else Kind.JPEG, content
+            return _kind(plain, piece), content
     elif means.shared is not None and len(plain) >= SHARED_MIN:
         offset = means.shared.add(plain)
         if offset is not None:
@@ -147,14 +147,20 @@ def _coded(plain: bytearray, piece: Piece | None, way: Way, means: Means) -> tup
     return Kind.RAW, plain
 
 
+def _kind(plain: bytearray, piece: Piece) -> Kind:
+    if piece.form is not None:
+        return Kind.PIXELS
+    return Kind.JPEG_ITEMS if plain.startswith(jpeg.ITEM_START) else Kind.JPEG
+
+
 def _image(plain: bytearray, piece: Piece, way: Way, *, check: bool) -> bytes | None:
     """The piece as the codec has it; None if it does not help, or does not come back the same."""
-    view = memoryview(plain)
+    view, kind = memoryview(plain), _kind(plain, piece)
     try:
-        if piece.form is None:
-            content = jpeg.encode(view) if way.codec == JPEG_CODEC else b""
-        else:
+        if piece.form is not None:
             content = strips.encode(view, piece.form, way)
+        else:
+            content = jpeg.encode_items(view) if kind is Kind.JPEG_ITEMS else jpeg.encode(view)
     except strips.CODEC_ERRORS:
         return None
     if not 0 < len(content) < len(plain):
@@ -162,7 +168,7 @@ def _image(plain: bytearray, piece: Piece, way: Way, *, check: bool) -> bytes | 
     if not check:
         return content
     try:
-        back = decoded(content, len(plain), way.codec, piece.form is None)
+        back = decoded(content, len(plain), way.codec, kind)
     except Malformed:
         return None
     return content if back == plain else None
@@ -239,7 +245,7 @@ class SegmentDecoder:
             if self._shared is None:
                 raise Malformed("a segment lies in a shared stream, and the parcel has none")
             return _Gathered(self._sink, _SharedContent(self._shared, segment.plain))
-        if (segment.kind is Kind.JPEG) != (self._codec == JPEG_CODEC) or self._codec == SEGMENTS_CODEC:
+        if (segment.kind is Kind.PIXELS) == (self._codec == JPEG_CODEC) or self._codec == SEGMENTS_CODEC:
             raise Malformed(f"codec {self._codec!r} has no segments of kind {segment.kind.name}")
         return _Gathered(self._sink, _ImageContent(segment, self._codec))
 
@@ -279,7 +285,7 @@ class _ImageContent:
     codec: str
 
     def __call__(self, content: bytes) -> bytes:
-        return decoded(content, self.segment.plain, self.codec, self.segment.kind is Kind.JPEG)
+        return decoded(content, self.segment.plain, self.codec, self.segment.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +300,8 @@ class _SharedContent:
         return found
 
 
-def decoded(content: bytes, plain: int, codec: str, is_jpeg: bool) -> bytes:
+def decoded(content: bytes, plain: int, codec: str, kind: Kind) -> bytes:
     """The original bytes of one pixel or JPEG segment. Raises Malformed."""
-    return jpeg.decode(content, plain) if is_jpeg else strips.decode(content, plain, codec)
+    if kind is Kind.PIXELS:
+        return strips.decode(content, plain, codec)
+    return jpeg.decode_items(content, plain) if kind is Kind.JPEG_ITEMS else jpeg.decode(content, plain)

@@ -10,6 +10,7 @@ from struct import pack
 import numpy as np
 
 from gateway.codec import Way, coder, decoder, plan
+from gateway.codec.segment import HEADER_SIZE, Kind, Segment
 from gateway.codec.way import parse
 from gateway.dicom import transfer
 
@@ -131,6 +132,17 @@ def restore(coded: bytes, length: int, codec: str, step: int = 1 << 16) -> bytes
         back.write(memoryview(coded)[at : at + step])
     back.finish()
     return b"".join(plain)
+
+
+def kinds(coded: bytes) -> list[Kind]:
+    """Of its segments."""
+    found, at = [], 0
+    while at < len(coded):
+        segment = Segment.from_bytes(coded[at : at + HEADER_SIZE])
+        found.append(segment.kind)
+        at += HEADER_SIZE + segment.coded
+    assert at == len(coded)
+    return found
 
 
 def flood(way: str, megabytes: int) -> None:

@@ -132,3 +132,16 @@ async def connect_proxy(*, credentials: str | None = None, refuse: int | None = 
 
     async with _serving(handle, relay):
         yield relay
+
+
+@asynccontextmanager
+async def mute(answer: bytes = b"") -> AsyncIterator[Relay]:
+    """A machine that takes every connection, gives `answer` and no other sign."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        while await reader.read(PIECE):
+            pass
+
+    async with _serving(handle, Relay()) as relay:
+        yield relay

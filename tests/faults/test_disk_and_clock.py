@@ -21,6 +21,7 @@ from edge.uplink.parcel import Parcel
 from gateway.clock import SystemClock
 from gateway.errors import StorageFull
 from gateway.model import ParcelId
+from hub.intake import partials
 from hub.intake.conveyor import Conveyor
 from hub.intake.partials import Partials
 from tests.doubles.edges import Edge, edge_of, until
@@ -75,17 +76,52 @@ async def test_the_hub_cannot_write_chunks_for_a_while(
     assert set((await hub.rows()).values()) == {"indexed"}
 
 
-async def test_the_hub_has_no_room_to_store(hub: LineHub, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("error", [full, broken])
+async def test_the_hub_cannot_store_for_a_while(hub: LineHub, tmp_path: Path, monkeypatch, error) -> None:
     monkeypatch.setattr("hub.intake.conveyor.FULL_SECONDS", 0.1)
-    left = failing(monkeypatch, Conveyor, "_open", full, 3)
+    left = failing(monkeypatch, Conveyor, "_open", error, 3)
     async with edge_of(hub, tmp_path / "edge") as edge:
         await arrive(edge, range(3))
     assert left == [0]
 
 
-async def test_the_edge_has_no_room_for_a_receipt(hub: LineHub, tmp_path: Path, monkeypatch) -> None:
+async def test_the_hub_cannot_read_a_chunk_back_and_asks_for_it_again(
+    hub: LineHub, tmp_path: Path, monkeypatch
+) -> None:
+    left = failing(monkeypatch, partials, "_read", broken, 2)  # to open it, and to see which chunk it is
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await arrive(edge, range(3))
+    assert left == [0]
+    assert set((await hub.rows()).values()) == {"indexed"}
+
+
+@pytest.mark.parametrize("error", [full, broken])
+async def test_the_edge_cannot_note_what_it_must_hold(
+    hub: LineHub, tmp_path: Path, monkeypatch, error
+) -> None:
+    """Its body has rotted, and the disk does not take that down at once; the others go on."""
     monkeypatch.setattr("edge.uplink.worker.LOOK_SECONDS", 0.2)
-    left = failing(monkeypatch, Confirmed, "confirm", full, 2)
+    failing(monkeypatch, Spool, "body", broken, 3)
+    left = failing(monkeypatch, Spool, "_hold", error, 2)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        await asyncio.to_thread(edge.receive, 1, os.urandom(30_000))
+
+        async def held() -> Any:
+            return (await edge.spool.status()).held
+
+        (one,) = await until(held)
+        assert left == [0]
+        assert "Input/output error" in one.reason
+        await edge.spool.release(one.parcel_id)
+        await arrive(edge, range(2, 4))
+
+
+@pytest.mark.parametrize("error", [full, broken])
+async def test_the_edge_cannot_keep_a_receipt_for_a_while(
+    hub: LineHub, tmp_path: Path, monkeypatch, error
+) -> None:
+    monkeypatch.setattr("edge.uplink.worker.LOOK_SECONDS", 0.2)
+    left = failing(monkeypatch, Confirmed, "confirm", error, 2)
     async with edge_of(hub, tmp_path / "edge") as edge:
         await arrive(edge, range(3))
         assert len(list(edge.spool.files.receipts.rglob("*.receipt"))) == len(await hub.rows())

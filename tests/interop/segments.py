@@ -38,8 +38,10 @@ def read_segments(coded: bytes, codec: str, length: int, shared: bytes = b"") ->
             demand(codec in ("jxl", "htj2k", "jpegls"), "kind")
             out += read_pixels(content, codec, plain)
         else:
-            demand(kind == 3 and codec == "jpeg-jxl", "kind")
-            out += bytes(imagecodecs.jpegxl_decode_jpeg(content, numthreads=1))
+            demand(kind in (3, 6) and codec == "jpeg-jxl", "kind")
+            part = read_jpeg(content, plain) if kind == 3 else read_items(content, plain)
+            demand(len(part) == plain, "plain")
+            out += part
         demand(len(out) <= length, "longer")
     demand(len(out) == length, "shorter")
     return out
@@ -67,6 +69,26 @@ def read_pixels(content: bytes, codec: str, plain: int) -> bytes:
         image = image.transpose(2, 0, 1)
     words = (image.astype("u8") + offset) % (1 << 8 * w)
     return words.astype(f"{'>' if form & 4 else '<'}u{w}").tobytes()
+
+
+def read_jpeg(content: bytes, plain: int) -> bytes:
+    try:
+        return bytes(imagecodecs.jpegxl_decode_jpeg(content, numthreads=1))
+    except (RuntimeError, ValueError) as error:
+        raise Refused(str(error)) from error
+
+
+def read_items(content: bytes, plain: int) -> bytes:
+    count, table = int.from_bytes(content[:4], "big"), content[4:]
+    demand(count > 0 and 8 * count < plain and 4 * count <= len(table), "items")
+    lengths = [int.from_bytes(table[4 * n : 4 * n + 4], "big") for n in range(count)]
+    demand(8 * count + sum(lengths) == plain, "lengths")
+    file, out = read_jpeg(table[4 * count :], plain - 8 * count), b""
+    demand(len(file) == sum(lengths), "plain")
+    for length in lengths:
+        out += b"\xfe\xff\x00\xe0" + length.to_bytes(4, "little") + file[:length]
+        file = file[length:]
+    return out
 
 
 def unzstd(frame: bytes, length: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -76,10 +77,14 @@ def mend(hub: LineHub, edge: Edge) -> None:
     edge.identity.addresses = Addresses(hub.small.config.web.url, hub.small.config.line.url)
 
 
-async def telerad(*words: object, code: int = 0) -> Any:
-    """A real command; returns its JSON, or its error's words."""
+async def telerad(*words: object, code: int = 0, most: int | None = None) -> Any:
+    """A real command; returns its JSON, or its error's words. Its files hold no more than `most` bytes."""
+    program = ["-m", "gateway.cli"]
+    if most is not None:
+        limit = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({most}, {most})); "
+        program = ["-c", f"{limit}import sys; from gateway.cli import main; sys.exit(main())"]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "--log-level", "error"),
+        *(sys.executable, *program, "--log-level", "error"),
         *map(str, words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -292,6 +297,47 @@ async def test_a_revoked_edges_disk_is_not_taken(hub: LineHub, edge: Edge, disk:
     assert await at_hub(hub) == []
 
 
+async def test_what_has_no_room_on_one_disk_goes_onto_the_next(
+    hub: LineHub, edge: Edge, disk: Path, monkeypatch
+) -> None:
+    written, second = EdgeFolder.write, disk.with_name("usb2")
+    second.mkdir()
+
+    def small(self: EdgeFolder, target: Path, pieces) -> None:
+        """As a disk of 1.7 MB does it."""
+        if self.folder.is_relative_to(disk):
+            pieces = [b"".join(pieces)]
+            room = 1_700_000 - sum(file.stat().st_size for file in disk.rglob("*") if file.is_file())
+            if len(pieces[0]) > room:
+                target.with_name(f".tmp-{target.name}").write_bytes(pieces[0][:room])
+                raise StorageFull("the disk is full")
+        written(self, target, pieces)
+
+    monkeypatch.setattr(EdgeFolder, "write", small)
+    found = export(edge.data, edge.identity, disk, CLOCK)
+    assert (found.full, found.written, found.left) == (True, len(DATA) - 1, 1)
+    again = export(edge.data, edge.identity, disk, CLOCK)
+    assert (again.full, again.there, again.left) == (True, len(DATA) - 1, 1)
+    told = await telerad("edge", "export", "-c", edge_yaml(edge), "--to", second, "--beside", disk, "--json")
+    assert (told["full"], told["written"], told["elsewhere"]) == (False, 1, len(DATA) - 1)
+    async with door(hub) as session:
+        for one in (second, disk):
+            assert (await DiskImport(EdgeFolder.of(one, "H001", "1"), session).run()).good
+    assert await at_hub(hub) == digests(DATA)
+
+
+async def test_what_is_too_large_for_a_file_of_the_disk_is_told_and_the_rest_written(
+    edge: Edge, disk: Path
+) -> None:
+    """As on FAT, with its 4 GB."""
+    words = ("edge", "export", "-c", edge_yaml(edge), "--to", disk, "--json")
+    told = await telerad(*words, most=2_000_000, code=1)
+    (why,) = told["damaged"].values()
+    assert "is it FAT?" in why
+    assert told["written"] == len(DATA) - 1
+    assert not list(disk.rglob(".tmp-*"))
+
+
 async def test_the_disk_is_pulled_out_while_the_edge_writes(
     hub: LineHub, edge: Edge, disk: Path, monkeypatch
 ) -> None:
@@ -302,11 +348,11 @@ async def test_the_disk_is_pulled_out_while_the_edge_writes(
         left[0] -= 1
         if left[0] == 0:
             target.with_name(f".tmp-{target.name}").write_bytes(b"half")
-            raise StorageFull("the disk is full")
+            raise OSError(errno.EIO, "the disk is gone")
         written(self, target, pieces)
 
     monkeypatch.setattr(EdgeFolder, "write", breaking)
-    with pytest.raises(StorageFull):
+    with pytest.raises(OSError, match="gone"):
         await exported(edge, disk)
     monkeypatch.undo()
     folder = EdgeFolder.of(disk, "H001", "1")

@@ -20,6 +20,7 @@ from edge.console.facts import status_json
 from edge.console.outlook import outlook
 from edge.console.page import page
 from edge.identity import Addresses
+from gateway.clock import parse_rfc3339
 from gateway.config import BitRate, Seconds
 from gateway.model import Priority
 from hub.tables.study import instances
@@ -133,6 +134,11 @@ async def test_every_wait_has_a_true_reason_and_a_time(hub: LineHub, edge: Edge,
 
     told = await facts()
     assert {item["why"] for item in told["items"]} <= {"sending", "in_line", "receipt"}
+    goes = [parse_rfc3339(item["next_try"]) for item in told["items"] if item["why"] == "in_line"]
+    assert goes
+    assert goes == sorted(goes)
+    ahead = (goes[-1] - CLOCK.now()).total_seconds()
+    assert 2 < ahead < 40
     assert 0.4 * RATE < told["link"]["rate"] < 1.8 * RATE
     assert 4 < told["eta_seconds"] < 40
     (study,) = told["studies"]

@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
@@ -146,8 +147,68 @@ def answer(data: bytes) -> None:
             read_answer(message)
 
 
+@cache
+def announced() -> bytes:
+    """A signed header as they are, some 3 kB, of which another is said briefly."""
+    vectors = json.loads((ROOT / "tests/vectors/tge1/accepted.json").read_text())
+    return b64decode(vectors["good"]["header"])
+
+
+def brief(data: bytes) -> None:
+    """A header said briefly, behind a byte of choices: a BRIEF's frame, what is in one, or a header to say."""
+    import zstandard
+
+    from gateway.errors import Malformed
+    from gateway.model import ParcelId
+    from gateway.wire.brief import LONGEST, Abridger, Restorer, bare, spelled_out
+    from gateway.wire.messages import Announce, Brief
+
+    first, second = ParcelId(f"{1:032x}"), ParcelId(f"{2:032x}")
+    choice, data = (data[0] % 3 if data else 0), data[1:]
+    abridger, restorer = Abridger(), Restorer()
+    restorer.read(abridger.announce(first, announced(), brief=True))
+    if choice == 2:
+        said = abridger.announce(second, data or b"{}", brief=True)
+        assert restorer.read(said) == Announce(second, data or b"{}")
+        return
+    if choice == 1:
+        known = zstandard.ZstdCompressionDict(bare(announced()), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        data = zstandard.ZstdCompressor(dict_data=known).compress(data)
+    with suppress(Malformed):
+        told = restorer.read(Brief(second, data))
+        assert isinstance(told, Announce)
+        assert len(told.header) <= LONGEST
+        assert spelled_out(bare(told.header) or told.header) == told.header
+
+
+def frames(data: bytes) -> None:
+    """What comes over the line, behind a byte: how it is cut, and whether each frame's check is put right.
+
+    A check is 32 bits of luck; where it is put right, a frame is its kind, two bytes of length and a payload.
+    """
+    from gateway.errors import Malformed
+    from gateway.wire.frames import HEAD, Decoder, check, encode
+
+    step, data = (data[0] if data else 0), data[1:]
+    if step & 1:
+        rest, data = data, b""
+        while len(rest) >= 3:
+            kind, length = rest[0], int.from_bytes(rest[1:3], "big")
+            payload, rest = rest[3 : 3 + length], rest[3 + length :]
+            data += HEAD.pack(len(payload), kind, check(kind, payload)) + payload
+    read, size = Decoder(), (step >> 1) + 1
+    with suppress(Malformed):
+        for at in range(0, len(data), size):
+            read.feed(data[at : at + size])
+            while (message := read.next()) is not None:
+                again = Decoder()
+                again.feed(encode(message))
+                assert again.next() == message
+        read.finish()
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    one.__name__: one for one in (association, messages, header, file, charset, answer)
+    one.__name__: one for one in (association, messages, header, file, charset, answer, brief, frames)
 }
 
 
@@ -169,6 +230,18 @@ def seeds(target: str) -> list[bytes]:
         return [part10(), b"MZ" + part10()[2:], encode(sample(b"p" * 8))]
     if target == "answer":
         return [b"\x0bMSH|^~\\&|R|R|E|E|20250101||ACK|1|P|2.5\rMSA|AA|1|fine\r\x1c\r"]
+    if target == "brief":
+        return briefs()
+    if target == "frames":
+        vectors = json.loads((ROOT / "tests/vectors/wire/frames.json").read_text())
+        good = [bytes.fromhex(one) for one in vectors["good"].values()]
+        bad = [bytes.fromhex(one["hex"]) for one in vectors["bad"].values()]
+        short = [one[4:5] + one[2:4] + one[9:] for one in good]
+        return [
+            *(b"\x28" + one for one in (*good, *bad)),
+            *(b"\x0f" + one for one in short),
+            b"\xff" + b"".join(short),
+        ]
     values = [
         ("ISO_IR 192", "王^小东", "utf-8"),
         ("GB18030", "王^小东", "gb18030"),
@@ -180,6 +253,31 @@ def seeds(target: str) -> list[bytes]:
     ]
     return [
         bytes((4,)) + told.encode() + b"\0" + text.encode(codec, "replace") for told, text, codec in values
+    ]
+
+
+def briefs() -> list[bytes]:
+    """Of each kind that `brief` reads."""
+    import zstandard
+
+    from gateway.model import ParcelId
+    from gateway.wire.brief import Abridger, bare
+    from gateway.wire.messages import Brief
+
+    abridger, parcel = Abridger(), ParcelId(f"{1:032x}")
+    abridger.announce(parcel, announced(), brief=True)
+    said = abridger.announce(parcel, announced(), brief=True)
+    assert isinstance(said, Brief)
+    inner = b'{"salt":"AAECAwQFBgcICQoLDA0ODw=="}'
+    text = b'{"hex":"' + b"0f" * 12 + b'","payload":"' + b64encode(inner) + b'","site":"H1"}'
+    twice = b'{"payload":"' + b64encode(b'{"payload":"' + b64encode(inner) + b'"}') + b'"}'
+    unlike = b'{"hex":"' + b"0F" * 8 + b'","base64":"' + b"x" * 14 + b'B=="}'  # which stand for other text
+    much = zstandard.compress(b"\1\1\xff\xf0" + bytes(0x1FFF0) + b"\1\0\0\x40" + bytes(64))
+    return [
+        b"\0" + said.packed,
+        b"\0" + much,
+        b"\1" + bare(text),
+        *(b"\2" + one for one in (text, twice, unlike)),
     ]
 
 
@@ -203,7 +301,7 @@ def _guided(target: str, options: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(
-        include=["gateway.dicom", "edge", "pynetdicom.pdu", "pynetdicom.pdu_items"]
+        include=["gateway.dicom", "gateway.wire", "edge", "pynetdicom.pdu", "pynetdicom.pdu_items"]
     ):
         for seed in [*seeds(target), *load(target)]:
             TARGETS[target](seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import replace
 
 import imagecodecs
@@ -19,8 +20,9 @@ from gateway.dicom import transfer
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.unseal import BodyOpener
 from gateway.errors import DataError, Malformed
-from tests.doubles.images import Image, code, encapsulated, reader, restore
+from tests.doubles.images import Image, code, encapsulated, kinds, reader, restore
 from tests.doubles.parcels import seal
+from tests.interop.segments import read_segments
 
 # imagecodecs lets some of OpenJPH's errors fall through as "unraisable"; what is then decoded is refused by
 # the SHA-256 of the original (the last tests here)
@@ -84,6 +86,24 @@ def test_any_fragments_come_back(fragments, closed):
     assert restore(coded, len(data), JPEG_CODEC) == data
 
 
+JPEG_FILE = bytes(
+    imagecodecs.jpeg8_encode(Image(rows=64, columns=80, allocated=8, samples=3, high=255).words[0], level=90)
+)
+
+
+@given(st.lists(st.integers(0, 3000), max_size=8), st.booleans(), st.binary(max_size=9), st.integers(1, 900))
+@QUICK
+def test_a_jpeg_cut_anywhere_is_recompressed_and_comes_back(cuts, again, tail, step):
+    file, marks = JPEG_FILE, sorted(min(cut, len(JPEG_FILE)) for cut in cuts)
+    parts = [file[a:b] for a, b in itertools.pairwise((0, *marks, len(file)))]
+    data = encapsulated(*parts, tail, *parts * again, syntax_head=Image(allocated=8).head[:-12])
+    coded = code(data, "1.2.840.10008.1.2.4.50", Way(JPEG_CODEC), step)
+    assert restore(coded, len(data), JPEG_CODEC, step) == data
+    assert read_segments(coded, JPEG_CODEC, len(data)) == data
+    if not marks or marks[0] >= 3:  # what shows where a JPEG begins is in one piece
+        assert {Kind.JPEG, Kind.JPEG_ITEMS} & {*kinds(coded)}
+
+
 # -- coded bytes, bent -------------------------------------------------------------------------------
 
 SMALL = {
@@ -93,13 +113,11 @@ SMALL = {
 CODED = {name: code(image.dataset, image.syntax, name) for name, image in SMALL.items()}
 
 
-def _jpeg() -> bytes:
-    file = imagecodecs.jpeg8_encode(Image(rows=64, columns=64, allocated=8, high=255).words[0, :, :, 0])
-    return encapsulated(bytes(file), syntax_head=Image(allocated=8).head[:-12])
-
-
-JPEG_DATA = _jpeg()
+JPEG_DATA = encapsulated(
+    JPEG_FILE, JPEG_FILE[:700], JPEG_FILE[700:], syntax_head=Image(allocated=8).head[:-12]
+)
 CODED[JPEG_CODEC] = code(JPEG_DATA, "1.2.840.10008.1.2.4.50", JPEG_CODEC)
+assert {Kind.JPEG, Kind.JPEG_ITEMS} <= {*kinds(CODED[JPEG_CODEC])}
 ORIGINAL = {name: image.dataset for name, image in SMALL.items()} | {JPEG_CODEC: JPEG_DATA}
 
 

@@ -38,6 +38,7 @@ from gateway.request import DeviceKeys
 from hub.fleet import devices
 from hub.fleet.middleware import caller
 from tests.doubles.hand_clock import HandClock
+from tests.doubles.relay import mute
 from tests.doubles.requests import request as certificate_request
 from tests.doubles.small_hub import SmallHub, small_hub
 
@@ -182,6 +183,18 @@ async def test_no_hub_is_away(identity: EdgeIdentity) -> None:
             await client.json("GET", "/whose")
 
 
+async def test_a_machine_that_takes_a_connection_and_says_nothing(
+    identity: EdgeIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.hub_client.CONNECT_SECONDS", 0.5)
+    async with mute() as there, asyncio.timeout(10):
+        identity.addresses = Addresses("https://localhost:1", f"https://127.0.0.1:{there.port}")
+        async with HubClient(identity, CLOCK) as client:
+            words = rf"the hub cannot be reached: 127\.0\.0\.1:{there.port} does not answer"
+            with pytest.raises(Unavailable, match=words):
+                await client.json("GET", "/whose")
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -256,7 +269,7 @@ async def test_a_stranger_with_the_hubs_address_is_not_the_hub(
     async with small_hub(tmp_path / "other") as stranger:
         identity.addresses = Addresses(hub.config.web.url, stranger.config.line.url)
         async with HubClient(identity, CLOCK) as client:
-            with pytest.raises(Unverified, match="does not prove to be the hub"):
+            with pytest.raises(Unverified, match="does not prove to be the hub: its certificate is not by"):
                 await client.json("GET", "/whose")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from gateway.config import parse
 from gateway.doctor import Level
 from gateway.errors import ConfigError, Unavailable, Unverified, UsageError
 from hub.fleet import devices
-from tests.doubles.relay import connect_proxy
+from tests.doubles.relay import connect_proxy, mute
 from tests.doubles.small_hub import SmallHub, small_hub
 
 CLOCK = SystemClock()
@@ -92,6 +93,19 @@ async def test_a_proxy_that_is_not_there(identity: EdgeIdentity) -> None:
     async with HubClient(identity, CLOCK, proxy=through(1)) as client:
         with pytest.raises(Unavailable, match=r"the proxy http://127\.0\.0\.1:1 cannot be reached"):
             await client.read("GET", KEYS)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 Connection established\r\n\r\n"])
+async def test_a_proxy_or_hub_that_says_nothing_is_given_up_and_told(
+    identity: EdgeIdentity, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection and answers neither CONNECT nor, behind it, TLS."""
+    monkeypatch.setattr("edge.hub_client.REACHED_SECONDS", 0.5)
+    async with mute(answer) as proxy, HubClient(identity, CLOCK, proxy=through(proxy.port)) as client:
+        words = rf"the proxy 127\.0\.0\.1:{proxy.port} or https://localhost:\d+ behind it does not answer"
+        with pytest.raises(Unavailable, match=words):
+            async with asyncio.timeout(10):
+                await client.read("GET", KEYS)
 
 
 async def test_behind_the_proxy_the_hub_must_still_prove_itself(

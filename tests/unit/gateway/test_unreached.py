@@ -12,6 +12,7 @@ from aiohttp import ClientConnectorCertificateError, ClientConnectorError, Clien
 from aiohttp.client_reqrep import ConnectionKey
 
 from gateway.unreached import why, why_not_trusted
+from tests.doubles.relay import mute
 
 KEY = ConnectionKey("hub.example.org", 8443, True, True, None, None, None)
 
@@ -48,7 +49,7 @@ async def test_a_real_refusal_is_understood() -> None:
     assert why(raised.value).startswith(f"the machine at 127.0.0.1:{port} answers, but nothing listens")
 
 
-@pytest.mark.parametrize(("code", "suspect"), [(9, True), (10, True), (20, False)])
+@pytest.mark.parametrize(("code", "suspect"), [(9, True), (10, True), (23, False)])
 def test_a_wrong_time_of_a_certificate_makes_the_clock_the_suspect(code: int, suspect: bool) -> None:
     cause = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] …")
     cause.verify_code, cause.verify_message = code, "certificate is as it is"
@@ -56,6 +57,22 @@ def test_a_wrong_time_of_a_certificate_makes_the_clock_the_suspect(code: int, su
     told = why_not_trusted(error, datetime(1970, 1, 1, 3, 4, tzinfo=UTC))
     assert told.startswith("certificate is as it is")
     assert ("is this machine's clock right? it says 1970-01-01 03:04 UTC" in told) == suspect
+
+
+@pytest.mark.parametrize("code", [18, 19, 20, 21])
+def test_a_certificate_of_another_authority_is_told_without_jargon(code: int) -> None:
+    cause = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] …")
+    cause.verify_code, cause.verify_message = code, "unable to get local issuer certificate"
+    told = why_not_trusted(ClientConnectorCertificateError(KEY, cause), HALF)
+    assert told.startswith("its certificate is not by the authority of this hub")
+    assert "local issuer" not in told
+
+
+async def test_what_speaks_no_tls_is_told_so() -> None:
+    async with mute(b"HTTP/1.1 400 Bad Request\r\n\r\n") as there, ClientSession() as session:
+        with pytest.raises(ClientConnectorError) as raised:
+            await session.get(f"https://127.0.0.1:{there.port}/", timeout=ClientTimeout(total=5))
+    assert "no TLS is spoken there (is it another port?" in why(raised.value)
 
 
 HALF = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)

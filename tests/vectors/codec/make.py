@@ -56,8 +56,20 @@ def accepted() -> dict[str, dict[str, str]]:
     data = encapsulated(file, file[:99], syntax_head=Image(allocated=8).head[:-12])
     coded = code(data, BASELINE, "jpeg-jxl")
     vectors["jpeg"] = {"codec": "jpeg-jxl", "plain": text(data), "coded": text(coded)}
+    data = in_fragments()
+    coded = code(data, BASELINE, "jpeg-jxl")
+    vectors["jpeg-in-fragments"] = {"codec": "jpeg-jxl", "plain": text(data), "coded": text(coded)}
     vectors["nothing"] = {"codec": "jxl", "plain": "", "coded": ""}
     return vectors
+
+
+def in_fragments() -> bytes:
+    """One JPEG in three fragments, and one in one, each large enough to shrink."""
+    picture = Image(rows=64, columns=80, allocated=8, samples=3, high=255).words[0]
+    file = bytes(imagecodecs.jpeg8_encode(picture, level=90))
+    return encapsulated(
+        file[:301], file[301:], b"", file + b"\0", syntax_head=Image(allocated=8, samples=3).head[:-12]
+    )
 
 
 def refused() -> dict[str, dict[str, str | int]]:
@@ -77,6 +89,9 @@ def refused() -> dict[str, dict[str, str | int]]:
 
     moved = bytearray(stream)
     moved[16] = 1  # the image's offset within its grid
+    data = in_fragments()
+    jpegs = code(data, BASELINE, "jpeg-jxl")
+    table = jpegs.index(b"\0\0\0\3\0\0\1\x2d")
     cases = {
         "no such kind": ("htj2k", pixels(content, kind=4)),
         "a segment of nothing": ("htj2k", before + bytes([0]) + bytes(8)),
@@ -96,8 +111,13 @@ def refused() -> dict[str, dict[str, str | int]]:
         "longer than declared": ("htj2k", whole + before),
         "shorter than declared": ("htj2k", before),
     }
+    lengths = {"fragments that do not add up": len(data), "more fragments than bytes": len(data)}
+    cases |= {
+        "fragments that do not add up": ("jpeg-jxl", jpegs[: table + 7] + b"\x2e" + jpegs[table + 8 :]),
+        "more fragments than bytes": ("jpeg-jxl", jpegs[:table] + b"\xff" + jpegs[table + 1 :]),
+    }
     return {
-        name: {"codec": codec, "length": length, "coded": text(coded)}
+        name: {"codec": codec, "length": lengths.get(name, length), "coded": text(coded)}
         for name, (codec, coded) in cases.items()
     }
 

@@ -152,6 +152,9 @@ def test_reasons_in_words(world):
     why = Reason(Why.PAUSED, "disk below its reserve", None, now + timedelta(seconds=30))
     assert explain(why, now, "en") == "pause, next try in 30 s: disk below its reserve"
     assert explain(Reason(Why.PERSON, "x"), now, "zh") == "已搁置：x"
+    why = Reason(Why.IN_LINE, next_try=now + timedelta(minutes=4))
+    assert explain(why, now, "en") == "in line, goes in about 4 min: others go first"
+    assert explain(Reason(Why.IN_LINE), now, "zh") == "排队：更急或更早的先发"
     why = Reason(Why.PAUSED, "budget 08:00–18:00: nothing", next_try=now + timedelta(hours=6))
     assert explain(why, now, "en") == "held back, goes on in about 6 h: budget 08:00–18:00: nothing"
     why = Reason(Why.PAUSED, "budget 00:00–24:00: nothing")

@@ -15,13 +15,14 @@ import pytest
 
 from gateway.codec import WAYS, Way, plan
 from gateway.codec.codestream import jxl_size
+from gateway.codec.jpeg import decode_items
 from gateway.codec.segment import HEADER_SIZE, Kind, Segment
 from gateway.codec.way import IMAGE_CODECS, JPEG_CODEC
 from gateway.dicom import transfer
 from gateway.dicom.part10 import split
 from gateway.errors import Malformed
 from tests.doubles.datasets import shared_data, shared_files
-from tests.doubles.images import Image, code, encapsulated, reader, restore
+from tests.doubles.images import Image, code, encapsulated, kinds, reader, restore
 
 ROOT = Path(__file__).parents[4]
 SPARE = {"jxl-7": 12, "jxl-5": 12, "jxl-2": 5, "zstd-19": 12, "zstd-9": 5}
@@ -69,16 +70,6 @@ def test_every_format_comes_back_to_the_byte(image, way):
     else:
         assert image.allocated == 32
         assert way.codec != "htj2k"
-
-
-def kinds(coded: bytes) -> list[Kind]:
-    found, at = [], 0
-    while at < len(coded):
-        segment = Segment.from_bytes(coded[at : at + HEADER_SIZE])
-        found.append(segment.kind)
-        at += HEADER_SIZE + segment.coded
-    assert at == len(coded)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -158,6 +149,36 @@ def test_jpeg_files_come_back_to_the_byte(tail):
     assert kinds(coded).count(Kind.JPEG) == 3
     assert len(coded) < len(data)
     assert restore(coded, len(data), JPEG_CODEC) == data
+
+
+def test_jpeg_files_in_several_fragments_are_recompressed_and_keep_their_cuts():
+    one, two = jpeg(seed=1), jpeg(seed=2) + b"\0"
+    head = Image(samples=3, allocated=8).head[:-12]
+    files = [one[:1000], one[1000:1002], b"", one[1002:], two, one[:-9], one[-9:]]
+    data = encapsulated(*files, syntax_head=head, offsets=bytes(12)) + b"what follows"
+    coded = code(data, BASELINE, JPEG)
+    assert [kind for kind in kinds(coded) if kind in (Kind.JPEG, Kind.JPEG_ITEMS)] == [
+        Kind.JPEG_ITEMS,
+        Kind.JPEG,
+        Kind.JPEG_ITEMS,
+    ]
+    assert len(coded) < 0.9 * len(data)
+    assert restore(coded, len(data), JPEG_CODEC) == data
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (b"", "cannot be 0"),
+        (b"\0\0\0\0", "cannot be|do not make"),
+        (b"\xff\xff\xff\xff", "cannot be 4294967295"),
+        (b"\0\0\0\1\0\0\0\1", "do not make"),
+    ],
+)
+def test_fragments_of_a_jpeg_that_do_not_add_up_are_refused(table, words):
+    content = table + b"no more"
+    with pytest.raises(Malformed, match=words):
+        decode_items(content if table else b"", 500)
 
 
 def test_size_header():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from gateway.codec.segment import Kind
 from gateway.errors import Malformed
-from tests.doubles.images import restore
+from tests.doubles.images import kinds, restore
 from tests.interop.segments import Refused, read_segments
 
 FILE = Path(__file__).parents[3] / "vectors/codec/segmented.json"
@@ -42,4 +44,6 @@ def test_there_are_vectors_of_every_codec_and_kind():
         "jpegls",
         "jpeg-jxl",
     }
-    assert len(VECTORS["refused"]) >= 17
+    whole = (b64decode(vector["coded"]) for vector in VECTORS["accepted"].values())
+    assert set(chain.from_iterable(map(kinds, whole))) == set(Kind) - {Kind.SHARED}  # that needs a parcel
+    assert len(VECTORS["refused"]) >= 19
