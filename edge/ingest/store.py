@@ -121,8 +121,7 @@ class Reception:
         return verdict.status, partial(self._kept, visit, facts, receiving, verdict)
 
     def _tell(self, receiving: Receiving) -> None:
-        """Before the answer, so that a process that dies after it has said what the page and storage
-        commitment need: it costs 0.01 ms."""
+        """Before the answer, since a process that dies after it can tell nobody; it takes 0.01 ms."""
         try:
             receiving.tell()
         except GatewayError as error:  # the edge's process is gone, and finds it at its next start
