@@ -7,12 +7,14 @@ and palettes become RGB. What was done stands in `Pictures.changes`, for the dat
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from edge.acquire import jpeg
 from gateway.errors import Malformed
@@ -28,7 +30,32 @@ PROFILE_LIMIT = 1 << 20
 _FORMATS = ("JPEG", "PNG", "TIFF")
 _ORIENTATION = 0x0112
 _TIFF_PHOTOMETRIC = 262
-_FAULTS = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, Image.DecompressionBombError)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets a picture upright, by its EXIF orientation. Pillow's own way writes the EXIF anew as well, and
+falls over tags that a camera wrote oddly."""
+
+_FAULTS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 """What Pillow raises for bad bytes."""
 
 
@@ -102,7 +129,7 @@ def _read(data: bytes, image: Image.Image) -> Pictures:
     kind = "image/jpeg" if is_jpeg else f"image/{str(image.format).lower()}"
     changes: dict[str, None] = {}
     found = jpeg.frame(data) if is_jpeg else None
-    if found is not None and orientation == 1 and found.baseline and found.components in (1, 3):
+    if found is not None and orientation not in _TURNS and found.baseline and found.components in (1, 3):
         image.load()  # whole? a reader must not find out first
         pages = [_kept(data, found)]
         if image.format == "MPO":
@@ -157,9 +184,7 @@ def _decoded(image: Image.Image, changes: dict[str, None]) -> list[Page]:
 
 
 def _page(image: Image.Image, changes: dict[str, None]) -> Page:
-    upright = ImageOps.exif_transpose(image)
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        changes[f"turned by EXIF orientation {image.getexif().get(_ORIENTATION)}"] = None
+    upright = _upright(image, changes)
     if upright.mode.startswith("I"):
         return _deep(upright, _is_white_zero(image), changes)
     if upright.mode in ("1", "L"):
@@ -176,6 +201,15 @@ def _page(image: Image.Image, changes: dict[str, None]) -> Page:
         changes[f"{upright.mode} converted to RGB"] = None
     colour = upright.convert("RGB")
     return Page(colour.tobytes(), colour.height, colour.width, 3, 8, "RGB")
+
+
+def _upright(image: Image.Image, changes: dict[str, None]) -> Image.Image:
+    told = image.getexif().get(_ORIENTATION)
+    if told in _TURNS:
+        changes[f"turned by EXIF orientation {told}"] = None
+    image.load()
+    left = image.getexif().get(_ORIENTATION)  # a TIFF is turned by Pillow while it is loaded
+    return image.transpose(_TURNS[left]) if left in _TURNS else image
 
 
 def _deep(image: Image.Image, white_zero: bool, changes: dict[str, None]) -> Page:

@@ -10,7 +10,8 @@ status  when
 403     the address is not on the list
 409     none was stored; the response says why
 413     an instance is larger than is taken here; what came before is kept, as the response says
-415     the media type is not ``application/dicom``, alone or in ``multipart/related``
+415     the media type is not ``application/dicom``, alone or in ``multipart/related``, or the body has a
+        content coding: a few kilobytes could unfold to gigabytes
 503     the disk is below its reserve, or too many requests run: try again later
 ======  ======================================================================================
 """
@@ -46,6 +47,8 @@ DICOM = "application/dicom"
 ANSWER = "application/dicom+json"
 RESOURCES = ("/studies", "/studies/{study}")
 RETRY_AFTER = {"Retry-After": "60"}
+PLAIN = "identity"
+"""The only content coding taken (RFC 9110 §12.5.3 and §15.5.16)."""
 log = logger("edge.acquire")
 
 
@@ -153,6 +156,10 @@ class _Store:
         inner = kind.parameters.get("type", DICOM).lower()
         if kind.essence not in (DICOM, "multipart/related") or inner != DICOM:
             raise web.HTTPUnsupportedMediaType(text="send application/dicom (PS3.18 §8.7.3.1)\n")
+        if request.headers.get("Content-Encoding", PLAIN).strip().lower() != PLAIN:
+            raise web.HTTPUnsupportedMediaType(
+                headers={"Accept-Encoding": PLAIN}, text="send the body as it is, without Content-Encoding\n"
+            )
         if self._running >= self._config.max_requests:
             raise web.HTTPServiceUnavailable(headers=RETRY_AFTER, text="too many requests run\n")
         self._running += 1

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from edge.console.layout import alert, choice, frame, moment, table, text_field
+from edge.console.names import person
 from edge.console.told import told
 from edge.console.words import bytes_text, say
 from edge.importing import Job, Kind, KnownStudy
@@ -130,15 +131,16 @@ def _group(
 ) -> str:
     options = "".join(
         f'<option value="{escape(one.key)}"{" selected" if one.key == values.get("of") else ""}>'
-        f"{escape(_named(one, now))}</option>"
+        f"{escape(_named(one, now, language))}</option>"
         for one in known
     )
     return f'<optgroup label="{escape(say(language, key))}">{options}</optgroup>' if known else ""
 
 
-def _named(one: KnownStudy, now: datetime) -> str:
+def _named(one: KnownStudy, now: datetime, language: str) -> str:
     at = moment(parse_rfc3339(one.at), now)
-    parts = (one.patient_name, one.patient_id, one.modality, one.description, one.accession, at)
+    name = person(one.patient_name, language)
+    parts = (name, one.patient_id, one.modality, one.description, one.accession, at)
     return " · ".join(part for part in parts if part)
 
 
@@ -147,7 +149,10 @@ def _belongs(language: str, known: Sequence[KnownStudy], values: Mapping[str, st
     if not (chosen := values.get("of")):
         return ""
     found = next((one for one in known if one.key == chosen), None)
-    name, kind = (_named(found, now) if found else chosen), "order" if found and found.order else "same"
+    name, kind = (
+        (_named(found, now, language) if found else chosen),
+        "order" if found and found.order else "same",
+    )
     options = "".join(
         f'<option value="{one}"{" selected" if one == values.get("study") else ""}>'
         f"{escape(say(language, f'study_{kind if one == STUDIES[0] else one}', name=name))}</option>"

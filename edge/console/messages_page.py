@@ -7,6 +7,7 @@ from datetime import datetime
 from html import escape
 
 from edge.console.layout import alert, frame, moment, table
+from edge.console.names import person
 from edge.console.words import say
 from edge.conversing import Conversation, Line, Talks
 from edge.spool.view import StudyProgress
@@ -63,7 +64,7 @@ def _table(
 ) -> str:
     rows = []
     for one in conversations:
-        newest, who = one.lines[-1], whom(one, studies)
+        newest, who = one.lines[-1], whom(one, studies, language)
         said = next((line for line in reversed(one.lines) if not line.ours), newest)
         text = said.text if len(said.text) <= EXCERPT else said.text[: EXCERPT - 1] + "…"
         rows.append(
@@ -77,13 +78,14 @@ def _table(
     return table(caption, ("patient", "newest", "received", "messages"), rows, language)
 
 
-def whom(one: Conversation, studies: Sequence[StudyProgress]) -> str:
+def whom(one: Conversation, studies: Sequence[StudyProgress], language: str) -> str:
     """Whom and what a conversation is about, as this edge or else the hub knows it."""
     facts = next((study.facts for study in studies if study.facts.study_uid == one.study_uid), None)
     known = facts or one.subject
     if known is None:
         return one.study_uid
-    parts = (known.patient_name, known.patient_id, known.accession, known.description)
+    name = person(known.patient_name, language)
+    parts = (name, known.patient_id, known.accession, known.description)
     return " · ".join(part for part in parts if part) or one.study_uid
 
 
@@ -115,7 +117,7 @@ def conversation_page(
     said = f'<ol class="talk">{lines}</ol>' if lines else f"<p>{escape(say(language, 'messages_none'))}</p>"
     body = (
         (alert(say(language, "form_fault", words=fault)) if fault else "")
-        + f"<h2>{escape(whom(one, studies))}</h2>{said}"
+        + f"<h2>{escape(whom(one, studies, language))}</h2>{said}"
         + f'<p><a href="{here}">{escape(say(language, "look_again"))}</a></p>'
         + _form(one, language, here, ident, values or {})
     )

@@ -8,6 +8,7 @@ from html import escape
 
 from edge.console.layout import alert, frame, moment, table
 from edge.console.messages_page import link_to, urgent
+from edge.console.names import person
 from edge.console.outlook import Outlook
 from edge.console.sources import Sources
 from edge.console.taken_page import line
@@ -169,7 +170,7 @@ def _warnings(
     rows = []
     for warning in sorted(warnings, key=lambda one: one.at, reverse=True)[:SHOWN_WARNINGS]:
         study = known.get(warning.study_uid)
-        who = _who(study) if study else warning.study_uid
+        who = _who(study, language) if study else warning.study_uid
         rows.append(
             [
                 escape(who),
@@ -180,8 +181,8 @@ def _warnings(
     return table("warnings", ("patient", "look_at", "found"), rows, language)
 
 
-def _who(one: StudyProgress) -> str:
-    return f"{one.facts.patient_name} {one.facts.patient_id}".strip()
+def _who(one: StudyProgress, language: str) -> str:
+    return f"{person(one.facts.patient_name, language)} {one.facts.patient_id}".strip()
 
 
 def _studies(
@@ -217,7 +218,7 @@ def _studies(
         if seconds is not None:
             bar += f" {escape(say(language, 'about', time=duration(seconds, language)))}"
         texts = (
-            _who(one),
+            _who(one, language),
             one.facts.accession,
             one.facts.description,
             one.facts.modality,
@@ -227,7 +228,7 @@ def _studies(
         report = reports.get(one.facts.study_uid)
         row = [*(escape(text) for text in texts), bar, _read(report, now, language)]
         row[2] += line(one.facts.study_uid, sources.taken(one.facts.study_uid), language)
-        rows.append([*row, link_to(one.facts.study_uid, _who(one), said, language)] if talks else row)
+        rows.append([*row, link_to(one.facts.study_uid, texts[0], said, language)] if talks else row)
     return table("studies", (*names, "messages") if talks else names, rows, language)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from edge.console.layout import frame
+from edge.console.names import person
 from edge.console.words import say
 from edge.shown import Hint, SeriesTaken, StudyTaken
 from edge.spool.view import StudyFacts
@@ -49,7 +50,7 @@ def taken_page(
         unread: messages nobody has looked at.
     """
     known = (
-        (facts.patient_name, facts.patient_id, facts.accession, facts.description)
+        (person(facts.patient_name, language), facts.patient_id, facts.accession, facts.description)
         if facts is not None
         else ()
     )

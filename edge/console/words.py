@@ -24,7 +24,7 @@ free | {size} free | 剩余 {size}
 full | The disk is full: images are refused until there is room. | 磁盘已满：腾出空间之前拒收影像。
 nothing | Nothing waits. | 没有等待的数据。
 oldest | Oldest: {since} | 最早：{since}
-studies | Studies since the last start | 本次启动以来的检查
+studies | Studies that came here | 本机接收的检查
 patient | Patient | 患者
 accession | Accession | 检查号
 description | Study | 检查
@@ -217,7 +217,7 @@ hints | {count} to note | {count} 条提示
 hints_title | What was noticed | 提示
 look_again_at | Look again: | 请复查：
 note | Note: | 提示：
-images | {count} images | {count} 幅影像
+images | {count} image(s) | {count} 幅影像
 back | Back to what waits | 返回待传状态
 count | {items} parcels, {instances} images, {size} | {items} 个包，{instances} 幅影像，{size}
 """

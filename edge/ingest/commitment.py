@@ -21,8 +21,8 @@ REQUEST = 1
 ALL_HERE, FAILURES_EXIST = 1, 2
 """Event Type IDs, PS3.4 J.3.3.1."""
 
-MOST = 100_000
-"""Instances of one request."""
+MOST = 25_000
+"""Instances of one request: their UIDs at their longest fill `dimse.DATASET_LIMIT`."""
 
 
 class Status(IntEnum):

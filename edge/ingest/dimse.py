@@ -22,7 +22,7 @@ _ELEMENT = Struct("<HHL")
 _US = Struct("<HHLH")
 
 UID_LIMIT = 64
-DATASET_LIMIT = 16 << 20
+DATASET_LIMIT = 4 << 20
 """Bytes of a dataset of a DIMSE-N request; it is held in memory."""
 
 INVALID_INSTANCE, UNRECOGNIZED_OPERATION, OUT_OF_RESOURCES = 0x0117, 0x0211, 0x0213

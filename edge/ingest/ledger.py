@@ -1,9 +1,10 @@
 """Which instances came, and for which of them the hub has signed: what storage commitment is given by.
 
 ``data/services/ledger.sqlite``. A row holds marks of the UIDs (`vault`) and the SHA-256 of the dataset,
-as receipts list it; whatever parcel it travelled in is of no matter. A row is written behind the answer to
-the C-STORE and outlives the death of this process; a power cut may lose the last ones, and then the
-instance is not committed, so that the modality keeps it. What the ledger does not know is never committed.
+as receipts list it; whatever parcel it travelled in is of no matter. A row is written a moment behind the
+answer to the C-STORE, and then outlives the death of this process; a kill may lose those of that moment, a
+power cut the last ones, and then the instance is not committed, so that the modality keeps it. What the
+ledger does not know is never committed.
 """
 
 from __future__ import annotations

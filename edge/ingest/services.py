@@ -31,6 +31,13 @@ _ANSWERS: Mapping[int, tuple[type, type]] = {
 }
 
 
+ITEMS = 30_000
+"""Sequence items of a dataset. An empty one is eight bytes, and costs a hundred times as much once read."""
+
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+"""Item (FFFE,E000), PS3.5 §7.5, little and big endian."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One DIMSE-N request.
@@ -103,6 +110,8 @@ def _fragments(message: Any, context: int, limit: int) -> Iterator[bytes]:
 
 def dataset_of(request: Request) -> Dataset:
     """The dataset of a request. Raises one of `UNREADABLE`, as reading its attributes may."""
+    if sum(map(request.dataset.count, _ITEM_TAGS)) > ITEMS:
+        raise ValueError(f"more than {ITEMS} items")
     form = transfer.encoding(request.transfer_syntax)
     found: Dataset = decode(BytesIO(request.dataset), form.implicit, form.little)
     return found

@@ -10,6 +10,7 @@ import time
 from struct import pack
 
 from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, length_of
+from edge.ingest.tls_stream import TlsStream
 
 PDU_SECONDS = 30.0
 """A PDU that has begun must be whole after so long."""
@@ -20,7 +21,7 @@ PROGRESS_SECONDS, PROGRESS_BYTES = 60.0, 64 << 10
 LINGER_SECONDS = 1.0
 BUFFER = 512 << 10
 TICK = 0.25
-"""Seconds after which a plain socket that is read says that nothing came. It is set once and for all: a
+"""Seconds after which a connection that is read says that nothing came. It is set once and for all: a
 time-out of Python's own takes two more calls of the system for every read."""
 
 
@@ -37,8 +38,10 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._ticks = not isinstance(connection, ssl.SSLSocket)
-        if self._ticks:
+        self._stream: socket.socket | TlsStream = connection
+        if isinstance(connection, ssl.SSLSocket):
+            self._stream = TlsStream(connection, TICK, PDU_SECONDS)
+        else:
             connection.settimeout(None)
             times = {socket.SO_RCVTIMEO: TICK, socket.SO_SNDTIMEO: PDU_SECONDS}
             for option, seconds in times.items():
@@ -97,14 +100,12 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Write a PDU. Raises OSError."""
         with self._lock:
-            if not self._ticks:
-                self._socket.settimeout(PDU_SECONDS)
-            self._socket.sendall(data)
+            self._stream.sendall(data)
 
     def hang_up(self) -> None:
         """From any thread: end it, after what was sent; whoever reads sees the end."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # not by TLS's own way: that takes it from under who reads
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close, having waited a moment for the peer to read our last word.
@@ -136,17 +137,12 @@ class Wire:
             self._buffer[:left] = self._buffer[self._start : self._end]
             self._start, self._end = 0, left
         while self._end - self._start < size:
-            seconds = deadline - time.monotonic()
-            if not self._ticks:
-                self._socket.settimeout(max(seconds, 0.001))
-            elif seconds <= 0:
+            if time.monotonic() >= deadline:
                 raise Ended("it was silent for too long, or too slow")
             try:
-                count = self._socket.recv_into(self._buffer[self._end :])
+                count = self._stream.recv_into(self._buffer[self._end :])
             except BlockingIOError:
                 continue
-            except TimeoutError as error:
-                raise Ended("it was silent for too long") from error
             if not count:
                 raise Ended("it closed the connection")
             self._end += count

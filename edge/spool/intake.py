@@ -219,7 +219,7 @@ class Receiving:
         remarks: Mapping[str, str] = _NOTHING,
         study: StudyFacts | None = None,
     ) -> SpoolItem:
-        """Make it durable. Blocks until it is; then whoever sent it may be answered, and after that `tell`.
+        """Make it durable. Blocks until it is; then `tell`, and whoever sent it may be answered.
 
         Raises:
             StorageFull: no room; nothing is kept.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from edge.hub_client import HubClient
@@ -79,7 +79,7 @@ class Desk:
             case Receipt():
                 self.vouched(message.parcel)
             case Unknown() | Have():
-                await self._spool.lost(message.parcel)
+                await self.kept(message.parcel, self._spool.lost(message.parcel))
 
     async def do(self, parcel: Parcel, event: sender.Input) -> None:
         """Give a parcel's machine an event and do what it says; the parcel is locked."""
@@ -95,23 +95,28 @@ class Desk:
                         return
                     log.info("confirmed", parcel=parcel.id, sequence=parcel.header.sequence)
                 case sender.Hold(words):
-                    await self._spool.mark(parcel.id, Event.HOLD, reason=words)
+                    await self.kept(parcel.id, self._spool.mark(parcel.id, Event.HOLD, reason=words))
                     self.drop(parcel)
                 case sender.Pause(seconds, words):
                     await self._pause(parcel, seconds, words)
 
     async def _confirmed(self, parcel: Parcel, receipt: bytes) -> bool:
-        """Keep a receipt and let its parcel go. False: the disk is full; the spool offers it again later.
+        """Keep a receipt and let its parcel go. False: it cannot be kept yet.
 
         It stays on the board until then: the spool still lists it, and it would be taken on anew.
         """
         try:
-            await self._spool.confirm(parcel.id, receipt)
-        except StorageFull as error:
-            log.warning("a receipt cannot be kept yet", parcel=parcel.id, why=str(error))
-            return False
+            return await self.kept(parcel.id, self._spool.confirm(parcel.id, receipt))
         finally:
             self.drop(parcel)
+
+    async def kept(self, parcel: ParcelId, writing: Awaitable[object]) -> bool:
+        """Write down what was heard. False: the disk is full or fails; the spool offers the parcel again."""
+        try:
+            await writing
+        except (StorageFull, OSError) as error:
+            log.warning("what was heard cannot be written down yet", parcel=parcel, why=str(error))
+            return False
         return True
 
     def drop(self, parcel: Parcel) -> None:

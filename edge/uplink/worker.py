@@ -243,7 +243,8 @@ class Uplink:
         if parcel is not None:
             self._board.add(parcel)
         else:
-            await self._spool.mark(item.parcel_id, Event.HOLD, reason=words)
+            held = self._spool.mark(item.parcel_id, Event.HOLD, reason=words)
+            await self._desk.kept(item.parcel_id, held)
 
     async def _watch(self) -> None:
         """Look at the connections, and tell once when the line is stuck, and when it goes on."""

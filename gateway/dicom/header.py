@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +45,9 @@ BAD_VALUE = (
     struct.error,
 )
 """What pydicom raises for a value that is not of its VR."""
+
+MOST_FLAWS = 100
+"""Told of one dataset; more would not be read, and a hostile one has a million."""
 
 NUMBERS = frozenset(("US", "SS", "UL", "SL", "SV", "UV", "FL", "FD", "IS", "DS", "AT"))
 
@@ -107,10 +110,11 @@ def read_header(
     walk, source_flaw = opened(source, transfer_syntax_uid, None)
     builder = _Builder(default_charset)
     elements = list(walk.elements())
+    creators = _creators(elements)
     pixel = elements.pop() if elements and elements[-1].tag in tags.PIXELS else None
     dataset = builder.dataset(elements, ())
     bulk = tuple(
-        Bulk(element.tag, builder.vr(element, elements), element.offset, element.length)
+        Bulk(element.tag, builder.vr(element, creators), element.offset, element.length)
         for element in elements
         if element.value is None and element.items is None and element.length is not None
     )
@@ -144,16 +148,16 @@ class _Builder:
         own = next((each for each in elements if each.tag == tags.CHARACTER_SET), None)
         if own is not None:
             declared = text.terms(own.value)
-        dataset = Dataset()
+        dataset, creators = Dataset(), _creators(elements)
         for element in elements:
             if element.items is None and element.value is None:
                 continue
-            self._add(dataset, element, elements, declared)
+            self._add(dataset, element, creators, declared)
         for tag in [tag for tag in dataset.keys() if " or " in dataset[tag].VR]:  # noqa: SIM118  # a Dataset is no dict
             self._disambiguate(dataset, tag, little=elements[0].little)
         return dataset
 
-    def vr(self, element: Element, siblings: list[Element]) -> str:
+    def vr(self, element: Element, creators: Mapping[int, str]) -> str:
         """The VR told, or the dictionary's, or UN."""
         if element.vr is not None and element.vr != "UN" and element.vr in converters:
             return element.vr
@@ -164,21 +168,18 @@ class _Builder:
             return _looked_up(lambda: dictionary_VR(tag))
         if 0x10 <= tag.elem <= 0xFF:
             return "LO"
-        creator = next((each for each in siblings if each.tag == (tag.group << 16) + (tag.elem >> 8)), None)
-        if creator is None or not creator.value:
-            return "UN"
-        owner = creator.value.decode("latin_1").strip(" \0")
-        return _looked_up(lambda: private_dictionary_VR(tag, owner))
+        owner = creators.get((tag.group << 16) + (tag.elem >> 8))
+        return "UN" if owner is None else _looked_up(lambda: private_dictionary_VR(tag, owner))
 
     def _add(
-        self, dataset: Dataset, element: Element, siblings: list[Element], declared: tuple[str, ...]
+        self, dataset: Dataset, element: Element, creators: Mapping[int, str], declared: tuple[str, ...]
     ) -> None:
         tag = BaseTag(element.tag)
         if element.items is not None:
             items = Sequence([self.dataset(item, declared) for item in element.items])
             dataset.add(DataElement(tag, "SQ", items, is_undefined_length=element.length is None))
             return
-        vr, value = self.vr(element, siblings), element.value or b""
+        vr, value = self.vr(element, creators), element.value or b""
         try:
             if vr == "SQ":
                 if value:
@@ -190,15 +191,18 @@ class _Builder:
                 converted = self._number_or_code(tag, vr, value, element)
             dataset[tag] = DataElement(tag, vr, converted, already_converted=True)
         except BAD_VALUE as error:
-            self.flaws.append(f"{tags.name(element.tag)} is no {vr}: {type(error).__name__}")
+            self._flawed(f"{tags.name(element.tag)} is no {vr}: {type(error).__name__}")
             # a private tag number keeps pydicom from giving UN its dictionary VR back
             dataset[tag] = _opaque(tag, value)
+
+    def _flawed(self, words: str) -> None:
+        if len(self.flaws) < MOST_FLAWS and words not in self.flaws:
+            self.flaws.append(words)
 
     def _text(self, vr: str, value: bytes, declared: tuple[str, ...]) -> Any:
         decoded = text.decode(value, declared, self._default, name=vr == "PN")
         if decoded.damaged or decoded.suspect:
-            note = f"text not as its character set says ({decoded.codec})"
-            self.flaws += [note] * (note not in self.flaws)
+            self._flawed(f"text not as its character set says ({decoded.codec})")
         if _CERTAINTY.index(decoded.origin) > _CERTAINTY.index(self.charset):
             self.charset = decoded.origin
         whole = decoded.text.rstrip(" \0")
@@ -228,6 +232,15 @@ class _Builder:
 
 
 _CERTAINTY = (text.Origin.PLAIN, text.Origin.DECLARED, text.Origin.DEFAULT, text.Origin.DETECTED)
+
+
+def _creators(elements: Iterable[Element]) -> dict[int, str]:
+    """Private creators of one level by their tag, PS3.5 §7.8.1: of two the first."""
+    found: dict[int, str] = {}
+    for element in elements:
+        if element.tag >> 16 & 1 and 0x10 <= element.tag & 0xFFFF <= 0xFF and element.value:
+            found.setdefault(element.tag, element.value.decode("latin_1").strip(" \0"))
+    return found
 
 
 def _looked_up(look: Callable[[], str]) -> str:

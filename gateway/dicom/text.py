@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from gateway.dicom.detect import LATIN, detect
@@ -123,6 +123,8 @@ def decode(
         return Decoded(value.decode("ascii"), Origin.PLAIN, "ascii")
     if not declared or all(term in ("", "6", "+6") for term in declared):
         return _undeclared(value, default, escapes=b"\x1b" in value, name=name)
+    if len(declared) == 1 and not _known(declared[0]):  # a word that nobody knows declares nothing
+        return replace(_undeclared(value, default, escapes=b"\x1b" in value, name=name), suspect=True)
     if len(declared) > 1 or declared[0].startswith("+") or b"\x1b" in value:
         text, codec = _extended(value, declared, name=name), "iso2022"
     else:
@@ -147,13 +149,18 @@ def _lie(value: bytes, codec: str, *, name: bool) -> str:
 
 
 def _codec(term: str) -> str:
+    return _known(term) or LATIN
+
+
+def _known(term: str) -> str:
+    """The Python codec of a defined term, or of that name; empty if there is none."""
     known = MULTI_BYTE_ALONE.get(term.upper()) or SINGLE.get(term.lstrip("+"))
     if known:
         return known
     try:
         "".encode(term)
     except (LookupError, ValueError):
-        return "latin_1"
+        return ""
     return term
 
 

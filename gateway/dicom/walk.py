@@ -86,7 +86,7 @@ class Walk:
 
         Of those that are not wanted, some are left out.
         """
-        at, last = 0, -1
+        at, last, ordered = 0, -1, True
         while self._at(at, 1):
             at, last = self._skipped(at, last)
             if not self._at(at, 1):
@@ -96,7 +96,8 @@ class Walk:
             except Flaw as flaw:
                 self.flaws.append(str(flaw))
                 break
-            if element.tag <= last and not any("out of order" in flaw for flaw in self.flaws):
+            if ordered and element.tag <= last:
+                ordered = False
                 self.flaws.append(f"{name(element.tag)} is out of order")
             last = element.tag
             if element.tag in PIXELS:

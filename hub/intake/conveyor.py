@@ -157,13 +157,13 @@ class Conveyor:
         return batch
 
     async def convey(self, batch: Sequence[Arrival]) -> None:
-        """Carry these parcels. A full disk is waited for; they stay WHOLE meanwhile."""
+        """Carry these parcels. A disk that is full or fails is waited for; they stay WHOLE meanwhile."""
         try:
             with durable.telling_full(self._partials.folder):
                 await self._convey(batch)
-        except StorageFull as error:
+        except (StorageFull, OSError) as error:
             left = [one.receiver.parcel for one in batch if one.receiver.state is Line.WHOLE]
-            log.warning("waiting for room", why=str(error), parcels=len(left))
+            log.warning("waiting for the disk", why=str(error), parcels=len(left))
             await asyncio.sleep(FULL_SECONDS)
             for parcel in left:
                 self.put(parcel)
@@ -177,11 +177,13 @@ class Conveyor:
         except (StorageFull, OSError):
             await cpu.run(_discard, opened)
             raise
-        for arrival, outcome in zip(batch, found, strict=True):
+        pairs = list(zip(batch, found, strict=True))
+        for arrival, outcome in pairs:  # what is stored first: what follows may fail on the disk
+            if isinstance(outcome, Opened):
+                arrival.handle(Stored(receipts[outcome.parcel]))
+                self._arrivals.forget(outcome.parcel)
+        for arrival, outcome in pairs:
             match outcome:
-                case Opened(parcel):
-                    arrival.handle(Stored(receipts[parcel]))
-                    self._arrivals.forget(parcel)
                 case Unreadable(indexes):
                     await self._lost(arrival, indexes)
                 case Failed():
@@ -211,10 +213,12 @@ class Conveyor:
             try:
                 opener = BodyOpener(header, self._keys)
                 blobs = _extract(opener, read, self._archive.store)
-            except DataError as error:
+            except (DataError, OSError) as error:
                 lost = tuple(index for index in range(len(header.chunks)) if not _intact(header, index, read))
                 if lost:
                     return Unreadable(lost)
+                if isinstance(error, OSError):
+                    raise  # it is the store that cannot be written
                 return Failed(Code.QUARANTINED, str(error))
         return Opened(parcel, header, signed, opener.manifest, blobs)
 
@@ -294,7 +298,7 @@ class Conveyor:
 def _intact(header: Header, index: int, read: Read) -> bool:
     try:
         check_chunk(header, index, read(*header.chunk_span(index)))
-    except Unverified:
+    except (Unverified, OSError):  # it cannot be read at all
         return False
     return True
 

@@ -46,6 +46,17 @@ class Edge:
     complaints: list[str] = field(default_factory=list)
 
 
+BROKEN_HEADINGS = """[...document.querySelectorAll("thead th")]
+  .filter(head => head.offsetWidth > 1 && /^\\S+$/.test(head.textContent))
+  .filter(head => {
+    const range = document.createRange();
+    range.selectNodeContents(head);
+    return new Set([...range.getClientRects()].map(box => box.top)).size > 1;
+  })
+  .map(head => head.textContent)"""
+"""Single words at the head of a column that are broken over lines."""
+
+
 def _words(name: str) -> dict[str, str]:
     english, chinese = TAKEN[name]
     return {"en": english, "zh": chinese}
@@ -200,6 +211,7 @@ async def test_every_page_is_readable_by_all(
     )
     assert await faults(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert await page.evaluate(BROKEN_HEADINGS) == []
     assert await page.evaluate("document.documentElement.lang") == locale[:2]
     assert edge.complaints == []
     await page.context.close()
@@ -207,7 +219,7 @@ async def test_every_page_is_readable_by_all(
 
 async def test_the_page_shows_text_as_text(browser: Browser, edge: Edge) -> None:
     page = await opened(browser, edge, 1280, "en-GB")
-    await expect(page.get_by_text("<b>Li^Na</b>")).to_be_visible()
+    await expect(page.get_by_text("<b>Li, Na</b>")).to_be_visible()
     await expect(page.get_by_text("<i>No side</i> is told")).to_be_visible()
     assert await page.locator("main i, main script").count() == 0
     await page.context.close()
@@ -249,7 +261,7 @@ async def test_a_picture_is_imported_with_the_keyboard_alone(
     assert "王^小东".encode() in data
     assert buffer.getvalue() in data
     await page.goto(edge.url)
-    await expect(page.get_by_role("cell", name="王^小东 P-77")).to_be_visible()
+    await expect(page.get_by_role("cell", name="王小东 P-77")).to_be_visible()
     await page.context.close()
 
 

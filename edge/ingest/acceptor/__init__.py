@@ -26,18 +26,16 @@ to a process
 ``stop``       abort what runs, and end
 =============  =====================================================================================
 
-An instance is answered when its record is on the disk; while the sender finds its next, ``arrived`` is
-written into the socket, which outlives the process that wrote it. What has a file of its own is told of
-before the answer, as nobody looks for such a file before the next start. So whatever dies, and when:
+An instance is answered when its record is on the disk and ``arrived`` is written into the socket, which
+outlives the process that wrote it. So whatever dies, and when:
 
 ==============================  =====================================================================
 dies                            then
 ==============================  =====================================================================
 a process, in an instance       its sender hears nothing and has it still. A large file begun is swept later
-... record written, not told    found by reading its leased segments; kept, as after a crash of the edge,
-                                answered or not. It is never committed (`ledger`), so the modality keeps it
-... told                        ``arrived`` is read from the socket first
-... not answered                kept; the sender sends it again, as after any lost answer
+... record written, not told    not answered either, so its sender sends it again. It is found by reading the
+                                leased segments, and kept, as after a crash of the edge
+... told                        ``arrived`` is read from the socket first, answered or not
 ... holding places              its connections and associations end; another takes its place
 a process that stands still     put out after fifteen seconds, and then as any that dies; left alone while it
                                 waits for the disk

@@ -179,6 +179,24 @@ def test_a_turned_photograph_stands_upright_and_says_so(orientation):
     assert dataset.AcquisitionDateTime == "20261120101112"
 
 
+def test_a_turned_tiff_stands_upright_and_says_so():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = shades()
+    (dataset,) = make(saved(picture, "TIFF", exif=exif))
+    assert (dataset.pixel_array == np.rot90(np.asarray(picture), 3)).all()
+    assert "turned by EXIF orientation 6" in dataset.DerivationDescription
+
+
+@pytest.mark.parametrize("odd", [(0x010E, 5, 1), (0x0132, 11, 1), (0xA005, 2, 2)])
+def test_a_turned_photograph_with_an_odd_tag_is_taken(odd):
+    entries = [(0x0112, 3, 1, 6), (*odd, 0)]
+    written = b"".join(struct.pack("<HHLL", *entry) for entry in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(entries)) + written + bytes(4)
+    (dataset,) = make(saved(shades(), "JPEG", exif=exif), kind=Kind.PHOTO)
+    assert (dataset.Rows, dataset.Columns) == (64, 48)
+
+
 def test_pixels_without_loss_are_the_files_own():
     (dataset,) = make(EVERYTHING["png"][0])
     assert (dataset.pixel_array == np.asarray(Image.open(BytesIO(EVERYTHING["png"][0])))).all()

@@ -1,8 +1,10 @@
 import asyncio
+import gzip
 import shutil
 import ssl
 import subprocess
 import warnings
+import zlib
 from contextlib import asynccontextmanager
 from io import BytesIO
 
@@ -199,6 +201,17 @@ async def test_a_full_disk_asks_to_wait(world):
 async def test_other_media_types_are_refused(world, kind):
     async with serving(world) as client:
         assert (await post(client, multipart(part10()), kind=kind))[0] == 415
+
+
+async def test_attack_04_a_body_that_unfolds_is_refused_unread(world):
+    async with serving(world) as client:
+        for coding, folded in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+            headers = {"Content-Type": TYPE, "Content-Encoding": coding}
+            response = await client.post("/studies", data=folded(multipart(part10())), headers=headers)
+            assert (response.status, response.headers["Accept-Encoding"]) == (415, "identity")
+        plain = {"Content-Encoding": "identity"}
+        assert (await post(client, multipart(part10()), **plain))[0] == 200
+    assert len(kept(world)) == 1
 
 
 async def test_nobody_may_send_unless_told(world):

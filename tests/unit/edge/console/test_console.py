@@ -198,7 +198,7 @@ async def test_the_page_shows_how_a_study_was_taken(world):
         )
         page = await (await client.get("/study/1.2")).text()
         assert "&lt;script&gt;" in page
-        assert "Head &lt;5.0&gt; H30s</b> · 3 images" in page
+        assert "Head &lt;5.0&gt; H30s</b> · 3 image(s)" in page
         assert "<dt>Exposure (mAs)</dt><dd>250</dd>" in page
         assert "170 kVp is unusual (usual: 70 to 150)" in page
         assert "CTDIvol 96 mGy is above the reference of 80 mGy" in page

@@ -65,7 +65,7 @@ async def test_without_anything_said_a_study_here_can_be_written_about(world, cl
     world.receive()
     assert f'href="/messages/{STUDY}"' in await (await client.get("/")).text()
     shown = await (await client.get(f"/messages/{STUDY}")).text()
-    assert "Sample^Patient" in shown
+    assert "Sample, Patient" in shown
     assert "<select" not in shown, "nothing is asked, so there is nothing to answer"
     assert (await client.get("/messages/9.9")).status == 404
     assert (await client.post("/messages/9.9", data={"text": "x"})).status == 404
@@ -123,7 +123,7 @@ async def test_a_form_sent_twice_is_one_message_with_the_studys_priority(world, 
 
 async def test_a_study_of_before_the_restart_takes_the_hubs_priority_and_name(world, client):
     asks(world, ELSEWHERE)
-    assert "Hub^Name · P7 · A7" in await (await client.get("/messages")).text()
+    assert "Hub, Name · P7 · A7" in await (await client.get("/messages")).text()
     await client.post(f"/messages/{ELSEWHERE}", data=await form_of(client, ELSEWHERE) | {"text": "yes"})
     ((item, _),) = (await world.spool.status()).first
     assert item.priority is Priority.STAT

@@ -23,6 +23,8 @@ from edge.ingest.acceptor.leases import Leases
 from edge.ingest.acceptor.line import Line
 from edge.ingest.acceptor.remote import Questions, Recipients, RemoteRegister
 from edge.ingest.desk import Desk
+from edge.ingest.ledger import Ledger
+from edge.ingest.vault import Vault
 from edge.spool.ahead import KeysAhead
 from edge.spool.intake import Intake
 from edge.spool.states import State
@@ -124,9 +126,11 @@ def test_an_acceptor_killed_in_the_middle_loses_nothing_that_was_answered_and_is
         assert set(answered) <= set(found)
 
 
-def test_an_acceptor_killed_between_the_answer_and_what_follows_it_loses_nothing(tmp_path, monkeypatch):
+def test_an_acceptor_killed_right_after_the_answer_has_told_what_it_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(dying_acceptor.__path__[0])), prepend=os.pathsep)
     with listening(tmp_path, TWO) as world:
+        vault = Vault.open(world.data, tmp_path / "secret")
+        ledger = world.spool.custodian = Ledger(vault)
         pids = set(world.listener.pids)
         answered = []
         with suppress(OSError, RuntimeError):
@@ -134,7 +138,11 @@ def test_an_acceptor_killed_between_the_answer_and_what_follows_it_loses_nothing
         until(lambda: any(map(gone, pids)))
         until(lambda: world.listener._server.running() == 0)
         assert [instance for instance, _ in answered] == ["1.2.3.4"]
+        assert [study.received for study in world.spool.view.studies()] == [1]
+        ledger.settle()
+        assert ledger.find("1.2.3.4")
         assert kept(world) == Counter(answered)
+        ledger.close()
 
 
 def test_the_places_of_a_killed_acceptor_are_free_again(tmp_path):

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, dsutils, evt
+from pynetdicom.dimse_primitives import N_ACTION
 
 from edge.config import Committed, Ingest, Sender
-from edge.ingest import commitment
+from edge.ingest import commitment, dimse
 from edge.ingest.commitment import COMMITMENT, WELL_KNOWN, Reason, Standing, Status, Transaction, decide
 from edge.ingest.listener import DicomListener
 from edge.ingest.offered import Offered
+from edge.ingest.services import Request, dataset_of
 from gateway.dicom import transfer
 from tests.doubles.datasets import encode, sample
-from tests.doubles.listeners import ExactSender
+from tests.doubles.listeners import ExactSender, until
 from tests.doubles.spools import SpoolWorld
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
@@ -264,6 +269,37 @@ def test_what_it_does_not_take(world):
     folder.mkdir()
     assert ask(association, ct(1)) == 0
     association.release()
+
+
+def test_attack_06_a_request_of_nothing_but_empty_items_costs_no_memory(world):
+    world.serve()
+    association = world.modality.associate(world.listener.port)
+    (context,) = association.accepted_contexts
+    explicit = context.transfer_syntax[0] == transfer.EXPLICIT_LITTLE
+    items = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * (4_000_000 // 8)
+    head = struct.pack("<HH", 0x0008, 0x1199) + (b"SQ\0\0" if explicit else b"")
+    request = N_ACTION()
+    request.MessageID, request.ActionTypeID = 1, commitment.REQUEST
+    request.RequestedSOPClassUID, request.RequestedSOPInstanceUID = COMMITMENT, WELL_KNOWN
+    request.ActionInformation = BytesIO(head + struct.pack("<L", len(items)) + items)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    association._reactor_checkpoint.clear()
+    until(lambda: association._is_paused)
+    association.dimse.send_msg(request, context.context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    assert answer.Status == Status.PROCESSING_FAILURE
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    assert world.modality.ask(association, ct(1)) == 0
+    association.release()
+
+
+def test_the_longest_request_fits():
+    pairs = [(CT.ljust(64, "1"), f"{number:064}") for number in range(commitment.MOST)]
+    data = dsutils.encode(wanted(*pairs), False, True)
+    assert len(data) < dimse.DATASET_LIMIT
+    request = Request(None, "", None, data, transfer.EXPLICIT_LITTLE, None)
+    assert len(commitment.asked(dataset_of(request), "CT1", 0.0).instances) == commitment.MOST
 
 
 def test_over_a_restart_and_nothing_in_clear(world):

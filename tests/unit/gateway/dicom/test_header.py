@@ -1,3 +1,4 @@
+import time
 import zlib
 from struct import pack
 
@@ -187,3 +188,28 @@ def test_metadata_survives_json():
     data = encode(sample(), transfer.EXPLICIT_LITTLE)
     model = read_header(data, transfer.EXPLICIT_LITTLE).dataset.to_json_dict()
     assert model["00100010"]["Value"] == [{"Alphabetic": "Sample^王"}]
+
+
+def explicit(number: int, vr: bytes, value: bytes) -> bytes:
+    return pack("<HH2sH", 0x0009 + 2 * (number >> 15), 0x1000 + number % (1 << 15), vr, len(value)) + value
+
+
+def test_attack_06_thousands_of_private_or_flawed_elements_cost_no_time():
+    private = b"".join(pack("<HHL", 0x0009, 0x1000 + number, 0) for number in range(9000))
+    flawed = pack("<HH2sH", 0x0008, 0x0005, b"CS", 10) + b"ISO_IR 192"
+    flawed += b"".join(explicit(number, b"DS", b"x ") for number in range(20_000))
+    flawed += b"".join(explicit(number, b"LO", b"\xff\xff") for number in range(20_000, 40_000))
+    for data, syntax in ((private, transfer.IMPLICIT_LITTLE), (flawed, transfer.EXPLICIT_LITTLE)):
+        began = time.thread_time()
+        header = read_header(data, syntax)
+        assert time.thread_time() - began < 6
+        assert len(header.dataset) >= 9000
+
+
+def test_private_elements_take_the_vr_of_their_creator():
+    value = pack("<HHLH", 0x0019, 0x100A, 2, 7)
+    other = pack("<HHLH", 0x0019, 0x110A, 2, 7)
+    named = pack("<HHL", 0x0019, 0x0010, 18) + b"SIEMENS MR HEADER "
+    known = read_header(named + value + other, transfer.IMPLICIT_LITTLE).dataset
+    assert (known[0x0019100A].VR, known[0x0019110A].VR) == ("US", "UN")
+    assert read_header(value, transfer.IMPLICIT_LITTLE).dataset[0x0019100A].VR == "UN"

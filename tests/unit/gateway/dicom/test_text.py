@@ -84,6 +84,12 @@ def test_utf8_declared_latin1_is_suspect():
     assert not decode("Müller".encode("latin_1"), terms("ISO_IR 100")).suspect
 
 
+@pytest.mark.parametrize(("default", "origin"), [(None, Origin.DETECTED), ("GBK", Origin.DEFAULT)])
+def test_a_term_that_nobody_knows_declares_nothing_and_is_suspect(default, origin):
+    decoded = decode("王^小东".encode("gbk"), terms("LOCAL"), default, name=True)
+    assert (decoded.text, decoded.origin, decoded.suspect) == ("王^小东", origin, True)
+
+
 def test_a_disproved_declaration_falls_back_to_the_usual_set_of_the_sender():
     decoded = decode("王^小东".encode("gb18030"), terms("ISO_IR 192"), "GB18030")
     assert (decoded.text, decoded.origin, decoded.suspect) == ("王^小东", Origin.DEFAULT, True)
