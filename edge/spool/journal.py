@@ -10,6 +10,7 @@ each state and hour is kept up to date by triggers.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -191,12 +192,12 @@ class Journal:
         return self.in_states((State.RECEIVED,), limit)
 
     def in_states(self, states: Iterable[State], limit: int) -> list[SpoolItem]:
-        """Items in `states`: by priority, then by sequence."""
+        """Items in `states`: by priority, then by sequence, then those without one as they came."""
         found = []
         for state in states:  # each by its own index: several at once would be sorted whole
             rows = self._query(f"{_ORDERED} LIMIT ?", (state.value, limit))
             found += [(row[-1], _item(row[:-1])) for row in rows]
-        found.sort(key=lambda one: (one[1].priority, one[1].sequence or 0, one[0]))
+        found.sort(key=lambda one: (one[1].priority, one[1].sequence or math.inf, one[0]))
         return [item for _, item in found[: None if limit < 0 else limit]]
 
     def counts(self) -> dict[State, tuple[int, int, int]]:

@@ -136,3 +136,11 @@ def test_an_index_of_an_earlier_version_is_taken_over(tmp_path, version):
 
 def _fields(item):
     return {name: getattr(item, name) for name in item.__dataclass_fields__}
+
+
+def test_what_is_signed_goes_before_what_is_not_however_much_of_that_waits(journal):
+    first = journal.in_states(WAITING, 100)
+    assert {one.priority for one in first} == {min(Priority)}
+    signed = [one.sequence is not None for one in first]
+    assert signed == sorted(signed, reverse=True)
+    assert signed[0]
