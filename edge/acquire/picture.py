@@ -246,6 +246,9 @@ def _spacing(image: Image.Image) -> tuple[float, float] | None:
 
 def _taken(image: Image.Image) -> str:
     exif = image.getexif()
-    told = exif.get_ifd(0x8769).get(36867) or exif.get(306)  # DateTimeOriginal, DateTime
+    try:
+        told = exif.get_ifd(0x8769).get(36867) or exif.get(306)  # DateTimeOriginal, DateTime
+    except (ValueError, OSError):  # it points nowhere
+        return ""
     digits = "".join(letter for letter in str(told or "") if letter.isdigit())
     return digits if len(digits) == 14 and digits[:4] >= "1970" else ""

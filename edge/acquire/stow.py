@@ -156,7 +156,7 @@ class _Store:
         inner = kind.parameters.get("type", DICOM).lower()
         if kind.essence not in (DICOM, "multipart/related") or inner != DICOM:
             raise web.HTTPUnsupportedMediaType(text="send application/dicom (PS3.18 §8.7.3.1)\n")
-        if request.headers.get("Content-Encoding", PLAIN).strip().lower() != PLAIN:
+        if any(one.strip().lower() != PLAIN for one in request.headers.getall("Content-Encoding", [])):
             raise web.HTTPUnsupportedMediaType(
                 headers={"Accept-Encoding": PLAIN}, text="send the body as it is, without Content-Encoding\n"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import ssl
 import threading
@@ -53,6 +54,9 @@ class TlsStream:
                 raise TimeoutError("it does not read what it is told")
 
     def _wait(self, event: int, seconds: float) -> bool:
+        handle = self._connection.fileno()
+        if handle < 0:
+            raise OSError(errno.EBADF, "the connection has been closed")
         waiting = select.poll()
-        waiting.register(self._connection, event)
+        waiting.register(handle, event)
         return bool(waiting.poll(max(seconds, 0) * 1000))

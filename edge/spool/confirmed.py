@@ -19,7 +19,7 @@ from edge.spool.states import WAITING, Event, State
 from edge.spool.view import StudyView
 from gateway import durable
 from gateway.clock import Clock
-from gateway.errors import Broken
+from gateway.errors import Broken, StorageFull
 from gateway.log import logger
 from gateway.model import ParcelId
 
@@ -69,12 +69,17 @@ class Confirmed:
         """Keep the hub's receipt durably; then the body may go. Blocks."""
         target = self._files.receipt(parcel)
         durable.make_folder(target.parent)
-        if not target.exists():
+        if target.exists():
+            durable.sync_folder(target.parent)  # a first try may have failed at that
+        else:
             durable.create(target, receipt)
         item = self._change(parcel, Event.CONFIRM, "")
         self._view.confirmed(parcel)
         if item.state is State.CONFIRMED and (self._keep <= 0 or not self._spacious()):
-            return self._purge(item)
+            try:
+                return self._purge(item)
+            except (StorageFull, OSError) as error:  # it is confirmed all the same; `let_go` tries again
+                log.warning("not let go yet", parcel=parcel, reason=str(error))
         return item
 
     def unsigned(self, parcel: ParcelId) -> float | None:
@@ -89,8 +94,12 @@ class Confirmed:
         return self._journal.oldest(WAITING)
 
     def kept(self) -> list[SpoolItem]:
-        """Confirmed items whose bodies are still here, the longest confirmed first. Blocks."""
-        items = self._journal.in_states((State.CONFIRMED,), -1)
+        """Confirmed items whose bodies are still here, the longest confirmed first. Blocks.
+
+        One without a receipt is not among them: what the hub lost was half noted, and the next start ends it.
+        """
+        found = self._journal.in_states((State.CONFIRMED,), -1)
+        items = [item for item in found if self._files.receipt(item.parcel_id).exists()]
         return [item for _, item in sorted(((self._since(item), item) for item in items), key=_first)]
 
     def let_go(self) -> int:

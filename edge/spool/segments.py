@@ -99,7 +99,12 @@ class Segments:
                 if len(self._spares) >= count:
                     return
                 segment = self._made()
-            segment.fill()
+            try:
+                segment.fill()
+            except OSError:  # half of it is of no use, and takes room from images
+                segment.close()
+                segment.path.unlink(missing_ok=True)
+                raise
             with self._lock:
                 self._spares.append(segment)
 

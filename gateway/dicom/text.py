@@ -7,6 +7,7 @@ Stored bytes are never altered; text is for the index and the eye.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,10 @@ SINGLE = {
     "87": "iso2022_jp",
     "159": "iso2022_jp_2",
 }
+NO_CHARSETS = frozenset(("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"))
+"""Python's codecs of text that are no character sets: some raise whatever is asked of them, or take a time
+that grows with the square of the value's length."""
+
 _G1 = {
     b"-A": "latin_1",
     b"-B": "iso8859_2",
@@ -159,9 +164,9 @@ def _known(term: str) -> str:
         return known
     try:
         "".encode(term)
+        return "" if codecs.lookup(term).name in NO_CHARSETS else term
     except (LookupError, ValueError):
         return ""
-    return term
 
 
 def _strict(value: bytes, codec: str) -> str | None:

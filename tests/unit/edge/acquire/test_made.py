@@ -188,9 +188,11 @@ def test_a_turned_tiff_stands_upright_and_says_so():
     assert "turned by EXIF orientation 6" in dataset.DerivationDescription
 
 
-@pytest.mark.parametrize("odd", [(0x010E, 5, 1), (0x0132, 11, 1), (0xA005, 2, 2)])
+@pytest.mark.parametrize(
+    "odd", [(0x010E, 5, 1, 0), (0x0132, 11, 1, 0), (0xA005, 2, 2, 0), (0x8769, 9, 1, 0xFFFFFFFB)]
+)
 def test_a_turned_photograph_with_an_odd_tag_is_taken(odd):
-    entries = [(0x0112, 3, 1, 6), (*odd, 0)]
+    entries = [(0x0112, 3, 1, 6), odd]
     written = b"".join(struct.pack("<HHLL", *entry) for entry in entries)
     exif = b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(entries)) + written + bytes(4)
     (dataset,) = make(saved(shades(), "JPEG", exif=exif), kind=Kind.PHOTO)

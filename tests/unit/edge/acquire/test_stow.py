@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from dicomweb_client.api import DICOMwebClient
+from multidict import CIMultiDict
 from pydicom import dcmread
 
 from edge.acquire.stow import stow_app, web_tls
@@ -209,6 +210,11 @@ async def test_attack_04_a_body_that_unfolds_is_refused_unread(world):
             headers = {"Content-Type": TYPE, "Content-Encoding": coding}
             response = await client.post("/studies", data=folded(multipart(part10())), headers=headers)
             assert (response.status, response.headers["Accept-Encoding"]) == (415, "identity")
+        twice = CIMultiDict(
+            [("Content-Type", TYPE), *(("Content-Encoding", one) for one in ("identity", "gzip"))]
+        )
+        response = await client.post("/studies", data=gzip.compress(multipart(part10())), headers=twice)
+        assert response.status == 415
         plain = {"Content-Encoding": "identity"}
         assert (await post(client, multipart(part10()), **plain))[0] == 200
     assert len(kept(world)) == 1

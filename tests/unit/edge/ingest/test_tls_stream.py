@@ -1,5 +1,6 @@
 """A TLS association that is read while something is said to it: OpenSSL bears one call at a time."""
 
+import select
 import socket
 import ssl
 import threading
@@ -9,6 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from edge.ingest import wire
+from edge.ingest.tls_stream import TlsStream
 from edge.ingest.wire import Ended, Wire
 from tests.doubles.listeners import until
 from tests.doubles.tls_pair import tls_pair
@@ -121,3 +123,11 @@ def test_silence_ends_it_in_time(connected, monkeypatch):
     with pytest.raises(Ended, match="slow"):
         made.next(5)
     assert time.monotonic() - began < 3
+
+
+def test_one_that_was_closed_meanwhile_is_told_as_broken(connected):
+    _, shaken, _ = connected
+    stream = TlsStream(shaken, 1, 1)
+    shaken.close()
+    with pytest.raises(OSError, match="closed"):
+        stream._wait(select.POLLIN, 0)

@@ -320,6 +320,18 @@ def test_a_record_that_outgrows_its_buffer_is_the_same(made):
     again.close()
 
 
+def test_a_segment_that_cannot_be_written_ahead_takes_no_room(made, monkeypatch):
+    def full(segment):
+        raise OSError(errno.EDQUOT, "quota")
+
+    monkeypatch.setattr(segment_module.Segment, "fill", full)
+    for _ in range(3):
+        with pytest.raises(OSError, match="quota"):
+            made.prepare(1)
+    assert made.ready == 0
+    assert list(made.folder.glob("*.seg")) == []
+
+
 def test_a_buffer_is_never_given_to_two():
     buffers, taken = Buffers(least=4096, keep=8192), []
     first = buffers.take(1)

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import threading
 from typing import NamedTuple
@@ -120,6 +121,47 @@ async def test_a_receipt_lets_the_body_go_and_is_kept(world):
     assert files.receipt(first.parcel_id).read_bytes() == receipt
     assert [one.parcel_id for one in await world.spool.waiting()] == [second.parcel_id]
     assert (await world.spool.confirm(first.parcel_id, receipt)).state is State.PURGED
+
+
+class Custodian:
+    """Hears of receipts."""
+
+    def __init__(self):
+        self.receipts = []
+
+    def receipt(self, signed):
+        self.receipts.append(signed)
+
+
+async def test_a_receipt_counts_though_the_body_cannot_be_let_go_yet(world, monkeypatch):
+    item = world.receive()
+    world.packer.seal(item)
+    world.spool.custodian = heard = Custodian()
+
+    def full(digest):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.spool.confirmed.purged, "add", full)
+        receipt = world.receipt(item.parcel_id)
+        assert (await world.spool.confirm(item.parcel_id, receipt)).state is State.CONFIRMED
+    assert heard.receipts == [receipt]
+    assert world.spool.confirmed.let_go() == 1
+    assert (await world.spool.item(item.parcel_id)).state is State.PURGED
+
+
+async def test_what_was_half_noted_as_lost_keeps_no_image_out_and_is_sent_again(world, monkeypatch):
+    item = world.receive()
+    world.packer.seal(item)
+    confirmed = world.spool.confirmed
+    confirmed._keep = 3600
+    await world.spool.confirm(item.parcel_id, world.receipt(item.parcel_id))
+    world.spool.files.receipt(item.parcel_id).unlink()  # and then the disk failed
+    confirmed.make_room(1 << 60)
+    assert confirmed.let_go() == 0
+    world.spool.close()
+    world.open()
+    assert (await world.spool.item(item.parcel_id)).state is State.SEALED
 
 
 async def test_the_newest_header_outlives_its_body_so_the_chain_goes_on(world):

@@ -1,3 +1,5 @@
+import encodings.aliases
+
 import pytest
 
 from gateway.dicom.text import Origin, decode, terms
@@ -105,6 +107,28 @@ def test_a_backslash_inside_a_gb18030_character_does_not_split_a_name():
     value = "倈^倈".encode("gbk")
     assert b"\x5c" in "誠\\".encode("gbk")
     assert decode(value, terms("GB18030")).text == "倈^倈"
+
+
+HOSTILE = (b"\xff\xfe..a.", b"\xffa-\xff", b"\xff-aaaa", b"..\xc3", b"\xff\\u12", b"\xff\\N{x}", b"\xff" * 70)
+
+
+@pytest.mark.parametrize("default", [None, "GB18030"])
+def test_no_name_of_a_python_codec_raises_whatever_the_bytes(default):
+    for term in {
+        *encodings.aliases.aliases,
+        *encodings.aliases.aliases.values(),
+        "idna",
+        "punycode",
+        "undefined",
+    }:
+        for value in HOSTILE:
+            assert decode(value, terms(term), default).text
+            assert decode(value, terms("ISO_IR 100"), term).text
+
+
+def test_what_is_no_character_set_declares_nothing():
+    for term in ("PUNYCODE", "IDNA", "unicode_escape", "raw_unicode_escape", "base64", "rot13"):
+        assert decode(b"M\xfcller", terms(term)).origin is Origin.DETECTED
 
 
 def test_unknown_terms_and_escapes_never_raise():
