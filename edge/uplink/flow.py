@@ -2,8 +2,8 @@
 
 Bytes count when the other end's kernel has acknowledged them, not when a buffer has taken them. What
 a buffer has taken can no longer be overtaken, so little is put there, and where something more
-urgent goes on another stream the others stand still meanwhile. But not on a new line with room for all,
-for what is of the same priority and merely comes first: there each is held by its own beginning alone.
+urgent goes on another stream the others stand still meanwhile. But one that is quick already does not wait
+on a new line for one that has only just begun, of the same priority: it would gain nothing by that.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ SETTLED = 0.98
 """Of the fastest that was seen before, what stays of it with each sample."""
 SLOW_HUB = 10.0
 """So many times that, where the hub's kernel has it all and only the hub is slow."""
+QUICKER = 2
+"""So many times as quick as one that has only just begun: the line has shown that there is more than that."""
 FULL = 0.998
 """Of the most that the line carried, what stays of it with each sample: half after 87 seconds of work."""
 
@@ -201,7 +203,7 @@ class Flow:
             other.rank is not None
             and other.rank < rank
             and other.moved_at > limit
-            and not (other.roomy and other.rank[0] == rank[0])
+            and not (other.roomy and other.rank[0] == rank[0] and stream.speed > QUICKER * other.speed)
             for other in self.streams.values()
             if other is not stream
         )
@@ -265,7 +267,8 @@ class Flow:
             self._worked_at = now
             self._full = max(self._arrivals.best, FULL * self._full)
         for number, one in told.items():
-            self.streams[number].roomy = self._new and anew.roomy(one)
+            stream = self.streams[number]
+            stream.speed, stream.roomy = one.found, self._new and anew.roomy(one)
         self._look_anew(told, now)
 
     def _look_anew(self, told: dict[int, sockets.TcpInfo], now: float) -> None:

@@ -44,6 +44,7 @@ class Stream:
         number: the exchange's.
         transport: None before it is connected.
         rank: of the frame that is being written, the more urgent the smaller; None: nothing is.
+        speed: bytes a second that BBR has found; 0: nobody knows.
         roomy: whether it is held by its own beginning alone, as the line is new and has room beside it.
         left: bytes of that frame that are not written yet.
         moved_at: monotonic seconds; when something was last acknowledged or heard on it.
@@ -55,6 +56,7 @@ class Stream:
     number: int
     transport: asyncio.Transport | None = None
     rank: Rank | None = None
+    speed: int = 0
     roomy: bool = False
     left: int = 0
     moved_at: float = 0.0

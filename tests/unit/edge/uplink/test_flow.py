@@ -158,6 +158,10 @@ def test_on_a_new_line_with_room_nobody_waits_for_one_that_has_only_just_begun()
     line.goes_on(SAMPLE_SECONDS)
     assert line.flow._held(line.streams[1], later)
     first.round_trip = first.least_trip
+    second.found = first.found  # it has shown nothing more of the line: the first image has it alone
+    line.goes_on(SAMPLE_SECONDS)
+    assert line.flow._held(line.streams[1], later)
+    second.found = 300_000
     line.goes_on(SAMPLE_SECONDS)
     assert not line.flow._held(line.streams[1], later)
     line.goes_on(SURE_SECONDS)
