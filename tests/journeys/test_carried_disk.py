@@ -476,6 +476,11 @@ async def test_what_cannot_be_read_at_the_edge_is_told_and_the_rest_written(
 async def test_no_disk_and_nothing_on_it(hub: LineHub, edge: Edge, disk: Path) -> None:
     with pytest.raises(UsageError, match="is the disk mounted"):
         export(edge.data, edge.identity, disk / "none", CLOCK)
+    (disk / "file").touch()
+    for beside in ("none", "file"):
+        words = ("edge", "export", "-c", edge_yaml(edge), "--to", disk, "--beside", disk / beside)
+        assert f"--beside {disk / beside} is no folder" in await telerad(*words, code=2)
+    assert not list(disk.rglob("*.body"))
     assert "nothing from an edge" in await telerad("hub", "import", "-c", hub_yaml(hub), disk, code=2)
     words = await telerad("edge", "import-receipts", "-c", edge_yaml(edge), disk, code=2)
     assert "nothing of edge H001/1" in words
