@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from math import inf
 
@@ -236,7 +237,8 @@ class Uplink:
             if len(items) < KNOWN:
                 await self._spool.sealed.wait(heard, LOOK_SECONDS)
             else:  # there are more than we look after: look again when some have gone
-                await self._desk.room.wait()
+                with suppress(TimeoutError):  # or none ever goes: all were held, or could not be marked
+                    await asyncio.wait_for(self._desk.room.wait(), LOOK_SECONDS)
 
     async def _take_on(self, item: SpoolItem, state: sender.State) -> None:
         if item.reason and state is sender.State.FRESH:
