@@ -127,6 +127,11 @@ def _import(parsed: argparse.Namespace) -> int:
             _wait(settings.data, handed)  # the running edge does it
         else:
             asyncio.run(_take(settings, identity))
+            if left := _left(settings.data, handed):
+                raise ResourceError(
+                    f"{len(left)} receipts cannot be kept yet (is this machine's disk full?): see the log, "
+                    "and run this again"
+                )
     refused = _refused(settings.data, handed)
     freed = _free(settings.data, folders)
     facts = {"receipts": len(handed), "refused": refused, "freed": freed}
@@ -180,10 +185,15 @@ async def _take(settings: EdgeConfig, identity: EdgeIdentity) -> None:
 
 def _wait(data: Path, handed: list[ParcelId]) -> None:
     until = time.monotonic() + RUNNING_SECONDS
-    while any((data / "handed" / f"{parcel}.receipt").exists() for parcel in handed):
+    while _left(data, handed):
         if time.monotonic() > until:
             raise ResourceError("the running edge has not taken the receipts yet; it will, when it can")
         time.sleep(0.2)
+
+
+def _left(data: Path, handed: list[ParcelId]) -> list[ParcelId]:
+    """Those not judged yet, or that cannot be kept."""
+    return [parcel for parcel in handed if (data / "handed" / f"{parcel}.receipt").exists()]
 
 
 def _refused(data: Path, handed: list[ParcelId]) -> dict[str, str]:

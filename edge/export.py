@@ -93,12 +93,11 @@ def export(
         told: called with parcels done and parcels in all.
 
     Raises:
-        UsageError: `disk` is no folder.
+        UsageError: `disk`, or one of `beside`, is no folder.
         StorageFull: the disk is so full that not even the listing has room.
         OSError: the disk is gone.
     """
-    if not disk.is_dir():
-        raise UsageError(f"{disk} is no folder; is the disk mounted?")
+    _check(disk, beside)
     files = SpoolFiles(data)
     target = EdgeFolder.of(disk, identity.site, identity.edge)
     target.prepare()
@@ -133,6 +132,12 @@ def export(
     _list(target, identity, clock, listed)
     elsewhere, left = len(found) - len(waiting), len(waiting) - len(now)
     return Exported(target.folder, written, there, size, unsigned, held, elsewhere, damaged, left, full)
+
+
+def _check(disk: Path, beside: Sequence[Path]) -> None:
+    for option, folder in (("--to", disk), *(("--beside", one) for one in beside)):
+        if not folder.is_dir():
+            raise UsageError(f"{option} {folder} is no folder; is the disk mounted?")
 
 
 def _waiting(files: SpoolFiles) -> tuple[list[_Waiting], dict[ParcelId, str], int]:

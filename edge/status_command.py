@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edge.config import Console, EdgeConfig
 from edge.console.guard import passcode_of
 from edge.console.page import explain
 from edge.console.words import bytes_text, duration, say
+from edge.ingest.commitments import EARLY
 from edge.spool.status import Reason, Why
 from gateway import config
 from gateway.clock import parse_rfc3339
@@ -65,7 +67,7 @@ async def _asked(console: Console) -> dict[str, Any]:
     """What the running edge's page says.
 
     Raises:
-        Unavailable: it does not run, or says something else.
+        Unavailable: it does not run, is too slow, says something else, or was given wrong pass-codes of late.
         UsageError: it does not take the configuration's pass-code.
     """
     host = _EVERYWHERE.get(console.host, console.host)
@@ -79,14 +81,24 @@ async def _asked(console: Console) -> dict[str, Any]:
                     return _facts(await response.json())
             code = passcode_of(console.passcode)
             async with session.post("/login", data={"passcode": code}, allow_redirects=False) as entered:
+                if entered.status == HTTPStatus.TOO_MANY_REQUESTS:
+                    raise Unavailable(
+                        f"too many wrong pass-codes were tried at {base}: ask again in a minute, "
+                        "once this file's is right"
+                    )
                 if entered.status != 303:
                     raise UsageError(f"the edge at {base} does not take the pass-code of this file")
             async with session.get("/status.json", allow_redirects=False) as response:
                 return _facts(await response.json())
     except aiohttp.ClientConnectorError as error:
         raise Unavailable(f"this edge does not run: {why(error)}") from error
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise Unavailable(f"what answers at {base} is no running edge: {error or 'time-out'}") from error
+    except TimeoutError as error:
+        raise Unavailable(
+            f"{base} has not answered in {SECONDS:.0f} s: is the edge busy? ask again"
+        ) from error
+    except (aiohttp.ClientError, ValueError) as error:
+        told = str(error) or type(error).__name__
+        raise Unavailable(f"what answers at {base} is no running edge: {told}") from error
 
 
 def _facts(answer: Any) -> dict[str, Any]:
@@ -104,7 +116,7 @@ def _well(facts: Facts) -> bool:
         and facts["disk"]["accepting"]
         and not facts["held"]
         and not facts["config_fault"]
-        and not facts["troubles"]
+        and not set(facts["troubles"]) - {EARLY}  # that is as the configuration wants it
     )
 
 
@@ -121,7 +133,7 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield f"disk: {bytes_text(disk['free'])} free" + ("" if disk["accepting"] else ", images are refused")
     for fault in (facts["config_fault"], *facts["troubles"]):
         if fault:
-            yield f"trouble: {fault}"
+            yield f"{'note' if fault == EARLY else 'trouble'}: {fault}"
     for one in facts["studies"]:
         if one["sent"] < one["received"]:
             eta = one["eta_seconds"]

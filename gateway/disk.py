@@ -176,6 +176,7 @@ class EdgeFolder:
             if error.errno in (ENOSPC, EDQUOT):
                 raise StorageFull(f"the disk at {self.folder} is full") from error
             if error.errno == EFBIG:
+                aside.unlink(missing_ok=True)  # up to 4 GB, that the next parcels need
                 raise UsageError(f"larger than a file on {self.folder} may be; is it FAT?") from error
             raise
 

@@ -103,7 +103,8 @@ class Desk:
     async def _confirmed(self, parcel: Parcel, receipt: bytes) -> bool:
         """Keep a receipt and let its parcel go. False: it cannot be kept yet.
 
-        It stays on the board until then: the spool still lists it, and it would be taken on anew.
+        It stays on the board until that is tried, or it would be taken on anew meanwhile. Either way it goes
+        then: what could not be kept is listed by the spool still, and is taken on anew in the next round.
         """
         try:
             return await self.kept(parcel.id, self._spool.confirm(parcel.id, receipt))

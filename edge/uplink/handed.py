@@ -2,7 +2,8 @@
 
 ``data/handed/<parcel_id>.receipt`` is written by ``telerad edge import-receipts`` and judged as if it had
 come over the line; ``<parcel_id>.give-up``, with who and why, by ``telerad edge give-up``. What is taken
-goes away; what does not hold stays as ``<parcel_id>.refused`` with the reason in ``<parcel_id>.why``.
+goes away; what does not hold stays as ``<parcel_id>.refused`` with the reason in ``<parcel_id>.why``; what
+cannot be written down, as on a full disk, stays as it is and is tried again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edge.spool.states import State
 from edge.uplink.parcel import Parcel
 from edge.uplink.receipts import check_receipt
 from gateway import cpu, durable
-from gateway.errors import Broken, DataError, Unverified
+from gateway.errors import Broken, DataError, ResourceError, Unverified
 from gateway.log import logger
 from gateway.model import ParcelId, parcel_id
 from gateway.trust import Trust
@@ -36,6 +37,8 @@ async def accept_receipt(spool: Spool, parcel: ParcelId, receipt: bytes, trust: 
 
     Raises:
         DataError: it does not hold, or is for something that is not here.
+        StorageFull: it cannot be kept yet.
+        OSError: likewise.
     """
     item = await spool.item(parcel)
     if item is None:
@@ -54,13 +57,14 @@ class HandedIn:
 
     Args:
         data: the edge's data folder.
-        accept: judges one and lets its parcel go; raises DataError.
-        give_up: a person gives up on a parcel; raises DataError.
+        accept: judges one and lets its parcel go; raises DataError, and ResourceError or OSError if not yet.
+        give_up: a person gives up on a parcel; raises the same.
     """
 
     def __init__(self, data: Path, accept: Accept, give_up: GiveUp | None = None) -> None:
         self.folder = data / FOLDER
         self._accept, self._give_up = accept, give_up
+        self._later: set[Path] = set()  # told of already
         durable.make_folder(self.folder)
 
     async def run(self) -> None:
@@ -79,6 +83,17 @@ class HandedIn:
         return good
 
     async def _one(self, file: Path) -> bool:
+        try:
+            good = await self._judged(file)
+        except (ResourceError, OSError) as error:  # nothing is lost: it is there for the next round
+            if file not in self._later:
+                log.warning("handed in, and cannot be kept yet", parcel=file.stem, why=str(error))
+            self._later.add(file)
+            return False
+        self._later.discard(file)
+        return good
+
+    async def _judged(self, file: Path) -> bool:
         try:
             if file.suffix == ".receipt":
                 await self._accept(parcel_id(file.stem), file.read_bytes())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from math import inf
 
@@ -34,7 +35,7 @@ from edge.uplink.stall import Stall
 from gateway import cpu
 from gateway.backoff import Backoff
 from gateway.clock import Clock, rfc3339
-from gateway.errors import DataError, Unverified
+from gateway.errors import DataError, ResourceError, Unverified
 from gateway.log import logger
 from gateway.model import ParcelId, Priority
 from gateway.trust import Trust
@@ -184,7 +185,13 @@ class Uplink:
         return self._budgets.pace(priority, self._clock.now().astimezone())
 
     async def handed(self, parcel: ParcelId, receipt: bytes) -> None:
-        """A receipt that came another way than the line. Raises DataError if it does not hold."""
+        """A receipt that came another way than the line.
+
+        Raises:
+            DataError: it does not hold.
+            ResourceError: it holds, and cannot be kept yet.
+            OSError: likewise.
+        """
         known = self._board.parcels.get(parcel)
         if known is None:
             await accept_receipt(self._spool, parcel, receipt, self._trust, self._desk.now())
@@ -194,7 +201,10 @@ class Uplink:
         async with known.lock:
             await cpu.run(check_receipt, receipt, known, self._trust, self._desk.now())
             await self._desk.do(known, sender.Heard(0, Receipt(parcel, receipt)))
+            item = await self._spool.item(parcel)
         self._bell.ring()
+        if item is None or item.state not in (State.CONFIRMED, State.PURGED):
+            raise ResourceError("it holds, and this machine's disk does not keep it yet")
 
     async def give_up(self, parcel: ParcelId, words: str) -> None:
         """A person says that a parcel need not arrive. Raises Unverified if there is nothing to give up."""
@@ -227,7 +237,8 @@ class Uplink:
             if len(items) < KNOWN:
                 await self._spool.sealed.wait(heard, LOOK_SECONDS)
             else:  # there are more than we look after: look again when some have gone
-                await self._desk.room.wait()
+                with suppress(TimeoutError):  # or none ever goes: all were held, or could not be marked
+                    await asyncio.wait_for(self._desk.room.wait(), LOOK_SECONDS)
 
     async def _take_on(self, item: SpoolItem, state: sender.State) -> None:
         if item.reason and state is sender.State.FRESH:

@@ -22,6 +22,7 @@ from edge.export import export
 from edge.identity import Addresses
 from edge.spool.states import State
 from edge.uplink.handed import HandedIn
+from edge.uplink.worker import Uplink
 from gateway.disk import EdgeFolder
 from gateway.envelope.signature import Statement
 from gateway.errors import StorageFull, UsageError
@@ -32,7 +33,7 @@ from hub.fleet import devices
 from hub.local import Aside, Judge, serving, short_path
 from hub.tables.arrival import quarantine
 from hub.tables.study import instances
-from tests.doubles.edges import CLOCK, Edge, edge_of, until
+from tests.doubles.edges import CLOCK, FAST, Edge, edge_of, until
 from tests.doubles.lines import LineHub, line_hub
 
 ROOT = Path(__file__).parents[2]
@@ -413,6 +414,50 @@ async def test_a_receipt_that_does_not_hold_lets_nothing_go(hub: LineHub, edge: 
     await edge.emptied()
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["on the board", "in the spool alone"])
+async def test_a_receipt_that_cannot_be_kept_stays_for_the_next_round(
+    hub: LineHub, edge: Edge, disk: Path, *, known: bool
+) -> None:
+    folder = await exported(edge, disk)
+    async with door(hub) as session:
+        await DiskImport(folder, session).run()
+    uplink = edge.uplink if known else Uplink(edge.spool, edge.client, edge.identity.trust, FAST, CLOCK)
+    taking = HandedIn(edge.data, uplink.handed)
+    for parcel in folder.receipts():
+        (taking.folder / f"{parcel}.receipt").write_bytes(folder.receipt(parcel).read_bytes())
+    first, *_ = folder.receipts()
+    fault = spoil(edge, first)
+    for _ in range(2):
+        await taking.round()
+        assert [file.stem for file in taking.folder.iterdir()] == [first]
+    fault.unlink()
+    assert await taking.round() == 1
+    assert not list(taking.folder.iterdir())
+    await edge.emptied(2)
+
+
+async def test_the_command_tells_what_it_cannot_keep(hub: LineHub, edge: Edge, disk: Path) -> None:
+    folder = await exported(edge, disk)
+    async with door(hub) as session:
+        await DiskImport(folder, session).run()
+    await edge.stop()
+    fault = spoil(edge, next(iter(folder.receipts())))
+    command = ("edge", "import-receipts", "-c", edge_yaml(edge), disk, "--json")
+    assert "1 receipts cannot be kept yet" in await telerad(*command, code=1)
+    fault.unlink()
+    assert (await telerad(*command))["freed"] == len(DATA)
+    edge.start()
+    await edge.emptied(2)
+
+
+def spoil(edge: Edge, parcel: ParcelId) -> Path:
+    """The disk does not take one receipt: EEXIST, until what is returned is removed."""
+    receipt = edge.spool.files.receipt(parcel)
+    receipt.parent.mkdir(exist_ok=True)
+    receipt.symlink_to("nowhere")
+    return receipt
+
+
 async def test_what_cannot_be_read_at_the_edge_is_told_and_the_rest_written(
     hub: LineHub, edge: Edge, disk: Path
 ) -> None:
@@ -431,6 +476,11 @@ async def test_what_cannot_be_read_at_the_edge_is_told_and_the_rest_written(
 async def test_no_disk_and_nothing_on_it(hub: LineHub, edge: Edge, disk: Path) -> None:
     with pytest.raises(UsageError, match="is the disk mounted"):
         export(edge.data, edge.identity, disk / "none", CLOCK)
+    (disk / "file").touch()
+    for beside in ("none", "file"):
+        words = ("edge", "export", "-c", edge_yaml(edge), "--to", disk, "--beside", disk / beside)
+        assert f"--beside {disk / beside} is no folder" in await telerad(*words, code=2)
+    assert not list(disk.rglob("*.body"))
     assert "nothing from an edge" in await telerad("hub", "import", "-c", hub_yaml(hub), disk, code=2)
     words = await telerad("edge", "import-receipts", "-c", edge_yaml(edge), disk, code=2)
     assert "nothing of edge H001/1" in words

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from edge.console.app import console_app
+from edge.console.guard import TRIES
 from edge.console.outlook import Outlook
+from edge.console.sources import Sources
+from edge.ingest.commitments import EARLY
 from edge.spool.item import LinkState
 from edge.spool.states import Event
 from gateway import cli
@@ -90,3 +94,40 @@ async def test_another_pass_code_or_no_edge(world: SpoolWorld, capsys: pytest.Ca
     (port,) = free_ports(1)
     assert await asyncio.to_thread(asked, world.data.parent, port) == 1
     assert "this edge does not run: " in capsys.readouterr().err
+
+
+async def test_too_many_wrong_pass_codes_are_no_wrong_pass_code(
+    world: SpoolWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = console_app(world.spool, lambda: None, world.clock, lambda _: Outlook(None, {}), passcode="another")
+    async with TestServer(app) as server:
+        codes = [await asyncio.to_thread(asked, world.data.parent, server.port) for _ in range(TRIES + 1)]
+    assert codes == [2] * TRIES + [1]
+    assert "too many wrong pass-codes" in capsys.readouterr().err.splitlines()[-1]
+
+
+async def test_a_slow_edge_is_told_as_one(
+    world: SpoolWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    monkeypatch.setattr("edge.status_command.SECONDS", 0.3)
+    app = web.Application()
+    app.router.add_get("/status.json", busy)
+    async with TestServer(app, shutdown_timeout=0) as server:
+        assert await asyncio.to_thread(asked, world.data.parent, server.port) == 1
+    told = capsys.readouterr().err
+    assert "has not answered in " in told
+    assert "no running edge" not in told
+
+
+async def test_what_the_configuration_wants_is_no_trouble(
+    world: SpoolWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up = LinkState(online=True, since=world.clock.now())
+    assert await status(world, up, sources=Sources(troubles=lambda: [EARLY])) == 0
+    assert f"note: {EARLY}" in capsys.readouterr().out
+    assert await status(world, up, sources=Sources(troubles=lambda: [EARLY, "CT1 is away"])) == 1
+    assert "trouble: CT1 is away" in capsys.readouterr().out
