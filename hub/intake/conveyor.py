@@ -159,8 +159,8 @@ class Conveyor:
                     break
                 parcel = self._waiting.popleft()
                 self._alone.discard(parcel)
-                arrival = await self._arrivals.find(parcel)
-                if arrival.header is not None:
+                arrival = await self._find(parcel)
+                if arrival is not None and arrival.header is not None:
                     batch.append(arrival)
                     size += arrival.header.sealed_size
                 if alone:
@@ -168,6 +168,15 @@ class Conveyor:
             if not self._waiting:
                 self._some.clear()
         return batch
+
+    async def _find(self, parcel: ParcelId) -> Arrival | None:
+        """A parcel as recorded; none if the disk fails what is kept of it: it is looked at later."""
+        try:
+            return await self._arrivals.find(parcel)
+        except OSError as error:
+            log.warning("waiting for the disk", why=str(error), parcels=1)
+            asyncio.get_running_loop().call_later(FULL_SECONDS, self.put, parcel)
+            return None
 
     async def convey(self, batch: Sequence[Arrival]) -> None:
         """Carry these parcels. A disk that is full or fails is waited for; they stay WHOLE meanwhile.
@@ -198,13 +207,13 @@ class Conveyor:
             if isinstance(outcome, Opened):
                 arrival.handle(Stored(receipts[outcome.parcel]))
                 self._arrivals.forget(outcome.parcel)
+        await cpu.run(self._partials.remove, [one.parcel for one in opened])
         for arrival, outcome in pairs:
             match outcome:
                 case Unreadable(indexes):
                     await self._lost(arrival, indexes)
                 case Failed():
                     await self._put_aside(arrival, outcome)
-        await cpu.run(self._partials.remove, [one.parcel for one in opened])
 
     async def _open_all(self, batch: Sequence[Arrival]) -> list[Outcomes]:
         """Open several at a time. If one cannot be, nothing of the others is left in the store's folder."""
