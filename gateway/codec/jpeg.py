@@ -20,6 +20,9 @@ ITEM_START = b"\xfe\xff\x00\xe0"
 """Of a fragment (PS3.5 A.4); 4 bytes of its length follow."""
 _ITEM = Struct("<4sL")
 
+FRAGMENTS_MAX = 100_000
+"""Of one JPEG, and looked at in one instance: empty ones take 4 bytes of content, and far more of memory."""
+
 PIXEL_LIMIT = 1 << 26
 """Pixels of one JPEG."""
 
@@ -36,15 +39,16 @@ def encode_items(data: memoryview) -> bytes:
     """The same of a JPEG that lies in several fragments: how long each is, and the JPEG without their heads.
 
     Raises:
-        ValueError, …: one of `CODEC_ERRORS`: these are no whole fragments, or no JPEG it takes.
+        ValueError, …: one of `CODEC_ERRORS`: these are no whole fragments, too many, or no JPEG it takes.
     """
-    lengths, file, at = [], bytearray(), 0
+    lengths: list[int] = []
+    file, at = bytearray(), 0
     while at < len(data):
         head = bytes(data[at : at + _ITEM.size])
         length = int.from_bytes(head[4:], "little")
         at += _ITEM.size
-        if not head.startswith(ITEM_START) or at + length > len(data):
-            raise ValueError("no whole fragments")
+        if not head.startswith(ITEM_START) or at + length > len(data) or len(lengths) == FRAGMENTS_MAX:
+            raise ValueError("no whole fragments, or too many")
         lengths.append(length)
         file += data[at : at + length]
         at += length
@@ -54,6 +58,8 @@ def encode_items(data: memoryview) -> bytes:
 def decode_items(content: bytes, plain: int) -> bytes:
     """Exactly `plain` bytes of fragments that hold one JPEG. Raises Malformed, as `decode`."""
     count = int.from_bytes(content[:4], "big")
+    if count > FRAGMENTS_MAX:
+        raise Malformed(f"a JPEG cannot lie in {count} fragments")
     table = Struct(f">{min(count, len(content))}L")
     left = plain - count * _ITEM.size
     if left <= 0 or 4 + table.size > len(content):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.codec.jpeg import START
+from gateway.codec.jpeg import FRAGMENTS_MAX, START
 from gateway.codec.segment import LIMIT
 from gateway.codec.strips import Form
 from gateway.codec.way import IMAGE_CODECS, JPEG_CODEC, Way
@@ -31,7 +31,6 @@ PIXELS_MIN = 2048
 JPEG_MIN = 100
 """Bytes: a JPEG file without its tables is smaller, but no file."""
 
-FRAGMENTS_MAX = 100_000
 JPEG_SYNTAXES = frozenset(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"))
 """JPEG Baseline (Process 1) and Extended (Process 2 & 4), PS3.5 A.4.1."""
 

@@ -52,7 +52,7 @@ MAX_BYTES = 64 << 20
 ABREAST = 2
 """Batches under way: one is opened while another is stored."""
 FULL_SECONDS = 5.0
-"""Pause when the disk is full."""
+"""Pause when the disk is full or fails."""
 
 log = logger("hub.intake")
 
@@ -115,6 +115,7 @@ class Conveyor:
         self._archive, self._keys, self._signer = archive, keys, signer
         self._custody, self._clock = custody, clock
         self._waiting: deque[ParcelId] = deque()
+        self._alone: set[ParcelId] = set()  # of these, those that shared a batch the disk failed, or were it
         self._some = asyncio.Event()
         self._taking = asyncio.Lock()
         self._storing = asyncio.Lock()
@@ -142,22 +143,46 @@ class Conveyor:
             if batch := await self._next():
                 await self.convey(batch)
 
+    def _put_alone(self, parcel: ParcelId) -> None:
+        """The disk failed it, or one beside it: it goes by itself, so that one holds up no other."""
+        self._alone.add(parcel)
+        self.put(parcel)
+
     async def _next(self) -> list[Arrival]:
         """As many as may share a transaction; none if another has just taken all."""
         batch: list[Arrival] = []
         size = 0
         async with self._taking:
             while self._waiting and len(batch) < MAX_PARCELS and size < MAX_BYTES:
-                arrival = await self._arrivals.find(self._waiting.popleft())
-                if arrival.header is not None:
+                alone = self._waiting[0] in self._alone
+                if alone and batch:
+                    break
+                parcel = self._waiting.popleft()
+                self._alone.discard(parcel)
+                arrival = await self._find(parcel)
+                if arrival is not None and arrival.header is not None:
                     batch.append(arrival)
                     size += arrival.header.sealed_size
+                if alone:
+                    break
             if not self._waiting:
                 self._some.clear()
         return batch
 
+    async def _find(self, parcel: ParcelId) -> Arrival | None:
+        """A parcel as recorded; none if the disk fails what is kept of it: it is looked at later."""
+        try:
+            return await self._arrivals.find(parcel)
+        except OSError as error:
+            log.warning("waiting for the disk", why=str(error), parcels=1)
+            asyncio.get_running_loop().call_later(FULL_SECONDS, self.put, parcel)
+            return None
+
     async def convey(self, batch: Sequence[Arrival]) -> None:
-        """Carry these parcels. A disk that is full or fails is waited for; they stay WHOLE meanwhile."""
+        """Carry these parcels. A disk that is full or fails is waited for; they stay WHOLE meanwhile.
+
+        It may have failed one of them only: after the pause each goes alone.
+        """
         try:
             with durable.telling_full(self._partials.folder):
                 await self._convey(batch)
@@ -166,7 +191,7 @@ class Conveyor:
             log.warning("waiting for the disk", why=str(error), parcels=len(left))
             await asyncio.sleep(FULL_SECONDS)
             for parcel in left:
-                self.put(parcel)
+                self._put_alone(parcel)
 
     async def _convey(self, batch: Sequence[Arrival]) -> None:
         found = await self._open_all(batch)
@@ -182,13 +207,13 @@ class Conveyor:
             if isinstance(outcome, Opened):
                 arrival.handle(Stored(receipts[outcome.parcel]))
                 self._arrivals.forget(outcome.parcel)
+        await cpu.run(self._partials.remove, [one.parcel for one in opened])
         for arrival, outcome in pairs:
             match outcome:
                 case Unreadable(indexes):
                     await self._lost(arrival, indexes)
                 case Failed():
                     await self._put_aside(arrival, outcome)
-        await cpu.run(self._partials.remove, [one.parcel for one in opened])
 
     async def _open_all(self, batch: Sequence[Arrival]) -> list[Outcomes]:
         """Open several at a time. If one cannot be, nothing of the others is left in the store's folder."""

@@ -80,7 +80,7 @@ def read_jpeg(content: bytes, plain: int) -> bytes:
 
 def read_items(content: bytes, plain: int) -> bytes:
     count, table = int.from_bytes(content[:4], "big"), content[4:]
-    demand(count > 0 and 8 * count < plain and 4 * count <= len(table), "items")
+    demand(0 < count <= 100_000 and 8 * count < plain and 4 * count <= len(table), "items")
     lengths = [int.from_bytes(table[4 * n : 4 * n + 4], "big") for n in range(count)]
     demand(8 * count + sum(lengths) == plain, "lengths")
     file, out = read_jpeg(table[4 * count :], plain - 8 * count), b""

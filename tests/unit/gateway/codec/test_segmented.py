@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -15,7 +16,7 @@ import pytest
 
 from gateway.codec import WAYS, Way, plan
 from gateway.codec.codestream import jxl_size
-from gateway.codec.jpeg import decode_items
+from gateway.codec.jpeg import FRAGMENTS_MAX, ITEM_START, decode_items, encode_items
 from gateway.codec.segment import HEADER_SIZE, Kind, Segment
 from gateway.codec.way import IMAGE_CODECS, JPEG_CODEC
 from gateway.dicom import transfer
@@ -23,6 +24,7 @@ from gateway.dicom.part10 import split
 from gateway.errors import Malformed
 from tests.doubles.datasets import shared_data, shared_files
 from tests.doubles.images import Image, code, encapsulated, kinds, reader, restore
+from tests.interop.segments import Refused, read_items
 
 ROOT = Path(__file__).parents[4]
 SPARE = {"jxl-7": 12, "jxl-5": 12, "jxl-2": 5, "zstd-19": 12, "zstd-9": 5}
@@ -171,7 +173,7 @@ def test_jpeg_files_in_several_fragments_are_recompressed_and_keep_their_cuts():
     [
         (b"", "cannot be 0"),
         (b"\0\0\0\0", "cannot be|do not make"),
-        (b"\xff\xff\xff\xff", "cannot be 4294967295"),
+        (b"\xff\xff\xff\xff", "cannot lie in 4294967295"),
         (b"\0\0\0\1\0\0\0\1", "do not make"),
     ],
 )
@@ -179,6 +181,26 @@ def test_fragments_of_a_jpeg_that_do_not_add_up_are_refused(table, words):
     content = table + b"no more"
     with pytest.raises(Malformed, match=words):
         decode_items(content if table else b"", 500)
+
+
+def test_a_jpeg_in_more_fragments_than_an_edge_looks_at_is_refused():
+    """Empty ones cost the sender 4 bytes each, and the reader a hundred."""
+    file = jpeg()
+    coded = imagecodecs.jpegxl_encode_jpeg(file, usecontainer=True)
+    for count in (FRAGMENTS_MAX, FRAGMENTS_MAX + 1):
+        items = (ITEM_START + bytes(4)) * (count - 1) + ITEM_START + len(file).to_bytes(4, "little") + file
+        lengths = [0] * (count - 1) + [len(file)]
+        content = struct.pack(f">{count + 1}L", count, *lengths) + coded
+        if count == FRAGMENTS_MAX:
+            assert decode_items(content, len(items)) == read_items(content, len(items)) == items
+            assert encode_items(memoryview(items))[: 4 * count] == content[: 4 * count]
+            continue
+        with pytest.raises(Malformed, match="cannot lie in 100001 fragments"):
+            decode_items(content, len(items))
+        with pytest.raises(Refused, match="items"):
+            read_items(content, len(items))
+        with pytest.raises(ValueError, match="too many"):
+            encode_items(memoryview(items))
 
 
 def test_size_header():
