@@ -127,6 +127,9 @@ def send(
 ) -> list[Answer]:
     """Send every sample; one association for each group of contexts that fits one.
 
+    What was not answered is sent again over another association, as modalities do: pynetdicom, the sender,
+    now and then loses an answer itself that comes at once (its reactor takes it for a request).
+
     Args:
         samples: what to send, in this order within a group.
         host: of the edge's DICOM listener.
@@ -136,24 +139,36 @@ def send(
         calling: the sender's AE title.
 
     Raises:
-        Unavailable: the edge rejected the association or went away.
+        Unavailable: the edge rejected the association, or answers nothing.
     """
     _config.STORE_SEND_CHUNKED_DATASET = True  # send the file's own bytes, never a re-encoded dataset
+    entity = AE(ae_title=calling)
     answers: list[Answer] = []
     for contexts, group in _grouped(samples):
-        entity = AE(ae_title=calling)
-        association = entity.associate(host, port, contexts=contexts, ae_title=ae_title)
-        if not association.is_established:
-            raise Unavailable(f"the edge at {host}:{port} did not accept the association")
-        try:
-            with _odd_files_are_meant():
-                for number, sample in enumerate(group):
-                    answer = Answer(sample, _store(association, sample, number))
-                    answers.append(answer)
+        left = group
+        while left:
+            association = entity.associate(host, port, contexts=contexts, ae_title=ae_title)
+            if not association.is_established:
+                raise Unavailable(f"the edge at {host}:{port} did not accept the association")
+            found: list[Answer] = []
+            try:
+                for answer in _stored(association, left):
+                    found.append(answer)
                     sent(answer)
-        finally:
-            association.release()
+            except Unavailable:
+                if not found:
+                    raise
+            finally:
+                association.release()
+            answers += found
+            left = left[len(found) :]
     return answers
+
+
+def _stored(association: Association, samples: Sequence[Sample]) -> Iterator[Answer]:
+    with _odd_files_are_meant():
+        for number, sample in enumerate(samples):
+            yield Answer(sample, _store(association, sample, number))
 
 
 def _store(association: Association, sample: Sample, number: int) -> int | None:
