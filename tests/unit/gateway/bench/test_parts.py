@@ -70,7 +70,7 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
 
 def test_peers_that_are_missing_are_told_in_plain_words(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    found, missing = ingest.peer_receivers()
+    found, missing = ingest.peer_receivers(Loopback())
     assert found == []
     assert all("not installed" in words and "apt install" in words for words in missing)
     assert not peers.orthanc_installed()
