@@ -207,7 +207,9 @@ class _Run:
 
     def _ratios(self, count: int, by_name: dict[str, float]) -> None:
         own, *others = by_name.items()
-        words = [f"the edge at {', '.join(f'{own[1] / rate:.2f} × {name}' for name, rate in others)}"]
+        words = []
+        if others:
+            words.append(f"the edge at {', '.join(f'{own[1] / rate:.2f} × {name}' for name, rate in others)}")
         peer, goal = GOALS.get(count, ("", 0.0))
         if self.options.wire:
             share = own[1] * self.study.size / self.study.count * 8 / self.options.wire
@@ -217,9 +219,8 @@ class _Run:
             words.append(
                 f"goal {goal:g} × {peer}: " + ("[green]reached[/]" if good else "[red]not reached[/]")
             )
-        told = "; ".join(words[not others :])
-        if told:
-            self.bench.screen.print(f"{count} association(s): {told}", highlight=False)
+        if words:
+            self.bench.screen.print(f"{count} association(s): {'; '.join(words)}", highlight=False)
 
     def _more(self, found: dict[str, Any]) -> None:
         if hold := found.get("hold"):
