@@ -25,6 +25,7 @@ from edge.ingest.commitment import COMMITMENT, WELL_KNOWN, Reason, Standing, Sta
 from edge.ingest.listener import DicomListener
 from edge.ingest.offered import Offered
 from edge.ingest.services import Request, dataset_of
+from edge.spool.custodian import Nobody
 from gateway.dicom import transfer
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, until
@@ -336,7 +337,7 @@ def test_after_a_power_cut_the_modality_asks_again(world):
 def test_a_receipt_that_came_at_the_last_moment_is_read_again(world):
     world.serve()
     world.store(1)
-    world.spool.custodian = None
+    world.spool.custodian = Nobody()
     while waiting := world.spool.to_pack(1):
         parcel = world.packer.seal(waiting[0]).parcel_id
         asyncio.run(world.spool.confirm(parcel, world.receipt(parcel)))
