@@ -108,9 +108,10 @@ def open_evidence(data, root):
         inner = canonical(manifest, "version site blind instances notices" + shared)
         demand(header["site"] == inner["site"] == study["site"], "site")
         receipt = open_receipt(b64(parcel["receipt"]), root, claimed(b64(parcel["receipt"]), "received_at"))
-        for one, told_of in zip(inner["instances"], receipt["instances"], strict=True):
-            one.setdefault("sha256", told_of["sha256"])  # where the edge took BLAKE3, the hub took this
-        instances = [{k: one[k] for k in ("sha256", "length", "blake3") if k in one} for one in inner["instances"]]
+        for one, theirs in zip(inner["instances"], receipt["instances"], strict=True):
+            one.setdefault("sha256", theirs["sha256"])  # where the edge took BLAKE3, the hub took this
+        named = ("sha256", "length", "blake3")
+        instances = [{key: one[key] for key in named if key in one} for one in inner["instances"]]
         demand((receipt["header_digest"], receipt["instances"]) == (digest, instances), "receipt")
         stored = [e for e in entries if e["event"] == "parcel-stored" and e["subject"] == digest]
         demand([one["sha256"] for one in instances] in [e["detail"]["instances"] for e in stored], "stored")
