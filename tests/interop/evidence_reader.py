@@ -110,11 +110,13 @@ def open_evidence(data, root):
         receipt = open_receipt(b64(parcel["receipt"]), root, claimed(b64(parcel["receipt"]), "received_at"))
         for one, theirs in zip(inner["instances"], receipt["instances"], strict=True):
             one.setdefault("sha256", theirs["sha256"])  # where the edge took BLAKE3, the hub took this
-        named = ("sha256", "length", "blake3")
-        instances = [{key: one[key] for key in named if key in one} for one in inner["instances"]]
-        demand((receipt["header_digest"], receipt["instances"]) == (digest, instances), "receipt")
+            demand(all(one.get(k) == theirs.get(k) for k in ("sha256", "length", "blake3")), "receipt")
+        demand(receipt["header_digest"] == digest, "receipt")
         stored = [e for e in entries if e["event"] == "parcel-stored" and e["subject"] == digest]
-        demand([one["sha256"] for one in instances] in [e["detail"]["instances"] for e in stored], "stored")
+        demand(
+            [one["sha256"] for one in inner["instances"]] in [e["detail"]["instances"] for e in stored],
+            "stored",
+        )
         mine = [one for one in inner["instances"] if one["study_uid"] == uid]
         demand(mine, "a parcel of another study")
         held |= {(one["sop_instance_uid"], one["sha256"], one["length"]) for one in mine}
