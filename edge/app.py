@@ -98,6 +98,7 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
         reserve=settings.spool.reserve,
         clock=clock,
         keep_confirmed=settings.spool.keep_confirmed,
+        taken=settings.spool.digest,
     )
     proxy = Proxy.configured(settings.uplink)
     bbr = settings.uplink.congestion is Congestion.BBR

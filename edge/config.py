@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.config import BitRate, Bytes, Seconds, TimeOfDay
 from gateway.envelope.kem import HYBRID, P256, check_suites
+from gateway.envelope.taken import Taken
 from gateway.model import Priority
 
 
@@ -179,6 +180,7 @@ class Spool:
 
     reserve: Bytes = Bytes(2_000_000_000)  # free disk kept for receipts, logs and the hospital
     keep_confirmed: Seconds = Seconds(48 * 3600)  # sealed bodies the hub has signed for; 0s: none is kept
+    digest: Taken = Taken.BLAKE3  # of a dataset while it comes
 
 
 class Day(Enum):

@@ -7,7 +7,7 @@ from edge.ingest import commitment, commitments, mpps
 from gateway.conformance.document import Section, Table
 
 _GIVEN = {
-    Committed.HUB: "the hub's signed receipt lists the very bytes (SHA-256) that came under this UID",
+    Committed.HUB: "the hub's signed receipt lists the very bytes (by their digest) that came under this UID",
     Committed.SPOOL: "the instance is durable on this edge; the hub may not have it yet",
 }
 

@@ -76,6 +76,7 @@ def _here(settings: EdgeConfig, folder: Path) -> dict[str, Any]:
             site=identity.site,
             recipients=lambda: identity.recipients,
             reserve=settings.spool.reserve,
+            taken=settings.spool.digest,
             clock=clock,
         )
         try:

@@ -23,6 +23,7 @@ from gateway.dicom.attributes import read_attributes
 from gateway.dicom.header import read_header
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.layout import Header, InstanceEntry
+from gateway.envelope.receipt import Receipt
 from gateway.envelope.signature import Statement
 from gateway.envelope.unseal import BodyOpener
 from gateway.errors import DataError
@@ -108,6 +109,7 @@ class Images:
                 studies.c.study_uid,
                 patients.c.patient_id,
                 arrivals.c.header,
+                arrivals.c.receipt,
             )
             .join(series, instances.c.series == series.c.id)
             .join(studies, series.c.study == studies.c.id)
@@ -148,7 +150,7 @@ class Images:
             read = partial(self._store.read, row["sha256"])
             values, _ = read_attributes(read, row["transfer_syntax_uid"], wanted=_WANTED)
             found = {name: values.get(COLUMNS[name], "") for name in said}
-            if found != said and row["header"] is not None:
+            if found != said and row["receipt"] is not None:
                 found = self._again(row, entries, found)
         except OSError as error:
             yield f"its bytes cannot be read: {error.strerror}"
@@ -167,7 +169,9 @@ class Images:
         signed = bytes(row["header"])
         if signed not in entries:
             opener = BodyOpener(Header.from_bytes(Statement.from_bytes(signed).payload), self._kem_keys)
-            entries[signed] = {one.sha256: one for one in opener.manifest.instances}
+            receipt = Receipt.from_bytes(Statement.from_bytes(bytes(row["receipt"])).payload)
+            manifest = opener.manifest.named([one.sha256 for one in receipt.instances])
+            entries[signed] = {one.sha256: one for one in manifest.instances}
         entry = entries[signed].get(row["sha256"])
         if entry is None:
             return found

@@ -49,7 +49,7 @@ def _sentences(found: Judged) -> list[str]:
     seen = ", ".join(found.witnesses) or "no hospital yet"
     return [
         f"Study {study.study_uid} of site {study.site}.",
-        f"{images} images: the edge signed the SHA-256 of each ({parcels} parcels), the hub its receipt.",
+        f"{images} images: the edge signed the digest of each ({parcels} parcels), the hub its receipt.",
         f"{len(found.reports)} signed reports, unchanged since.",
         f"All of it stands in the custody log {state.origin}, {state.size} entries, root {state.root.hex()}.",
         "The log says that these are all images of the study."

@@ -1,10 +1,11 @@
 """Which instances came, and for which of them the hub has signed: what storage commitment is given by.
 
-``data/services/ledger.sqlite``. A row holds marks of the UIDs (`vault`) and the SHA-256 of the dataset,
-as receipts list it; whatever parcel it travelled in is of no matter. A row is written a moment behind the
-answer to the C-STORE, and then outlives the death of this process; a kill may lose those of that moment, a
-power cut the last ones, and then the instance is not committed, so that the modality keeps it. What the
-ledger does not know is never committed.
+``data/services/ledger.sqlite``. A row holds marks of the UIDs (`vault`) and a digest of the dataset as
+receipts list it, whatever parcel it travelled in: that which was taken while it came, and instead of it the
+SHA-256 once this is taken for the line (the column has its name from before there was another). A row is
+written a moment behind the answer to the C-STORE, and then outlives the death of this process; a kill may
+lose those of that moment, a power cut the last ones, and then the instance is not committed, so that the
+modality keeps it. What the ledger does not know is never committed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge.ingest.vault import Vault
+from edge.spool.custodian import Named
 from gateway.envelope.receipt import Receipt
 from gateway.envelope.signature import Statement
 from gateway.errors import Malformed
@@ -38,6 +40,7 @@ CREATE TABLE IF NOT EXISTS signed(sha256 BLOB PRIMARY KEY, at INTEGER NOT NULL) 
 """
 _CAME = "INSERT OR REPLACE INTO came VALUES (?, ?, ?, ?)"
 _SIGNED = "INSERT OR REPLACE INTO signed VALUES (?, ?)"
+_NAMED = "UPDATE OR REPLACE came SET sha256 = ? WHERE instance = ? AND sha256 = ?"
 _LOST = "DELETE FROM signed WHERE sha256 = ?"
 
 _Row = tuple[bytes | int, ...]
@@ -46,7 +49,7 @@ _Row = tuple[bytes | int, ...]
 class _Came(NamedTuple):
     sop_class: str
     instance: str
-    sha256: str
+    digest: str
     at: int
 
 
@@ -76,14 +79,22 @@ class Ledger:
         if receipts is not None:
             self._catch_up(receipts, (last or 0) - 60)
 
-    def came(self, sop_class: str, instance: str, sha256: str) -> None:
+    def came(self, sop_class: str, instance: str, digest: str) -> None:
         """An instance is durable here."""
-        self._put(_Came(sop_class, instance, sha256, int(time.time())))
+        self._put(_Came(sop_class, instance, digest, int(time.time())))
 
     def came_all(self, instances: Iterable[tuple[str, str, str]]) -> None:
-        """Many are durable here: SOP class, SOP instance and SHA-256 of each."""
+        """Many are durable here: SOP class, SOP instance and digest of each."""
         now = int(time.time())
         self._put((_CAME, [self._row(_Came(*one, now)) for one in instances]))
+
+    def named(self, instances: Sequence[Named]) -> None:
+        """What receipts will list these by, instead of the digest that was taken while they came."""
+        rows = [
+            (bytes.fromhex(one.sha256), self._mark(one.instance), bytes.fromhex(one.digest))
+            for one in instances
+        ]
+        self._put((_NAMED, rows))
 
     def receipt(self, signed: bytes) -> None:
         """A verified receipt is durable here."""
@@ -124,7 +135,7 @@ class Ledger:
 
     def _row(self, came: _Came) -> _Row:
         """Marks are made here, in the ledger's own thread: who received the instance has to answer."""
-        return self._mark(came.instance), self._mark(came.sop_class), bytes.fromhex(came.sha256), came.at
+        return self._mark(came.instance), self._mark(came.sop_class), bytes.fromhex(came.digest), came.at
 
     def _put(self, told: _Told) -> None:
         try:
@@ -174,4 +185,5 @@ class Ledger:
 
 def _digests(signed: bytes) -> Iterable[bytes]:
     receipt = Receipt.from_bytes(Statement.from_bytes(signed).payload)
-    return [bytes.fromhex(one.sha256) for one in receipt.instances]
+    digests = [digest for one in receipt.instances for digest in (one.sha256, one.blake3) if digest]
+    return [bytes.fromhex(digest) for digest in digests]

@@ -12,6 +12,7 @@ from edge.ingest.mpps import MPPS
 from edge.ingest.procedures import ProcedureSteps
 from edge.ingest.services import Services
 from edge.ingest.vault import Vault
+from edge.spool.custodian import Nobody
 from edge.spool.spool import Spool
 from gateway.clock import Clock
 
@@ -47,5 +48,5 @@ class Offered:
 
     def close(self) -> None:
         """Write what is not written."""
-        self._spool.custodian = None
+        self._spool.custodian = Nobody()
         self._ledger.close()

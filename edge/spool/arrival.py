@@ -29,7 +29,7 @@ class Arrived:
         sop_instance: its SOP Instance UID.
         study_uid: of which study; empty if it does not say.
         syntax: its transfer syntax UID.
-        sha256: of the dataset, in hexadecimal.
+        digest: of the dataset, that which was taken while it came, in hexadecimal.
         study: what the technician is shown; None: nothing.
     """
 
@@ -38,7 +38,7 @@ class Arrived:
     sop_instance: str
     study_uid: str
     syntax: str
-    sha256: str
+    digest: str
     study: StudyFacts | None
 
 
@@ -74,7 +74,7 @@ class Arrival:
         kept = one.kept
         study = None if one.study is None else _STUDY(one.study)
         words += [kept.key.hex(), kept.study, kept.series, kept.number]
-        return [*words, one.sop_class, one.sop_instance, one.study_uid, one.syntax, one.sha256, study]
+        return [*words, one.sop_class, one.sop_instance, one.study_uid, one.syntax, one.digest, study]
 
     @classmethod
     def from_list(cls, words: list[Any]) -> Self:
@@ -92,8 +92,8 @@ class Arrival:
         )
         if not rest:
             return cls(item, plain)
-        key, together, series, number, sop_class, sop_instance, study_uid, syntax, sha256, study = rest
+        key, together, series, number, sop_class, sop_instance, study_uid, syntax, digest, study = rest
         # remembered for each instance: one string for all of a series
         kept = Kept(bytes.fromhex(key), intern(together), intern(series), number)
         shown = None if study is None else StudyFacts(*study)
-        return cls(item, plain, Arrived(kept, sop_class, sop_instance, study_uid, syntax, sha256, shown))
+        return cls(item, plain, Arrived(kept, sop_class, sop_instance, study_uid, syntax, digest, shown))

@@ -1,7 +1,8 @@
 """Codes what a parcel is to hold, by the way that ends soonest, and proves it before anything is dropped.
 
 A small instance is coded in memory and decoded again exactly as the hub will do it; only if the SHA-256 of
-the original comes out is the coding used, else the next simpler way. A large one passes through piece by
+the original comes out is the coding used, else the next simpler way. Where BLAKE3 was taken while it came,
+its bytes are compared with that, and the SHA-256 is taken here. A large one passes through piece by
 piece; `refill` reads it back from the disk. Nothing of it is sent before, since the signed header names the
 digest of every chunk: so it is weighed as one piece, and goes as it is where the line would be done earlier.
 """
@@ -27,8 +28,10 @@ from gateway.codec.plan import STRIP
 from gateway.codec.way import RAW, SEGMENTS, WAYS, ZSTD
 from gateway.dicom.transfer import Read
 from gateway.envelope.inner import InstanceEntry
+from gateway.envelope.taken import Taken
 from gateway.errors import DataError, Unverified
 from gateway.log import logger
+from gateway.model import Sha256
 
 IN_MEMORY = 8 << 20
 """Bytes up to which an instance is held as a whole."""
@@ -171,7 +174,7 @@ class Coding:
     def code(self, tasks: Sequence[Task], shared: SharedStream) -> Iterable[Coded]:
         """Code small instances, several at a time; they come in order, each proven."""
         began, spent = time.monotonic(), self.spent
-        yield from self._small.map(lambda task: self._code(task, shared), tasks)
+        yield from self._small.map(lambda task: self._code(_named(task), shared), tasks)
         now = time.monotonic()
         if len(tasks) >= 2 * self.workers and now > began:
             self._got = (self.spent - spent) / (now - began), now + GOT_SECONDS
@@ -244,6 +247,17 @@ class _Pool(ThreadPoolExecutor):
         finally:
             with self._lock:
                 self.spent += time.thread_time() - began
+
+
+def _named(task: Task) -> Task:
+    """With the SHA-256 of the instance alone, as it travels when it is sealed anew. Raises Unverified."""
+    assert task.data is not None  # noqa: S101  # only small ones come here
+    entry, data = task.entry, task.data
+    if entry.sha256:
+        return replace(task, entry=replace(entry, blake3=""))
+    if Taken.BLAKE3.of(data) != entry.blake3:
+        raise Unverified("an instance's bytes do not match the BLAKE3 taken when it was received")
+    return replace(task, entry=replace(entry, sha256=Sha256(Taken.SHA256.of(data)), blake3=""))
 
 
 def placed(entry: InstanceEntry, way: Way, size: int) -> InstanceEntry:

@@ -156,6 +156,14 @@ class Confirmed:
             self.drop_header(item)
             return self._change(item.parcel_id, Event.PURGE, "")
 
+    def begin(self) -> None:
+        """At start: let go what may go, and the headers of what has gone."""
+        self.let_go()
+        for parcel, _ in self._files.parcels(".head"):
+            kept = self._journal.get(parcel)
+            if kept is not None and kept.state is State.PURGED:
+                self.drop_header(kept)
+
     def drop_header(self, item: SpoolItem) -> None:
         """Remove a purged item's header; the newest one of all stays until there is a newer one."""
         with self._lock:

@@ -35,6 +35,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.envelope.layout import TAG_SIZE
 from gateway.envelope.seal import BodySealer, InstanceWriter, chunk_digest
+from gateway.envelope.taken import Taken
 from gateway.envelope.trailer import trailer
 from gateway.errors import ResourceError
 from gateway.model import ParcelId, Priority, Sha256, SiteId
@@ -102,6 +103,7 @@ class Intake:
         site: our own, sealed into every parcel.
         keys: of parcels to come, for the hub's current keys.
         clock: the time.
+        taken: which digest of a dataset is taken while it comes.
     """
 
     keeps: Keeps
@@ -109,6 +111,7 @@ class Intake:
     site: SiteId
     keys: KeysAhead
     clock: Clock
+    taken: Taken = Taken.BLAKE3
 
     def begin(self) -> Receiving:
         """Ready for one instance."""
@@ -175,8 +178,8 @@ class Receiving:
         return self._head[: self._headed]
 
     @property
-    def digest(self) -> Sha256:
-        """SHA-256 of the plain bytes so far."""
+    def digest(self) -> str:
+        """Of the plain bytes so far, in hexadecimal."""
         return self._instance().digest
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -225,7 +228,7 @@ class Receiving:
             StorageFull: no room; nothing is kept.
             ResourceError: the disk fails; nothing is kept.
         """
-        digest = self._instance().finish(facts, remarks).sha256
+        digest = self._instance().finish(facts, remarks).digest
         alone = not facts.study_uid or "flaw" in remarks  # odd ones put no others at risk
         about = partial(self._arrived, facts, digest, study, alone=alone)
         return self.end(priority=priority, study=study, about=about)
@@ -286,7 +289,7 @@ class Receiving:
         return item
 
     def _arrived(
-        self, facts: InstanceFacts, digest: Sha256, study: StudyFacts | None, *, alone: bool
+        self, facts: InstanceFacts, digest: str, study: StudyFacts | None, *, alone: bool
     ) -> Arrived:
         kept = Kept(
             self.sealer.key,
@@ -313,7 +316,7 @@ class Receiving:
 
     def _instance(self) -> InstanceWriter:
         if self._writer is None:
-            self._writer = self.sealer.begin("raw")
+            self._writer = self.sealer.begin("raw", taken=self._intake.taken)
         return self._writer
 
     def _room(self, size: int) -> memoryview:

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from edge.spool.coding import Coding, Line
+from edge.spool.custodian import Named
 from edge.spool.files import SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.refill import Original, compare, write
@@ -100,12 +101,14 @@ class Packed:
         draft: of its header.
         plain: bytes of the instances as they came.
         ways: how many instances went by which way.
+        named: those whose SHA-256 was taken now.
     """
 
     merged: Merged
     draft: Draft
     plain: int
     ways: Mapping[str, int]
+    named: tuple[Named, ...]
 
 
 def merge(
@@ -150,7 +153,7 @@ def merge(
         durable.remove(files.body(new))  # before the marker: without it, both would be sent
         durable.remove(files.merged(new))
         raise
-    return Packed(merged, draft, written.length, written.ways)
+    return Packed(merged, draft, written.length, written.ways, written.named)
 
 
 def finish(files: SpoolFiles, new: ParcelId, originals: Sequence[ParcelId]) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from edge.spool.coding import Coding, Line
+from edge.spool.custodian import Custodian
 from edge.spool.files import SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.journal import Journal
@@ -78,6 +79,7 @@ class Merger:
         site: our own.
         recipients: the hub's current keys.
         merged: unsigned parcels that stand for others, as found at start.
+        custodian: who hears of instances whose SHA-256 is taken when they are sealed anew.
 
     Attributes:
         coding: how instances are made smaller.
@@ -91,11 +93,12 @@ class Merger:
         site: SiteId,
         recipients: Callable[[], Sequence[KemPublic]],
         merged: Mapping[ParcelId, tuple[ParcelId, ...]],
+        custodian: Callable[[], Custodian],
     ) -> None:
         self._files, self._journal, self._view = files, journal, view
         self._site, self._recipients = site, recipients
         self._kept = KeptKeys()
-        self._merged = dict(merged)
+        self._merged, self._custodian = dict(merged), custodian
         self._ratios: dict[str, float] = {}
         self.coding = Coding()
 
@@ -148,6 +151,7 @@ class Merger:
         new = new or ParcelId(secrets.token_hex(16))
         size = chunk_bytes(line.rate, sum(item.sealed_size for item, _ in parts))
         packed = merge(self._files, new, parts, self._sealer_of(size), self.coding, line)
+        self._custodian().named(packed.named)
         item = replace(
             packed.merged.item,
             sealed_size=packed.draft.sealed_size,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edge.spool.coding import IN_MEMORY, Coding, Line, Task
+from edge.spool.custodian import Named
 from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.item import SpoolItem
 from edge.spool.opening import own_body
@@ -76,11 +77,13 @@ class Written:
         expected: every instance, in order.
         shared: what the shared stream must hold.
         ways: how many went by which way.
+        named: those whose SHA-256 was taken here.
     """
 
     expected: tuple[Expected, ...]
     shared: SharedStream
     ways: Mapping[str, int]
+    named: tuple[Named, ...]
 
     @property
     def length(self) -> int:
@@ -106,6 +109,7 @@ def write(originals: Sequence[Original], sealer: BodySealer, coding: Coding, lin
     if len(shared):
         sealer.share(shared, line.rate)
     expected: list[Expected] = []
+    named: list[Named] = []
     for original, entry, task in tasks:
         if task is None:
             kept = sealer.copy(entry, original.own.coded(entry, original.body.read))
@@ -119,7 +123,9 @@ def write(originals: Sequence[Original], sealer: BodySealer, coding: Coding, lin
         else:
             expected.append(Expected(_stream(original, entry, task, sealer, coding), task=task))
             ways[task.way.name] += 1
-    return Written(tuple(expected), shared, ways)
+        if not entry.sha256:
+            named.append(Named(entry.sop_instance_uid, entry.digest, expected[-1].entry.sha256))
+    return Written(tuple(expected), shared, ways, tuple(named))
 
 
 def _stream(

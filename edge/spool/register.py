@@ -36,7 +36,7 @@ class SpoolRegister:
         budget: how much may be taken.
         traffic: hears of everything that comes.
         inspector: is offered each instance once it is durable, if there is one.
-        custodian: who hears of each instance once it is durable, if anyone does.
+        custodian: who hears of each instance once it is durable.
     """
 
     files: SpoolFiles
@@ -48,7 +48,7 @@ class SpoolRegister:
     budget: Callable[[], Budget]
     traffic: Traffic
     inspector: Callable[[], Inspects | None]
-    custodian: Callable[[], Custodian | None]
+    custodian: Callable[[], Custodian]
     _looked: Looked = field(default_factory=Looked)
 
     def check_room(self, incoming: int, received: int = 0) -> bool:
@@ -82,12 +82,11 @@ class SpoolRegister:
         self.received.ring()
 
     def _instance(
-        self, item: SpoolItem, one: Arrived, custodian: Custodian | None, inspector: Inspects | None
+        self, item: SpoolItem, one: Arrived, custodian: Custodian, inspector: Inspects | None
     ) -> None:
         parcel = item.parcel_id
         self.keep(parcel, one.kept)
-        if custodian is not None:
-            custodian.came(one.sop_class, one.sop_instance, one.sha256)
+        custodian.came(one.sop_class, one.sop_instance, one.digest)
         if one.study is not None:
             self.view.received(parcel, one.study, item.priority, item.received_at, item.sealed_size)
         if inspector is not None:

@@ -15,7 +15,7 @@ from edge.spool.bell import Bell
 from edge.spool.budget import Budget
 from edge.spool.census import census
 from edge.spool.confirmed import Confirmed
-from edge.spool.custodian import Custodian
+from edge.spool.custodian import Custodian, Nobody
 from edge.spool.files import BodyFile, SpoolFiles
 from edge.spool.intake import Intake
 from edge.spool.item import ChainTip, LinkState, SpoolItem
@@ -25,7 +25,7 @@ from edge.spool.merger import Merger
 from edge.spool.recovery import recover
 from edge.spool.register import SpoolRegister
 from edge.spool.segments import SIZE
-from edge.spool.states import UNSENT, Event, State, after
+from edge.spool.states import UNSENT, Event, after
 from edge.spool.status import SpoolStatus
 from edge.spool.traffic import Traffic
 from edge.spool.view import StudyFacts, StudyView
@@ -34,6 +34,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.envelope.layout import Draft
 from gateway.envelope.seal import KemPublic
+from gateway.envelope.taken import Taken
 from gateway.errors import Broken, GatewayError
 from gateway.log import logger
 from gateway.model import ParcelId, Priority, Sha256, SiteId
@@ -81,6 +82,7 @@ class Spool:
         reserve: int,
         clock: Clock,
         keep_confirmed: float = 0.0,
+        taken: Taken = Taken.BLAKE3,
     ) -> None:
         self.received, self.sealed = Bell(), Bell()
         self.site, self.recipients = site, recipients
@@ -88,7 +90,7 @@ class Spool:
         self.view, self.traffic = StudyView(), Traffic()
         self.tip = tip
         self.inspector: Inspects | None = None
-        self.custodian: Custodian | None = None
+        self.custodian: Custodian = Nobody()
         self.files = files
         self._journal = journal
         self._budget, self._clock = Budget(reserve), clock
@@ -103,7 +105,9 @@ class Spool:
             reserve,
             clock,
         )
-        self.merger = Merger(files, journal, self.view, site, recipients, merged or {})
+        self.merger = Merger(
+            files, journal, self.view, site, recipients, merged or {}, lambda: self.custodian
+        )
         self.register = SpoolRegister(
             files,
             journal,
@@ -116,7 +120,7 @@ class Spool:
             lambda: self.inspector,
             lambda: self.custodian,
         )
-        self.intake = Intake(files, self.register, site, self.keys, clock)
+        self.intake = Intake(files, self.register, site, self.keys, clock, taken)
 
     @classmethod
     def open(
@@ -128,6 +132,7 @@ class Spool:
         reserve: int,
         clock: Clock,
         keep_confirmed: float = 0.0,
+        taken: Taken = Taken.BLAKE3,
     ) -> Self:
         """Open the spool below `data`, recovering from whatever happened before.
 
@@ -138,6 +143,7 @@ class Spool:
             reserve: bytes of the disk that are not for images.
             clock: the time.
             keep_confirmed: seconds that bodies stay which the hub has signed for.
+            taken: which digest of a dataset is taken while it comes.
 
         Raises:
             Broken: the index is of another version.
@@ -156,12 +162,9 @@ class Spool:
             reserve=reserve,
             clock=clock,
             keep_confirmed=keep_confirmed,
+            taken=taken,
         )
-        spool.confirmed.let_go()
-        for parcel, _ in files.parcels(".head"):
-            kept = journal.get(parcel)
-            if kept is not None and kept.state is State.PURGED:
-                spool.confirmed.drop_header(kept)
+        spool.confirmed.begin()
         old = journal.purged_before(rfc3339(clock.now() - KEEP_PURGED), -1)
         journal.forget(parcel for parcel in old if not files.head(parcel).exists())
         log.info("spool open", sequence=found.tip.sequence, swept=found.swept, rebuilt=found.rebuilt)
@@ -343,16 +346,14 @@ class Spool:
             The item: PURGED, or CONFIRMED while its body is kept.
         """
         item = await asyncio.to_thread(self.confirmed.confirm, parcel, receipt)
-        if self.custodian is not None:
-            self.custodian.receipt(receipt)
+        self.custodian.receipt(receipt)
         return item
 
     async def lost(self, parcel: ParcelId) -> SpoolItem | None:
         """The hub no longer knows what it had signed for: send it again. None: it is no longer here."""
         item = await asyncio.to_thread(self.confirmed.lost, parcel)
         if item is not None:
-            if self.custodian is not None:
-                self.custodian.lost(await asyncio.to_thread(self.files.lost(parcel).read_bytes))
+            self.custodian.lost(await asyncio.to_thread(self.files.lost(parcel).read_bytes))
             self.sealed.ring()
         return item
 

@@ -18,7 +18,7 @@ from gateway.custody.timeline import Moment
 from gateway.custody.witness import LOG_KEY_KIND, WITNESS_KEY_KIND, open_cosignature, open_key
 from gateway.envelope.inner import InnerManifest
 from gateway.envelope.judge import header_at_its_time, receipt_at_its_time
-from gateway.envelope.receipt import OpenedReceipt, ReceivedInstance
+from gateway.envelope.receipt import OpenedReceipt, received
 from gateway.envelope.signature import Statement, verify
 from gateway.envelope.unseal import OpenedHeader
 from gateway.errors import Unverified
@@ -99,6 +99,7 @@ def _parcel(parcel: Parcel, site: str, trust: Trust) -> tuple[OpenedHeader, Inne
     if hashlib.sha256(parcel.manifest).hexdigest() != header.manifest_sha256:
         raise Unverified(f"the manifest of parcel {header.parcel_id} is not the one the edge signed")
     manifest = InnerManifest.from_bytes(parcel.manifest)
+    manifest = manifest.named([one.sha256 for one in receipt.receipt.instances])
     if {header.site, manifest.site} != {site}:
         raise Unverified(f"parcel {header.parcel_id} is not of site {site}")
     receipt.receipt.check(
@@ -106,7 +107,7 @@ def _parcel(parcel: Parcel, site: str, trust: Trust) -> tuple[OpenedHeader, Inne
         header_digest=opened.digest,
         site=header.site,
         sequence=header.sequence,
-        instances=[ReceivedInstance(one.sha256, one.length) for one in manifest.instances],
+        instances=received(manifest),
     )
     return opened, manifest, receipt
 

@@ -6,14 +6,15 @@ reason to lose an image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gateway import canonical
 from gateway.codec.shared import LIMIT as SHARED_LIMIT
 from gateway.envelope.record import Record
-from gateway.errors import Malformed
+from gateway.envelope.taken import Taken, blake3_hex
+from gateway.errors import Malformed, Unverified
 from gateway.model import Sha256, SiteId, sha256_hex, site_id
 
 MANIFEST_LIMIT = 32 << 20
@@ -29,7 +30,6 @@ _ENTRY_KEYS = frozenset(
         "study_uid",
         "series_uid",
         "transfer_syntax_uid",
-        "sha256",
         "length",
         "codec",
         "offset",
@@ -39,11 +39,14 @@ _ENTRY_KEYS = frozenset(
         "parameters",
     }
 )
+_DIGEST_KEYS = frozenset(one.value for one in Taken)
 _NOTICE_KEYS = frozenset({"kind", "body"})
 _MANIFEST_KEYS = frozenset({"version", "site", "blind", "instances", "notices"})
 _SHARED_KEYS = frozenset({"length", "coded_length"})
-PLAIN_VERSION, SHARED_VERSION = 1, 2
-"""Of a manifest without and with a shared stream."""
+PLAIN_VERSION, SHARED_VERSION, BLAKE3_VERSION = 1, 2, 3
+"""Of a manifest without and with a shared stream; and with or without it, where a BLAKE3 is named."""
+UNTAKEN = Sha256("")
+"""Instead of a SHA-256 that nobody has taken yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,8 @@ class InstanceEntry(InstanceFacts):
     """One instance and its place in the parcel.
 
     Attributes:
-        sha256: of the original dataset bytes.
+        sha256: of the original dataset bytes; `UNTAKEN`, if only BLAKE3 was taken while they came.
+        blake3: of the same, in hexadecimal; empty if it was not taken. One of the two is there.
         length: of the original dataset bytes.
         codec: how they were coded.
         offset: where the coded bytes begin in the parcel's plain payload.
@@ -77,17 +81,27 @@ class InstanceEntry(InstanceFacts):
         parameters: what the codec's decoder must know.
     """
 
-    sha256: Sha256
+    sha256: Sha256 = UNTAKEN
+    blake3: str = ""
     length: int
     codec: str
     offset: int
     coded_length: int
     parameters: Mapping[str, int | str]
 
+    def __post_init__(self) -> None:
+        if not (self.sha256 or self.blake3):
+            raise Malformed("an instance entry names no digest")
+
+    @property
+    def digest(self) -> str:
+        """That which was taken first, in hexadecimal."""
+        return self.blake3 or self.sha256
+
     @classmethod
     def read(cls, value: Any) -> InstanceEntry:
         """From JSON. Raises Malformed."""
-        record = Record(value, "an instance entry", _ENTRY_KEYS)
+        record = Record(value, "an instance entry", _ENTRY_KEYS, _DIGEST_KEYS)
         parameters = record.mapping("parameters")
         if not all(isinstance(item, (int, str)) for item in parameters.values()):
             raise Malformed("an instance entry: a codec parameter is neither integer nor text")
@@ -99,13 +113,19 @@ class InstanceEntry(InstanceFacts):
             transfer_syntax_uid=record.text("transfer_syntax_uid"),
             received_at=record.moment("received_at"),
             calling_ae=record.text("calling_ae"),
-            sha256=record.checked("sha256", sha256_hex),
+            sha256=record.checked("sha256", sha256_hex) if record.has("sha256") else UNTAKEN,
+            blake3=record.checked("blake3", blake3_hex) if record.has("blake3") else "",
             length=record.integer("length", 0),
             codec=record.text("codec", 32),
             offset=record.integer("offset", 0),
             coded_length=record.integer("coded_length", 0),
             parameters=parameters,
         )
+
+    def fields(self) -> dict[str, Any]:
+        """For JSON."""
+        digests = {key: value for key in _DIGEST_KEYS if (value := getattr(self, key))}
+        return {key: getattr(self, key) for key in _ENTRY_KEYS} | digests
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +205,36 @@ class InnerManifest:
         """Bytes of all original instances together; what extracting all of them will write."""
         return sum(entry.length for entry in self.instances)
 
+    def named(self, digests: Sequence[Sha256]) -> InnerManifest:
+        """With the SHA-256 of every instance, as someone who has read their bytes says.
+
+        Args:
+            digests: in the order of `instances`.
+
+        Raises:
+            Unverified: there are more or fewer, or one is not that which stands here already.
+        """
+        if len(digests) != len(self.instances) or any(
+            entry.sha256 not in (UNTAKEN, digest)
+            for entry, digest in zip(self.instances, digests, strict=True)
+        ):
+            raise Unverified("these are not the digests of the instances of this parcel")
+        pairs = zip(self.instances, digests, strict=True)
+        return replace(self, instances=tuple(replace(entry, sha256=digest) for entry, digest in pairs))
+
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
         fields: dict[str, Any] = {
             "version": PLAIN_VERSION,
             "site": self.site,
             "blind": self.blind,
-            "instances": [{key: getattr(entry, key) for key in _ENTRY_KEYS} for entry in self.instances],
+            "instances": [entry.fields() for entry in self.instances],
             "notices": [{"kind": notice.kind, "body": notice.body} for notice in self.notices],
         }
         if self.shared is not None:
             fields |= {"version": SHARED_VERSION, "shared": asdict(self.shared)}
+        if any(entry.blake3 for entry in self.instances):
+            fields["version"] = BLAKE3_VERSION
         return canonical.dump(fields) if self.notices else canonical.dump_own(fields)
 
     @classmethod
@@ -206,10 +245,13 @@ class InnerManifest:
         value = canonical.load(data)
         with_shared = isinstance(value, dict) and "shared" in value
         record = Record(value, "the inner manifest", _MANIFEST_KEYS | ({"shared"} if with_shared else set()))
+        instances = tuple(map(InstanceEntry.read, record.items("instances", 0, INSTANCE_LIMIT)))
         version = SHARED_VERSION if with_shared else PLAIN_VERSION
+        if any(entry.blake3 for entry in instances):
+            version = BLAKE3_VERSION
         record.integer("version", version, version)
         return cls(
-            instances=tuple(map(InstanceEntry.read, record.items("instances", 0, INSTANCE_LIMIT))),
+            instances=instances,
             notices=tuple(map(Notice.read, record.items("notices", 0, NOTICE_LIMIT))),
             site=record.checked("site", site_id),
             blind=record.text("blind", 64),

@@ -166,7 +166,7 @@ def _receipt(opened: OpenedReceipt) -> Verdict:
             "received_at": receipt.received_at,
             "sequence": receipt.sequence,
             "header_digest": receipt.header_digest,
-            "instances": [{"sha256": one.sha256, "length": one.length} for one in receipt.instances],
+            "instances": [one.fields() for one in receipt.instances],
         },
     )
 

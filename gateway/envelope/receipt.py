@@ -11,30 +11,52 @@ from datetime import datetime
 from typing import Any
 
 from gateway import canonical
-from gateway.envelope.inner import INSTANCE_LIMIT
+from gateway.envelope.inner import INSTANCE_LIMIT, InnerManifest
 from gateway.envelope.layout import FIRST_SEQUENCE, HEADER_LIMIT, RECEIPT_KIND
 from gateway.envelope.record import Record
 from gateway.envelope.signature import sign, verify
+from gateway.envelope.taken import blake3_hex
 from gateway.errors import Unverified
 from gateway.model import ParcelId, Sha256, SiteId, parcel_id, sha256_hex, site_id
 from gateway.trust import Identity, Purpose, Signer, Trust
 
 _KEYS = frozenset({"version", "parcel_id", "header_digest", "site", "sequence", "instances", "received_at"})
 _INSTANCE_KEYS = frozenset({"sha256", "length"})
+PLAIN_VERSION, BLAKE3_VERSION = 1, 2
+"""Of a receipt, and of one for a parcel whose manifest names a BLAKE3."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedInstance:
-    """One instance the hub can give back: digest and length of its original dataset bytes."""
+    """One instance the hub can give back: digest and length of its original dataset bytes.
+
+    `blake3` is there if the manifest named it: whoever sealed the parcel may know no other digest.
+    """
 
     sha256: Sha256
     length: int
+    blake3: str = ""
 
     @classmethod
     def read(cls, value: Any) -> ReceivedInstance:
         """From JSON. Raises Malformed."""
-        record = Record(value, "an instance of the receipt", _INSTANCE_KEYS)
-        return cls(record.checked("sha256", sha256_hex), record.integer("length", 0))
+        record = Record(value, "an instance of the receipt", _INSTANCE_KEYS, {"blake3"})
+        return cls(
+            record.checked("sha256", sha256_hex),
+            record.integer("length", 0),
+            record.checked("blake3", blake3_hex) if record.has("blake3") else "",
+        )
+
+    def fields(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"sha256": self.sha256, "length": self.length} | (
+            {"blake3": self.blake3} if self.blake3 else {}
+        )
+
+
+def received(manifest: InnerManifest) -> tuple[ReceivedInstance, ...]:
+    """What a receipt says of the instances of a manifest that names the SHA-256 of each."""
+    return tuple(ReceivedInstance(one.sha256, one.length, one.blake3) for one in manifest.instances)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +83,12 @@ class Receipt:
         """Canonical JSON."""
         return canonical.dump(
             {
-                "version": 1,
+                "version": _version(self.instances),
                 "parcel_id": self.parcel_id,
                 "header_digest": self.header_digest,
                 "site": self.site,
                 "sequence": self.sequence,
-                "instances": [{"sha256": one.sha256, "length": one.length} for one in self.instances],
+                "instances": [one.fields() for one in self.instances],
                 "received_at": self.received_at,
             }
         )
@@ -75,13 +97,15 @@ class Receipt:
     def from_bytes(cls, data: bytes) -> Receipt:
         """Read canonical JSON. Raises Malformed."""
         record = Record.parse(data, "the receipt", _KEYS, limit=HEADER_LIMIT)
-        record.integer("version", 1, 1)
+        instances = tuple(map(ReceivedInstance.read, record.items("instances", 0, INSTANCE_LIMIT)))
+        version = _version(instances)
+        record.integer("version", version, version)
         return cls(
             parcel_id=record.checked("parcel_id", parcel_id),
             header_digest=record.checked("header_digest", sha256_hex),
             site=record.checked("site", site_id),
             sequence=record.integer("sequence", FIRST_SEQUENCE),
-            instances=tuple(map(ReceivedInstance.read, record.items("instances", 0, INSTANCE_LIMIT))),
+            instances=instances,
             received_at=record.moment("received_at"),
         )
 
@@ -116,6 +140,10 @@ class Receipt:
                 raise Unverified(f"the receipt is for another {what}: {theirs!r}, not {ours!r}")
         if instances is not None and tuple(instances) != self.instances:
             raise Unverified("the receipt does not list exactly the instances that were sent")
+
+
+def _version(instances: Sequence[ReceivedInstance]) -> int:
+    return BLAKE3_VERSION if any(one.blake3 for one in instances) else PLAIN_VERSION
 
 
 @dataclass(frozen=True, slots=True)

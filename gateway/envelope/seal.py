@@ -19,7 +19,7 @@ from gateway import codec as codecs
 from gateway.codec import way as ways
 from gateway.codec.segmented import ALONE
 from gateway.envelope.chunks import Buffer, ChunkSealer, chunk_digest, new_room
-from gateway.envelope.inner import InnerManifest, InstanceEntry, InstanceFacts, Notice, Shared
+from gateway.envelope.inner import UNTAKEN, InnerManifest, InstanceEntry, InstanceFacts, Notice, Shared
 from gateway.envelope.kem import KemPublic
 from gateway.envelope.keys import ParcelKeys
 from gateway.envelope.layout import (
@@ -31,6 +31,7 @@ from gateway.envelope.layout import (
     Header,
 )
 from gateway.envelope.signature import Statement
+from gateway.envelope.taken import Taken
 from gateway.errors import Malformed
 from gateway.model import ParcelId, Priority, Sha256, SiteId
 
@@ -70,12 +71,13 @@ class InstanceWriter:
         way: codecs.Way,
         plan: codecs.Plan | None,
         means: codecs.Means,
+        taken: Taken,
     ) -> None:
         self._sealer, self._chunks, self._codec = sealer, chunks, way.codec
         self._coder = codecs.coder(way, chunks.write, plan, means)
         self._code = chunks.write if way.codec == "raw" else self._coder.write
         self._offset = chunks.plain_size
-        self._digest = hashlib.sha256()
+        self._taken, self._digest = taken, taken.begin()
         self.length = 0
 
     def write(self, data: Buffer) -> None:
@@ -92,6 +94,7 @@ class InstanceWriter:
         `remarks` stand beside the codec's parameters, for the hub to read: ``flaw``, ``charset``.
         """
         parameters = {**remarks, **self._coder.finish()}
+        digest = self.digest
         entry = InstanceEntry(
             sop_class_uid=facts.sop_class_uid,
             sop_instance_uid=facts.sop_instance_uid,
@@ -100,7 +103,8 @@ class InstanceWriter:
             transfer_syntax_uid=facts.transfer_syntax_uid,
             received_at=facts.received_at,
             calling_ae=facts.calling_ae,
-            sha256=Sha256(self._digest.hexdigest()),
+            sha256=Sha256(digest) if self._taken is Taken.SHA256 else UNTAKEN,
+            blake3=digest if self._taken is Taken.BLAKE3 else "",
             length=self.length,
             codec=self._codec,
             offset=self._offset,
@@ -111,9 +115,9 @@ class InstanceWriter:
         return entry
 
     @property
-    def digest(self) -> Sha256:
-        """Of the bytes taken so far."""
-        return Sha256(self._digest.hexdigest())
+    def digest(self) -> str:
+        """Of the bytes taken so far, in hexadecimal."""
+        return self._digest.hexdigest()
 
     def abandon(self) -> None:
         """Give the instance up: what was written stays in the payload as bytes that no entry names."""
@@ -228,15 +232,17 @@ class BodySealer:
         codec: codecs.Way | str,
         plan: codecs.Plan | None = None,
         means: codecs.Means = ALONE,
+        taken: Taken = Taken.SHA256,
     ) -> InstanceWriter:
         """Start an instance; the one before must have been ended. Raises Malformed for an unknown codec.
 
-        `plan` tells an image codec where the pixels lie (`gateway.codec.plan`), `means` what else it may use.
+        `plan` tells an image codec where the pixels lie (`gateway.codec.plan`), `means` what else it may use,
+        `taken` which digest of it is taken.
         """
         if self._finished or self._writer is not None:
             raise ValueError("the parcel is finished, or another instance is still open")
         way = ways.parse(codec) if isinstance(codec, str) else codec
-        self._writer = InstanceWriter(self, self._chunks, way, plan, means)
+        self._writer = InstanceWriter(self, self._chunks, way, plan, means, taken)
         return self._writer
 
     def ended(self, writer: InstanceWriter, entry: InstanceEntry | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway import codec as codecs
@@ -18,6 +18,7 @@ from gateway.envelope.inner import MANIFEST_LIMIT, InnerManifest, InstanceEntry,
 from gateway.envelope.kem import SUITES, KemKeys, known_suite
 from gateway.envelope.layout import HEADER_KIND, TAG_SIZE, Draft, Header
 from gateway.envelope.signature import Statement, verify
+from gateway.envelope.taken import Taken
 from gateway.errors import Malformed, Unverified
 from gateway.model import Sha256
 from gateway.trust import Identity, Purpose, Trust
@@ -117,7 +118,7 @@ class BodyOpener:
             )
         self._payload = Payload(header, self._cipher, self.manifest.shared)
 
-    def extract(self, entry: InstanceEntry, read: Read, write: Callable[[bytes], object]) -> None:
+    def extract(self, entry: InstanceEntry, read: Read, write: Callable[[bytes], object]) -> InstanceEntry:
         """Write one instance's original bytes, in order.
 
         Only when this returns are they verified as a whole: drop what was written if it raises.
@@ -127,11 +128,24 @@ class BodyOpener:
             read: gives bytes of the sealed body.
             write: takes original bytes, at most `entry.length` in all.
 
+        Returns:
+            The entry, with its SHA-256 even if that was not taken before.
+
         Raises:
             Unverified: a chunk or the instance's digest does not hold.
             Malformed: the coded bytes are not what the codec writes.
         """
-        self._payload.extract(entry, read, write)
+        if entry.sha256:
+            self._payload.extract(entry, read, write)
+            return entry
+        digest = hashlib.sha256()
+
+        def take(piece: bytes) -> None:
+            digest.update(piece)
+            write(piece)
+
+        self._payload.extract(entry, read, take)
+        return replace(entry, sha256=Sha256(digest.hexdigest()))
 
 
 class Payload:
@@ -161,11 +175,12 @@ class Payload:
 
     def extract(self, entry: InstanceEntry, read: Read, write: Callable[[bytes], object]) -> None:
         """As `BodyOpener.extract`."""
-        digest = hashlib.sha256()
+        digests = {taken: taken.begin() for taken in Taken if getattr(entry, taken.value)}
 
         def take(data: Buffer) -> None:
             piece = data if isinstance(data, bytes) else bytes(data)
-            digest.update(piece)
+            for digest in digests.values():
+                digest.update(piece)
             write(piece)
 
         held = self.shared(read) if entry.codec in codecs.SEGMENTED else None
@@ -174,8 +189,10 @@ class Payload:
         for piece in self.pieces(entry.offset, entry.coded_length, read):
             decoder.write(piece)
         decoder.finish()
-        if digest.hexdigest() != entry.sha256:
-            raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
+        for taken, digest in digests.items():
+            if digest.hexdigest() != getattr(entry, taken.value):
+                words = f"an instance's bytes do not match the {taken.words} taken when it was received"
+                raise Unverified(words)
 
     def shared(self, read: Read) -> bytes | None:
         """The shared stream, plain; None if there is none. Raises Malformed where it cannot be read."""

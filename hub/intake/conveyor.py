@@ -21,12 +21,12 @@ from gateway import cpu, durable
 from gateway.clock import Clock, rfc3339
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.layout import Header, InnerManifest, InstanceEntry, Notice
-from gateway.envelope.receipt import Receipt, ReceivedInstance, sign_receipt
+from gateway.envelope.receipt import Receipt, received, sign_receipt
 from gateway.envelope.seal import header_digest
 from gateway.envelope.unseal import BodyOpener, check_chunk
 from gateway.errors import DataError, StorageFull, Unverified
 from gateway.log import logger
-from gateway.model import ParcelId
+from gateway.model import ParcelId, Sha256
 from gateway.trust import Signer
 from gateway.wire.chunks import ChunkSet
 from gateway.wire.messages import Code
@@ -237,7 +237,7 @@ class Conveyor:
         with self._partials.reading(parcel) as read:
             try:
                 opener = BodyOpener(header, self._keys)
-                blobs = _extract(opener, read, self._archive.store)
+                blobs, digests = _extract(opener, read, self._archive.store)
             except (DataError, OSError) as error:
                 lost = tuple(index for index in range(len(header.chunks)) if not _intact(header, index, read))
                 if lost:
@@ -245,7 +245,7 @@ class Conveyor:
                 if isinstance(error, OSError):
                     raise  # it is the store that cannot be written
                 return Failed(Code.QUARANTINED, str(error))
-        return Opened(parcel, header, signed, opener.manifest, blobs)
+        return Opened(parcel, header, signed, opener.manifest.named(digests), blobs)
 
     async def _store(self, opened: Sequence[Opened]) -> dict[ParcelId, bytes]:
         """Archive, receipts, states and custody: kept together or not at all."""
@@ -280,7 +280,7 @@ class Conveyor:
             header_digest=header_digest(one.signed),
             site=one.header.site,
             sequence=one.header.sequence,
-            instances=tuple(ReceivedInstance(e.sha256, e.length) for e in one.manifest.instances),
+            instances=received(one.manifest),
             received_at=rfc3339(self._clock.now()),
         )
 
@@ -335,22 +335,25 @@ def _discard(opened: Sequence[Opened]) -> None:
             blob.unlink(missing_ok=True)
 
 
-def _extract(opener: BodyOpener, read: Read, places: _Places) -> tuple[Path, ...]:
+def _extract(opener: BodyOpener, read: Read, places: _Places) -> tuple[tuple[Path, ...], list[Sha256]]:
+    """Every instance, and the SHA-256 of each."""
     blobs: list[Path] = []
+    digests: list[Sha256] = []
     try:
         for entry in opener.manifest.instances:
             blobs.append(places.incoming_path())
-            _extract_one(opener, entry, read, blobs[-1])
+            digests.append(_extract_one(opener, entry, read, blobs[-1]))
     except BaseException:
         for blob in blobs:
             blob.unlink(missing_ok=True)
         raise
-    return tuple(blobs)
+    return tuple(blobs), digests
 
 
-def _extract_one(opener: BodyOpener, entry: InstanceEntry, read: Read, target: Path) -> None:
+def _extract_one(opener: BodyOpener, entry: InstanceEntry, read: Read, target: Path) -> Sha256:
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as file:
-        opener.extract(entry, read, file.write)
+        whole = opener.extract(entry, read, file.write)
         file.flush()
         os.fdatasync(file.fileno())
+    return whole.sha256

@@ -124,7 +124,7 @@ class Forger:
         """A good body with another inner manifest: an edge that lies."""
         entry = entry_for(DATA, DATA, "raw")
         values = {"version": 1, "site": SITE, "blind": "00" * 16, "notices": []}
-        values |= {"instances": [dataclasses.asdict(entry)]} | changes
+        values |= {"instances": [entry.fields()]} | changes
         return self.sign(self._with_manifest(self.good(), canonical.dump(values)), says, error)
 
     def coded(self, says: str, coded: bytes, codec: str = "zstd", *, error=Malformed, **changes) -> Forgery:
@@ -137,7 +137,7 @@ class Forger:
     def shared(self, says: str, payload: bytes, entries, *, error=Malformed, **changes: Any) -> Forgery:
         """A payload with a shared stream of `HEADS`, and what the manifest says of it."""
         values = {"version": 2, "site": SITE, "blind": "00" * 16, "notices": []}
-        values |= {"instances": [dataclasses.asdict(entry) for entry in entries]}
+        values |= {"instances": [entry.fields() for entry in entries]}
         values |= {"shared": {"length": len(HEADS), "coded_length": len(HEADS_FRAME)}} | changes
         plain = canonical.dump({name: value for name, value in values.items() if value is not None})
         return self.sign(self._with_manifest(self.good(payload), plain), says, error)
@@ -337,7 +337,7 @@ def _bodies(forger: Forger) -> dict[str, Forgery]:
 
 
 def _inners(forger: Forger) -> dict[str, Forgery]:
-    entry = dataclasses.asdict(entry_for(DATA, DATA, "raw"))
+    entry = entry_for(DATA, DATA, "raw").fields()
     sealed = bytearray(forger.good().draft.sealed_manifest)
     sealed[5] ^= 1
     return {

@@ -9,6 +9,7 @@ from gateway.envelope.kem import KemKeys
 from gateway.envelope.layout import HEADER_KIND, NO_PREVIOUS, Draft, Header, InstanceFacts
 from gateway.envelope.seal import BodySealer, complete
 from gateway.envelope.signature import sign
+from gateway.envelope.taken import Taken
 from gateway.model import ParcelId, Priority, SiteId
 from tests.doubles.signers import NOW
 
@@ -64,13 +65,17 @@ def seal(
     site=SITE,
     plan=None,
     first=1,
+    taken=Taken.SHA256,
     **options,
 ) -> Parcel:
     """Seal `instances`, each a byte string or a list of pieces; `first` is the number of the first."""
     body: list[bytes] = []
     sealer = BodySealer(body.append, keys.publics(), parcel_id, site=site, chunk_size=chunk_size, **options)
     for number, data in enumerate(instances, first):
-        sealer.add(facts(number), [data] if isinstance(data, bytes) else data, codec, plan=plan)
+        writer = sealer.begin(codec, plan, taken=taken)
+        for piece in [data] if isinstance(data, bytes) else data:
+            writer.write(piece)
+        writer.finish(facts(number))
     for notice in notices:
         sealer.notice(notice)
     draft = sealer.finish()

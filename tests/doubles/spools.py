@@ -11,7 +11,7 @@ from edge.spool.view import StudyFacts
 from gateway.clock import rfc3339
 from gateway.envelope.inner import InnerManifest, InstanceFacts
 from gateway.envelope.kem import KemKeys
-from gateway.envelope.receipt import Receipt, ReceivedInstance, sign_receipt
+from gateway.envelope.receipt import Receipt, received, sign_receipt
 from gateway.envelope.unseal import BodyOpener, OpenedHeader, open_header
 from gateway.model import ParcelId, SiteId
 from gateway.trust import Trust
@@ -77,13 +77,13 @@ class SpoolWorld:
     def content(self, parcel: ParcelId) -> tuple[InnerManifest, list[bytes]]:
         """What the hub would get out of a signed parcel."""
         opener = BodyOpener(self.opened(parcel).header, self.keys)
-        datasets = []
+        datasets, digests = [], []
         with self.spool.body(parcel) as body:
             for entry in opener.manifest.instances:
                 pieces: list[bytes] = []
-                opener.extract(entry, body.read, pieces.append)
+                digests.append(opener.extract(entry, body.read, pieces.append).sha256)
                 datasets.append(b"".join(pieces))
-        return opener.manifest, datasets
+        return opener.manifest.named(digests), datasets
 
     def receipt(self, parcel: ParcelId) -> bytes:
         """What the hub would sign for a parcel."""
@@ -94,7 +94,7 @@ class SpoolWorld:
             header_digest=opened.digest,
             site=opened.header.site,
             sequence=opened.header.sequence,
-            instances=tuple(ReceivedInstance(one.sha256, one.length) for one in manifest.instances),
+            instances=received(manifest),
             received_at=rfc3339(self.clock.now()),
         )
         return sign_receipt(receipt, self.authority.hub())

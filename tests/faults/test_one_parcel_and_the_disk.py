@@ -41,7 +41,7 @@ def broken() -> OSError:
 def lying(hub: LineHub, edge: HubClient, number: int) -> Sealed:
     """Sealed and signed well, but not what its manifest says: it is put aside."""
     real, calls = hashlib.sha256, iter([Lying()])
-    with patch("gateway.envelope.seal.hashlib.sha256", lambda *a: next(calls, None) or real(*a)):
+    with patch("gateway.envelope.taken.sha256", lambda *a: next(calls, None) or real(*a)):
         return sealed(hub, edge.identity, number, [os.urandom(2500)])
 
 

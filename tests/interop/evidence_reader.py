@@ -108,10 +108,13 @@ def open_evidence(data, root):
         inner = canonical(manifest, "version site blind instances notices" + shared)
         demand(header["site"] == inner["site"] == study["site"], "site")
         receipt = open_receipt(b64(parcel["receipt"]), root, claimed(b64(parcel["receipt"]), "received_at"))
-        instances = [{"sha256": one["sha256"], "length": one["length"]} for one in inner["instances"]]
-        demand((receipt["header_digest"], receipt["instances"]) == (digest, instances), "receipt")
-        stored = [e for e in entries if e["event"] == "parcel-stored" and e["subject"] == digest]
-        demand([one["sha256"] for one in instances] in [e["detail"]["instances"] for e in stored], "stored")
+        for one, theirs in zip(inner["instances"], receipt["instances"], strict=True):
+            one.setdefault("sha256", theirs["sha256"])  # where the edge took BLAKE3, the hub took this
+            demand(theirs.items() <= one.items() and theirs.keys() >= one.keys() & {"blake3"}, "receipt")
+        demand(receipt["header_digest"] == digest, "receipt")
+        stored = [e["detail"] for e in entries if (e["event"], e["subject"]) == ("parcel-stored", digest)]
+        named = [one["sha256"] for one in inner["instances"]]
+        demand(named in [detail["instances"] for detail in stored], "stored")
         mine = [one for one in inner["instances"] if one["study_uid"] == uid]
         demand(mine, "a parcel of another study")
         held |= {(one["sop_instance_uid"], one["sha256"], one["length"]) for one in mine}

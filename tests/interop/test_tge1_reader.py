@@ -43,8 +43,11 @@ def load(name):
 KEYS = load("keys")
 ROOT = x509.load_pem_x509_certificate(KEYS["root"].encode())
 PRIVATE = load_pem_private_key(KEYS["private"].encode(), None)
-ROOTS = {"": ROOT, "shared/": x509.load_pem_x509_certificate(load("shared/keys")["root"].encode())}
-BODIES = load("bodies") | load("shared/bodies")
+ROOTS = {
+    folder: x509.load_pem_x509_certificate(load(f"{folder}keys")["root"].encode())
+    for folder in ("", "shared/", "blake3/")
+}
+BODIES = {name: body for folder in ROOTS for name, body in load(f"{folder}bodies").items()}
 ACCEPTED, REFUSED = (
     {
         f"{folder}{name}": vector | {"root": ROOTS[folder]}

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from blake3 import blake3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, hpke
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -111,7 +112,11 @@ def open_parcel(header, body, keys):
     demand(sha(plain) == header["manifest_sha256"], "manifest digest")
     has_shared = "shared" in json.loads(plain)
     manifest = canonical(plain, "version site blind instances notices" + " shared" * has_shared)
-    demand(manifest["version"] == 1 + has_shared and manifest["site"] == header["site"], "version or site")
+    has_blake3 = any("blake3" in entry for entry in manifest["instances"])
+    demand(
+        manifest["version"] == (3 if has_blake3 else 1 + has_shared) and manifest["site"] == header["site"],
+        "version or site",
+    )
     found, end, shared = [], 0, b""
     if has_shared:
         demand(set(manifest["shared"]) == {"length", "coded_length"}, "keys of the shared stream")
@@ -123,7 +128,9 @@ def open_parcel(header, body, keys):
         demand(entry["offset"] >= before and end <= len(payload), "entries overlap or lie beyond the payload")
         coded = bytes(payload[entry["offset"] : end])
         data = decoded(coded, entry["codec"], entry["length"], shared)
-        demand(len(data) == entry["length"] and sha(data) == entry["sha256"], "instance digest")
+        told, known = {**entry}, {"sha256": sha(data), "blake3": blake3(data).hexdigest()}
+        demand({"sha256", "blake3"} & set(told), "no digest")
+        demand(len(data) == entry["length"] and told | known == {**known, **told}, "instance digest")
         found.append((entry, data))
     return found, manifest["notices"]
 
@@ -139,5 +146,5 @@ if __name__ == "__main__":
     at, authority = datetime.now(UTC), x509.load_pem_x509_certificate(root.read_bytes())
     header, _ = open_header(head.read_bytes(), authority, at)
     keys = dict.fromkeys([w["kid"] for w in header["wraps"]], load_pem_private_key(key.read_bytes(), None))
-    for entry, data in open_parcel(header, body.read_bytes()[: header["sealed_size"]], keys)[0]:
-        (folder / entry["sha256"]).write_bytes(data)
+    for _, data in open_parcel(header, body.read_bytes()[: header["sealed_size"]], keys)[0]:
+        (folder / sha(data)).write_bytes(data)

@@ -31,6 +31,7 @@ from edge.spool.intake import Intake
 from edge.tls import tls_context
 from gateway import log
 from gateway.clock import SystemClock
+from gateway.envelope.taken import Taken
 from gateway.model import SiteId
 
 KEYS_FIRST, KEYS = 512, 1024
@@ -52,7 +53,7 @@ class Acceptor:
     """
 
     def __init__(self, line: Line, setup: Message) -> None:
-        folder, segments, site, keys, tls = setup
+        folder, segments, site, taken, keys, tls = setup
         self._line, self._questions = line, Questions(line)
         self._recipients = Recipients(keys)
         self._leases = Leases(
@@ -64,7 +65,7 @@ class Acceptor:
         self._keys = KeysAhead(lambda: self._recipients.now, KEYS)
         register = RemoteRegister(self._questions, self._leases, self._recipients)
         clock = SystemClock()
-        intake = Intake(self._leases, register, SiteId(site), self._keys, clock)
+        intake = Intake(self._leases, register, SiteId(site), self._keys, clock, Taken(taken))
         self._reception = Reception(intake, clock)
         self._policy = RemotePolicy(self._questions)
         files = None if tls is None else DicomTls(*(one and Path(one) for one in tls))

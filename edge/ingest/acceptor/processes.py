@@ -172,6 +172,7 @@ class _Acceptor:
             str(spool.files.spool),
             str(spool.files.segments.folder),
             spool.site,
+            spool.intake.taken.value,
             self._house.setup(),
             tls,
         ]

@@ -15,6 +15,7 @@ import pytest
 
 from gateway.custody import merkle
 from gateway.envelope.layout import InstanceEntry
+from gateway.envelope.taken import Taken
 from gateway.errors import Broken
 from gateway.model import Priority, Sha256
 from hub.archive.archive import Incoming
@@ -85,7 +86,7 @@ async def filled(hub: LineHub, tmp_path: Path) -> Path:
     async with enrolled(hub, tmp_path / "edge") as edge, enrolled(hub, tmp_path / "two", "H002") as out:
         # the second has no header that can be read: the manifest alone says what it is
         readable = image(FACTS.sop_instance_uid, FACTS.series_uid, "CT")
-        one = sealed(hub, edge.identity, 1, [readable, os.urandom(901)])
+        one = sealed(hub, edge.identity, 1, [readable, os.urandom(901)], taken=Taken.BLAKE3)
         await say(edge, one.all())
         mark = out.identity.fingerprint
     detail = {"version": 1, "canonical_sha256": SIGNED.digest, "pdf_sha256": "a" * 64}

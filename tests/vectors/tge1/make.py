@@ -1,6 +1,7 @@
-"""Make the golden vectors anew: ``python -m tests.vectors.tge1.make [shared]``. Only when FORMAT.md changes.
+"""Make the golden vectors anew: ``python -m tests.vectors.tge1.make [shared|blake3]``. Only when FORMAT.md changes.
 
-With ``shared`` only those of shared streams, which have keys of their own and lie in the folder so named.
+With ``shared`` only those of shared streams, with ``blake3`` those whose edge took BLAKE3: they have keys of
+their own and lie in the folder so named.
 
 Signatures and key wraps are random, so every run gives other bytes; what was published stays valid.
 """
@@ -20,6 +21,7 @@ from gateway.envelope.kem import KemKeys
 from gateway.envelope.receipt import Receipt, ReceivedInstance, sign_receipt
 from gateway.envelope.seal import header_digest
 from tests.doubles.forger import DATA, KEY, SALT, Forger, digest, forgeries, shared_streams
+from tests.doubles.forger_blake3 import blake3_parcels
 from tests.doubles.parcels import PARCEL, SITE
 from tests.doubles.signers import NOW, MemoryAuthority
 
@@ -41,10 +43,10 @@ def main() -> None:
     private = ec.derive_private_key(TEST_SCALAR, ec.SECP256R1())
     forger = Forger(authority, KemKeys({"test-key": private}))
     made = forgeries(forger)
-    if sys.argv[1:] == ["shared"]:
-        made = shared_streams(forger)
+    if sys.argv[1:]:
+        made = {"shared": shared_streams, "blake3": blake3_parcels}[sys.argv[1]](forger)
     write_all(authority, private, made)
-    if sys.argv[1:] != ["shared"]:
+    if not sys.argv[1:]:
         write_others(forger, authority, made)
 
 

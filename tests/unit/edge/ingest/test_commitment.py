@@ -25,7 +25,10 @@ from edge.ingest.commitment import COMMITMENT, WELL_KNOWN, Reason, Standing, Sta
 from edge.ingest.listener import DicomListener
 from edge.ingest.offered import Offered
 from edge.ingest.services import Request, dataset_of
+from edge.spool.coding import Line
+from edge.spool.custodian import Named, Nobody
 from gateway.dicom import transfer
+from gateway.envelope.taken import Taken
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, until
 from tests.doubles.spools import SpoolWorld
@@ -165,6 +168,25 @@ def test_it_is_given_when_the_hub_has_signed_and_not_before(world):
     assert world.modality.heard == [(TRANSACTION, 1, [instance(1), instance(2)], [])]
     assert world.desk.round() == 0
     assert list((world.data / "services" / "commitment").iterdir()) == []
+
+
+@pytest.mark.parametrize("taken", Taken)
+def test_it_is_given_for_what_travels_sealed_anew(world, taken):
+    """The receipt lists the SHA-256 that was taken for the line, whatever was taken while it came."""
+    world.spool.intake = replace(world.spool.intake, taken=taken)
+    world.serve()
+    world.store(1, 2)
+    found = [one for one in world.spool.to_pack(9) if one.instances]
+    item = world.spool.merger.merge(found, Line(rate=1e5)).item
+    assert item.parcel_id not in [one.parcel_id for one in found]
+    parcel = world.packer.seal(item).parcel_id
+    assert [one.blake3 for one in world.content(parcel)[0].instances] == ["", ""]
+    with asking(world, ct(1, 2)):
+        assert world.desk.round() == 0
+        asyncio.run(world.spool.confirm(parcel, world.receipt(parcel)))
+        world.offered._ledger.settle()
+        assert world.desk.round() == 1
+        assert world.modality.heard == [(TRANSACTION, 1, [instance(1), instance(2)], [])]
 
 
 def test_it_comes_over_the_same_association_while_that_is_open(world, both_ways):
@@ -336,7 +358,7 @@ def test_after_a_power_cut_the_modality_asks_again(world):
 def test_a_receipt_that_came_at_the_last_moment_is_read_again(world):
     world.serve()
     world.store(1)
-    world.spool.custodian = None
+    world.spool.custodian = Nobody()
     while waiting := world.spool.to_pack(1):
         parcel = world.packer.seal(waiting[0]).parcel_id
         asyncio.run(world.spool.confirm(parcel, world.receipt(parcel)))
@@ -424,6 +446,7 @@ def test_the_ledger_finds_and_notes_by_key_alone(world):
     world.serve()
     ledger = world.offered._ledger
     ledger.came_all((CT, instance(n), f"{n:064x}") for n in range(2000))
+    ledger.named([Named(instance(7), f"{7:064x}", "a" * 64)])
     ledger.settle()
     assert [signed for _, signed in ledger.find(instance(7))] == [False]
     asked = []
@@ -431,6 +454,8 @@ def test_the_ledger_finds_and_notes_by_key_alone(world):
     ledger.find(instance(8))
     ledger._reading.set_trace_callback(None)
     (statement,) = asked
-    plan = [line[3] for line in ledger._reading.execute("EXPLAIN QUERY PLAN " + statement)]
-    assert plan
-    assert not [line for line in plan if line.startswith("SCAN") and "CONSTANT" not in line], plan
+    noting = "UPDATE came SET sha256 = x'aa' WHERE instance = x'bb' AND sha256 = x'cc'"
+    for one in (statement, noting):
+        plan = [line[3] for line in ledger._reading.execute("EXPLAIN QUERY PLAN " + one)]
+        assert plan
+        assert not [line for line in plan if line.startswith("SCAN") and "CONSTANT" not in line], plan

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from edge.spool.custodian import Nobody
 from edge.spool.item import LinkState
 from edge.spool.states import Event, State
 from edge.spool.status import Why
@@ -123,7 +124,7 @@ async def test_a_receipt_lets_the_body_go_and_is_kept(world):
     assert (await world.spool.confirm(first.parcel_id, receipt)).state is State.PURGED
 
 
-class Custodian:
+class Custodian(Nobody):
     """Hears of receipts."""
 
     def __init__(self):

@@ -9,6 +9,7 @@ import pytest
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.unseal import BodyOpener, check_body, open_header
 from tests.doubles.forger import Forger, Forgery, forgeries
+from tests.doubles.forger_blake3 import blake3_parcels
 from tests.doubles.signers import MemoryAuthority
 
 AUTHORITY = MemoryAuthority()
@@ -17,7 +18,8 @@ KEYS = KemKeys.generate("hub-1")
 
 @functools.cache
 def made() -> dict[str, Forgery]:
-    return forgeries(Forger(AUTHORITY, KEYS))
+    forger = Forger(AUTHORITY, KEYS)
+    return forgeries(forger) | blake3_parcels(forger)
 
 
 def open_all(forgery: Forgery) -> list[bytes]:
@@ -51,6 +53,7 @@ def test_a_good_one_is_accepted():
     from tests.doubles.forger import DATA
 
     assert open_all(made()["good"]) == [DATA]
+    assert open_all(made()["good-blake3"]) == open_all(made()["good-both-digests"]) == [DATA]
     assert open_all(made()["good-several-zstd"]) == [b"", b"one", DATA, DATA * 9]
     assert sum(forgery.error is not None for forgery in made().values()) > 50
 

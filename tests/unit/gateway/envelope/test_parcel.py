@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
+from blake3 import blake3
 
+from gateway.envelope.inner import UNTAKEN, InnerManifest
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.layout import NO_PREVIOUS, Draft, Header, Notice
-from gateway.envelope.receipt import Receipt, ReceivedInstance, open_receipt, sign_receipt
-from gateway.envelope.seal import header_digest
+from gateway.envelope.receipt import Receipt, ReceivedInstance, open_receipt, received, sign_receipt
+from gateway.envelope.seal import BodySealer, header_digest
+from gateway.envelope.taken import Taken
 from gateway.envelope.trailer import read_trailer, trailer
 from gateway.envelope.unseal import BodyOpener, check_body, open_header
 from gateway.errors import Malformed, Unverified
 from gateway.model import SiteId
-from tests.doubles.parcels import PARCEL, SITE, facts, seal
+from tests.doubles.parcels import PARCEL, SITE, Parcel, facts, seal
 from tests.doubles.signers import NOW, MemoryAuthority
 
 KEYS = KemKeys.generate("hub-1")
@@ -44,6 +48,45 @@ def test_what_goes_in_comes_out(codec):
     entry = opener.manifest.instances[1]
     assert entry.sha256 == hashlib.sha256(INSTANCES[1]).hexdigest()
     assert (entry.study_uid, entry.codec, entry.length) == ("2.25.1000", codec, 3000)
+
+
+def test_of_what_blake3_was_taken_the_reader_takes_the_sha256():
+    keys, taken = KEYS.publics(), blake3(INSTANCES[1]).hexdigest()
+    body: list[bytes] = []
+    sealer = BodySealer(body.append, keys, PARCEL, site=SITE)
+    writer = sealer.begin("raw", taken=Taken.BLAKE3)
+    writer.write(INSTANCES[1])
+    assert writer.digest == taken == writer.finish(facts(1)).digest
+    sealer.add(facts(2), [INSTANCES[2]], "zstd")
+    parcel = Parcel(sealer.finish(), b"".join(body))
+    opener = BodyOpener(parcel.header(), KEYS)
+    one, two = opener.manifest.instances
+    assert (one.sha256, one.blake3, two.blake3) == (UNTAKEN, taken, "")
+    assert InnerManifest.from_bytes(opener.manifest.to_bytes()) == opener.manifest
+    found = [opener.extract(entry, parcel.read, len).sha256 for entry in (one, two)]
+    assert found == [hashlib.sha256(data).hexdigest() for data in INSTANCES[1:]]
+    whole = opener.manifest.named(found)
+    assert [(entry.sha256, entry.blake3) for entry in whole.instances] == [(found[0], taken), (found[1], "")]
+    for wrong in (found[:1], [*found, found[0]], found[::-1]):
+        with pytest.raises(Unverified, match="not the digests"):
+            opener.manifest.named(wrong)
+    assert received(whole) == (
+        ReceivedInstance(found[0], 3000, taken),
+        ReceivedInstance(found[1], len(INSTANCES[2])),
+    )
+
+
+def test_a_receipt_names_blake3_where_the_manifest_did():
+    plain = receipt()
+    both = replace(plain, instances=(*plain.instances, ReceivedInstance(NO_PREVIOUS, 7, "a" * 64)))
+    assert Receipt.from_bytes(both.to_bytes()) == both
+    assert (b'"version":2' in both.to_bytes(), b'"version":1' in plain.to_bytes()) == (True, True)
+    for wrong in (
+        both.to_bytes().replace(b'"version":2', b'"version":1'),
+        plain.to_bytes().replace(b'"version":1', b'"version":2'),
+    ):
+        with pytest.raises(Malformed, match="version"):
+            Receipt.from_bytes(wrong)
 
 
 def test_instances_come_out_in_any_order():
