@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
 class Custodian(Protocol):
     """Hears what is durable here, and what the hub has signed for. Must neither wait nor raise."""
 
-    def came(self, sop_class: str, instance: str, sha256: str) -> object:
-        """An instance is durable."""
+    def came(self, instances: Sequence[tuple[str, str, str]]) -> object:
+        """These are durable: SOP class, SOP instance and SHA-256 of each."""
 
     def receipt(self, signed: bytes) -> object:
         """A receipt is."""
