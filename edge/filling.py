@@ -40,7 +40,7 @@ def fill(data: Path, count: int) -> None:
     for first in range(0, count, TOGETHER):
         numbers = range(first, min(first + TOGETHER, count))
         journal.put_all(_items(numbers, count))
-        ledger.came_all((CT, f"2.25.{secrets.randbits(120)}", secrets.token_hex(32)) for _ in numbers)
+        ledger.came((CT, f"2.25.{secrets.randbits(120)}", secrets.token_hex(32)) for _ in numbers)
         print(len(numbers), flush=True)
     ledger.close()
     journal.close()

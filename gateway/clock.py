@@ -31,7 +31,8 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """An aware time as RFC 3339 text in UTC with microseconds and ``Z``: fixed width, so it sorts as text."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

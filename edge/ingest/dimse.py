@@ -5,6 +5,7 @@ PS3.7 §9 and Annex E. Pure: a `Messages` is fed fragments and calls its server;
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
@@ -22,6 +23,7 @@ _ELEMENT = Struct("<HHL")
 _US = Struct("<HHLH")
 
 UID_LIMIT = 64
+_VISIBLE = re.compile(f"[ -~]{{1,{UID_LIMIT}}}")
 DATASET_LIMIT = 4 << 20
 """Bytes of a dataset of a DIMSE-N request; it is held in memory."""
 
@@ -84,16 +86,16 @@ class Command:
     def read(cls, data: bytes) -> Command:
         """From implicit VR little endian (PS3.7 §6.3.1). Raises Malformed."""
         found: dict[int, bytes] = {}
-        at = 0
-        while at < len(data):
-            if len(data) - at < _ELEMENT.size:
+        after, end = 0, len(data)
+        while after < end:
+            at = after + _ELEMENT.size
+            if at > end:
                 raise Malformed("a command set ends within an element")
-            group, element, length = _ELEMENT.unpack_from(data, at)
-            at += _ELEMENT.size
-            if group != 0 or length > len(data) - at:
+            group, element, length = _ELEMENT.unpack_from(data, after)
+            after = at + length
+            if group or after > end:
                 raise Malformed("an element of a command set is of another group, or longer than the set")
-            found[element] = data[at : at + length]
-            at += length
+            found[element] = data[at:after]
         field = _number(found, 0x0100)
         if field is None:
             raise Malformed("a command set has no Command Field")
@@ -110,10 +112,7 @@ class Command:
 
     def valid_uids(self) -> bool:
         """Whether class and instance are there and short enough for a UID, of visible ASCII."""
-        return all(
-            uid and len(uid) <= UID_LIMIT and uid.isascii() and uid.isprintable()
-            for uid in (self.sop_class, self.sop_instance)
-        )
+        return bool(_VISIBLE.fullmatch(self.sop_class) and _VISIBLE.fullmatch(self.sop_instance))
 
     def answer(self, status: int) -> bytes:
         """The command set of the response, PS3.7 §9.3: implicit VR little endian, no dataset."""

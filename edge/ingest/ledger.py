@@ -10,11 +10,11 @@ modality keeps it. What the ledger does not know is never committed.
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,9 @@ from gateway.log import logger
 KEEP_SECONDS = 90 * 86400.0
 WAITING = 100_000
 """Rows that may wait to be written; what comes then is not noted."""
+
+CLASSES = 256
+"""SOP classes whose marks are remembered."""
 
 TOGETHER_SECONDS = 0.05
 """Rows of so long are written together, so that receiving is hardly disturbed."""
@@ -53,7 +56,7 @@ class _Came(NamedTuple):
     at: int
 
 
-_Told = _Came | tuple[str, Sequence[_Row]]  # or a statement and its rows
+_Told = list[_Came] | tuple[str, Sequence[_Row]]  # or a statement and its rows
 
 log = logger("edge.ingest")
 
@@ -69,7 +72,11 @@ class Ledger:
     def __init__(self, vault: Vault, receipts: Path | None = None) -> None:
         self._vault = vault
         self._file = vault.folder / "ledger.sqlite"
-        self._queue: queue.Queue[_Told | None] = queue.Queue(WAITING)
+        self._class_mark = lru_cache(CLASSES)(self._mark)
+        self._news = threading.Condition()
+        self._waiting: list[_Told] = []
+        self._rows = 0  # of those
+        self._writing = self._closed = False
         self._reading = self._connect()
         self._reading.executescript(_SCHEMA)
         self._lock = threading.Lock()
@@ -79,14 +86,10 @@ class Ledger:
         if receipts is not None:
             self._catch_up(receipts, (last or 0) - 60)
 
-    def came(self, sop_class: str, instance: str, digest: str) -> None:
-        """An instance is durable here."""
-        self._put(_Came(sop_class, instance, digest, int(time.time())))
-
-    def came_all(self, instances: Iterable[tuple[str, str, str]]) -> None:
-        """Many are durable here: SOP class, SOP instance and digest of each."""
+    def came(self, instances: Iterable[tuple[str, str, str]]) -> None:
+        """These are durable here: SOP class, SOP instance and digest of each."""
         now = int(time.time())
-        self._put((_CAME, [self._row(_Came(*one, now)) for one in instances]))
+        self._put([_Came(*one, now) for one in instances])
 
     def named(self, instances: Sequence[Named]) -> None:
         """What receipts will list these by, instead of the digest that was taken while they came."""
@@ -94,7 +97,8 @@ class Ledger:
             (bytes.fromhex(one.sha256), self._mark(one.instance), bytes.fromhex(one.digest))
             for one in instances
         ]
-        self._put((_NAMED, rows))
+        if rows:
+            self._put((_NAMED, rows))
 
     def receipt(self, signed: bytes) -> None:
         """A verified receipt is durable here."""
@@ -117,15 +121,18 @@ class Ledger:
 
     def is_class(self, mark: bytes, sop_class: str) -> bool:
         """Whether this is the mark of that class."""
-        return mark == self._mark(sop_class)
+        return mark == self._class_mark(sop_class)
 
     def settle(self) -> None:
         """Wait until everything that was told so far can be found."""
-        self._queue.join()
+        with self._news:
+            self._news.wait_for(lambda: not self._waiting and not self._writing)
 
     def close(self) -> None:
         """Write what waits, and close."""
-        self._queue.put(None)
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
         self._thread.join()
         with self._lock:
             self._reading.close()
@@ -135,12 +142,17 @@ class Ledger:
 
     def _row(self, came: _Came) -> _Row:
         """Marks are made here, in the ledger's own thread: who received the instance has to answer."""
-        return self._mark(came.instance), self._mark(came.sop_class), bytes.fromhex(came.digest), came.at
+        marks = self._mark(came.instance), self._class_mark(came.sop_class)
+        return *marks, bytes.fromhex(came.digest), came.at
 
     def _put(self, told: _Told) -> None:
-        try:
-            self._queue.put_nowait(told)
-        except queue.Full:  # not committed then; the modality keeps it
+        with self._news:
+            full = self._rows >= WAITING
+            if not full:
+                self._waiting.append(told)
+                self._rows += len(told if isinstance(told, list) else told[1])
+                self._news.notify_all()
+        if full:  # not committed then; the modality keeps it
             log.warning("not noted for storage commitment", reason="the disk is too slow")
 
     def _connect(self) -> sqlite3.Connection:
@@ -155,24 +167,33 @@ class Ledger:
         old = int(time.time() - KEEP_SECONDS)
         for table in ("came", "signed"):
             connection.execute(f"DELETE FROM {table} WHERE at < ?", (old,))  # noqa: S608  # two fixed names
-        while (first := self._queue.get()) is not None:
-            time.sleep(TOGETHER_SECONDS)
-            work: list[_Told] = [first]
-            while len(work) < 1000 and not self._queue.empty() and self._queue.queue[0] is not None:
-                work.append(self._queue.get())  # type: ignore[arg-type]  # this thread alone takes
+        while work := self._taken():
             try:
                 connection.execute("BEGIN")
                 for told in work:
-                    statement, rows = (_CAME, [self._row(told)]) if isinstance(told, _Came) else told
+                    statement, rows = (_CAME, map(self._row, told)) if isinstance(told, list) else told
                     connection.executemany(statement, rows)
                 connection.execute("COMMIT")
             except sqlite3.Error as error:  # as above: without a row nothing is committed
                 log.warning("not noted for storage commitment", reason=str(error))
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-            for _ in work:
-                self._queue.task_done()
+            with self._news:
+                self._writing = False
+                self._news.notify_all()
         connection.close()
+
+    def _taken(self) -> list[_Told]:
+        """What was told meanwhile, to be written together; nothing: it was the last."""
+        with self._news:
+            self._news.wait_for(lambda: self._waiting or self._closed)
+            closed = self._closed
+        if not closed:
+            time.sleep(TOGETHER_SECONDS)
+        with self._news:
+            work, self._waiting, self._rows = self._waiting, [], 0
+            self._writing = bool(work)
+        return work
 
     def _catch_up(self, folder: Path, since: float) -> None:
         for path in folder.glob("*/*.receipt"):

@@ -25,8 +25,8 @@ class Named(NamedTuple):
 class Custodian(Protocol):
     """Hears what is durable here, and what the hub has signed for. Must neither wait nor raise."""
 
-    def came(self, sop_class: str, instance: str, digest: str) -> object:
-        """An instance is durable."""
+    def came(self, instances: Sequence[tuple[str, str, str]]) -> object:
+        """These are durable: SOP class, SOP instance and digest of each."""
 
     def named(self, instances: Sequence[Named]) -> object:
         """The SHA-256 of instances of which another digest was taken while they came."""
@@ -41,7 +41,7 @@ class Custodian(Protocol):
 class Nobody:
     """For a spool whose edge takes nothing by C-STORE."""
 
-    def came(self, sop_class: str, instance: str, digest: str) -> None:
+    def came(self, instances: Sequence[tuple[str, str, str]]) -> None:
         """Nobody hears of it."""
 
     def named(self, instances: Sequence[Named]) -> None:

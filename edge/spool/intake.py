@@ -18,7 +18,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Protocol
 
-from edge.spool import record as records
 from edge.spool.ahead import KeysAhead
 from edge.spool.aligned import Buffers
 from edge.spool.arrival import Arrival, Arrived
@@ -120,7 +119,6 @@ class Intake:
     def ready(self) -> None:
         """Between two instances: have ready what the next ones need at once."""
         self.keys.fill(READY)
-        records.prepare()
 
     def notify(self, notice: Notice, *, priority: Priority) -> SpoolItem:
         """Take in a notice. Raises as `Receiving.keep`."""

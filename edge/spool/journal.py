@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from gateway.model import ParcelId, Priority, Sha256
 
 VERSION = 3
 _COLUMNS = tuple(field.name for field in fields(SpoolItem))
+_VALUES = attrgetter(*_COLUMNS)
 _TABLE = """
 CREATE TABLE IF NOT EXISTS items (
     parcel_id TEXT PRIMARY KEY, state TEXT NOT NULL,
@@ -241,9 +243,8 @@ class Journal:
 
 
 def _row(item: SpoolItem) -> tuple[Any, ...]:
-    values: dict[str, Any] = {name: getattr(item, name) for name in _COLUMNS}
-    values.update(state=item.state.value, priority=int(item.priority))
-    return tuple(values.values())
+    parcel, state, *rest = _VALUES(item)  # the priority is a number itself
+    return (parcel, state.value, *rest)
 
 
 def _item(row: Sequence[Any]) -> SpoolItem:

@@ -74,19 +74,18 @@ class SpoolRegister:
     def note_all(self, arrivals: Sequence[Arrival]) -> None:
         """Several, in their order."""
         custodian, inspector = self.custodian(), self.inspector()
-        for one in arrivals:
-            if one.instance is not None:
-                self._instance(one.item, one.instance, custodian, inspector)
+        instances = [(one.item, one.instance) for one in arrivals if one.instance is not None]
+        for item, instance in instances:
+            self._instance(item, instance, inspector)
+        if instances:
+            custodian.came([(one.sop_class, one.sop_instance, one.digest) for _, one in instances])
         self.journal.put_soon([one.item for one in arrivals])
         self.traffic.note(sum(one.plain for one in arrivals), len(arrivals))
         self.received.ring()
 
-    def _instance(
-        self, item: SpoolItem, one: Arrived, custodian: Custodian, inspector: Inspects | None
-    ) -> None:
+    def _instance(self, item: SpoolItem, one: Arrived, inspector: Inspects | None) -> None:
         parcel = item.parcel_id
         self.keep(parcel, one.kept)
-        custodian.came(one.sop_class, one.sop_instance, one.digest)
         if one.study is not None:
             self.view.received(parcel, one.study, item.priority, item.received_at, item.sealed_size)
         if inspector is not None:

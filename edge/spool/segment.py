@@ -38,7 +38,7 @@ from struct import Struct
 
 from edge.spool import record as records
 from edge.spool.aligned import PAGE
-from edge.spool.record import HEAD_SIZE, STATE_AT, TAKEN, Found, Record
+from edge.spool.record import HEAD_SIZE, STATE_AT, TAKEN, Found, Life, Record
 from gateway.model import ParcelId
 
 FILE_MAGIC = b"TGSEG001"
@@ -65,7 +65,7 @@ class Segment:
         self.failed = False
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._direct = -1
-        self._life = b""
+        self._life = Life(bytes(16))  # until one is begun
         self._next = PAGE
         self._turn = threading.Condition()
         self._written = self._synced = 0
@@ -73,8 +73,8 @@ class Segment:
 
     def begin(self) -> None:
         """Begin a new life, durably: every record must have been taken."""
-        self._life, self._next = secrets.token_bytes(16), PAGE
-        _write(self._handle, _FILE.pack(FILE_MAGIC, self._life), 0)
+        self._life, self._next = Life(secrets.token_bytes(16)), PAGE
+        _write(self._handle, _FILE.pack(FILE_MAGIC, self.life), 0)
         os.fdatasync(self._handle)
         os.posix_fadvise(self._handle, 0, 0, os.POSIX_FADV_DONTNEED)
         if self._wish and self._direct < 0:
@@ -86,14 +86,14 @@ class Segment:
         Until this process ends nobody recovers it (`wait_for_writers`).
         """
         fcntl.flock(self._handle, fcntl.LOCK_EX)
-        self._life, self._next = life, PAGE
+        self._life, self._next = Life(life), PAGE
         if self._wish:
             self._direct = _open_direct(self.path)
 
     @property
     def life(self) -> bytes:
         """Random bytes that every record of this life bears."""
-        return self._life
+        return self._life.ident
 
     @property
     def closed(self) -> bool:

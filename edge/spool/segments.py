@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
@@ -149,12 +149,14 @@ class Segments:
             raise lack(error) from error
         return segment
 
-    def adopt(self, segment: Segment, parcel: ParcelId, at: int, length: int) -> None:
-        """The holder of a lease has kept a record, durably."""
+    def adopt(self, segment: Segment, records: Sequence[tuple[ParcelId, int, int]]) -> None:
+        """The holder of a lease has kept records, durably: where each begins, and how long its content is."""
         with self._lock:
-            segment.live += 1
-            self._records[parcel] = (segment, at, at + HEAD_SIZE, length)
-            self._leased[segment.path.name].add(parcel)
+            segment.live += len(records)
+            self._records.update(
+                (parcel, (segment, at, at + HEAD_SIZE, length)) for parcel, at, length in records
+            )
+            self._leased[segment.path.name].update(parcel for parcel, _, _ in records)
 
     def give_back(self, segment: Segment, *, failed: bool = False) -> None:
         """The holder of a lease writes no more."""
@@ -167,8 +169,7 @@ class Segments:
         """The holder of a lease has died: the records it had no time to tell of, known from now on."""
         told = self._leased[segment.path.name]
         found = [one for one in scan(segment.path) if one.whole and not one.taken and one.parcel not in told]
-        for one in found:
-            self.adopt(segment, one.parcel, one.at, one.length)
+        self.adopt(segment, [(one.parcel, one.at, one.length) for one in found])
         self.give_back(segment)
         return found
 

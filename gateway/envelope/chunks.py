@@ -44,6 +44,8 @@ class ChunkSealer:
 
     def finish(self) -> None:
         self._seal(last=True)
+        # they lead back to whoever holds this: without them memory and keys go as soon as it is let go
+        del self._sink, self._room, self._digest
 
     def pending(self) -> tuple[int, memoryview]:
         """How many chunks are sealed, and what is not."""

@@ -1,4 +1,4 @@
-"""The keys of one parcel, made and wrapped before its first byte is there."""
+"""The keys of one parcel, made and wrapped before its first byte is there, and the blind of its manifest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ParcelKeys:
         recipients: who can open it; all of the one suite.
         parcel_id: fresh and random; never used for another body.
         suite: the name of the algorithms; None: that of the first recipient.
-        random: where key and salt come from; handed in by tests alone.
+        random: where key, salt and blind come from; handed in by tests alone.
 
     Raises:
         Unverified: an unknown suite.
@@ -35,6 +35,7 @@ class ParcelKeys:
     suite: str | None = None
     random: Callable[[int], bytes] = field(default=os.urandom, repr=False)
     key: bytes = field(init=False, repr=False)
+    blind: str = field(init=False, repr=False)
     context: Context = field(init=False)
     cipher: ParcelCipher = field(init=False, repr=False)
     wraps: tuple[KeyWrap, ...] = field(init=False, repr=False)
@@ -48,11 +49,12 @@ class ParcelKeys:
         suite = known_suite(self.recipients[0].suite) if self.suite is None else self.suite
         if any(recipient.suite != suite for recipient in self.recipients):
             raise Malformed(f"every recipient of a parcel must be of its suite, {suite!r}")
-        key, salt = self.random(32), self.random(SALT_SIZE)
+        key, salt, blind = self.random(32), self.random(SALT_SIZE), self.random(16)
         context = Context(suite, self.parcel_id, salt)
         cipher = ParcelCipher(key, context)
         info = context.wrap_info(cipher.commitment)
         object.__setattr__(self, "key", key)
+        object.__setattr__(self, "blind", blind.hex())
         object.__setattr__(self, "context", context)
         object.__setattr__(self, "cipher", cipher)
         object.__setattr__(self, "wraps", tuple(one.wrap(key, info) for one in self.recipients))

@@ -48,15 +48,23 @@ __all__ = [
 MANIFEST_LEVEL = 9
 """Of zstd: manifests are small and full of UIDs that resemble each other."""
 
+QUICK, QUICK_LEVEL = 1024, 1
+"""Bytes up to which there is nothing to be found that a quick look would not find: those of one instance."""
 
-_TOOLS = threading.local()
-"""A compressor is for one thread, and making one takes longer than using it."""
+
+class _Tools(threading.local):
+    """A compressor is for one thread, and making one takes longer than using it."""
+
+    def __init__(self) -> None:
+        self.thorough = zstandard.ZstdCompressor(level=MANIFEST_LEVEL)
+        self.quick = zstandard.ZstdCompressor(level=QUICK_LEVEL)
+
+
+_TOOLS = _Tools()
 
 
 def _packed(manifest: bytes) -> bytes:
-    compressor = getattr(_TOOLS, "compressor", None)
-    if compressor is None:
-        compressor = _TOOLS.compressor = zstandard.ZstdCompressor(level=MANIFEST_LEVEL)
+    compressor = _TOOLS.quick if len(manifest) <= QUICK else _TOOLS.thorough
     packed: bytes = compressor.compress(manifest)
     return packed
 
@@ -168,7 +176,7 @@ class BodySealer:
             raise Malformed(f"a chunk has {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, not {chunk_size}")
         keys = keys or ParcelKeys(recipients, parcel_id, suite, random)
         self.key, self._context, self._cipher, self._wraps = keys.key, keys.context, keys.cipher, keys.wraps
-        self._blind = random(16).hex()
+        self._blind = keys.blind
         self._site, self._chunk_size = site, chunk_size
         self._chunks = ChunkSealer(
             self._cipher,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from gateway import durable
 from gateway.envelope.kem import KemPublic
 from gateway.errors import GatewayError
 from gateway.log import logger
-from gateway.model import Priority
+from gateway.model import ParcelId, Priority
 
 STALE_SECONDS = 600.0
 """A half-written file that nobody has written to for so long is the remains of a process that died."""
@@ -125,12 +126,15 @@ class House:
 
     def _arrived(self, told: list[list[Any]]) -> None:
         arrivals = []
+        records: dict[str, list[tuple[ParcelId, int, int]]] = defaultdict(list)
         for words, place in told:
             arrival = Arrival.from_list(words)
             if place is not None:
                 name, at, length = place
-                self._spool.files.segments.adopt(self._leases[name], arrival.item.parcel_id, at, length)
+                records[name].append((arrival.item.parcel_id, at, length))
             arrivals.append(arrival)
+        for name, found in records.items():
+            self._spool.files.segments.adopt(self._leases[name], found)
         self._spool.register.note_all(arrivals)
 
     def _room(self, incoming: int, received: int) -> list[Any]:

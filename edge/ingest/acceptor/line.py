@@ -17,7 +17,7 @@ import orjson
 from gateway.errors import DataError, GatewayError, Malformed, ResourceError, StorageFull, Unavailable
 
 _LENGTH = struct.Struct("<L")
-PIECE = 1 << 18
+PIECE = 1 << 16
 Message = list[Any]
 
 _ERRORS: dict[str, type[GatewayError]] = {

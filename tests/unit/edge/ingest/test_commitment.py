@@ -21,7 +21,9 @@ from pynetdicom.dimse_primitives import N_ACTION
 
 from edge.config import Committed, Ingest, Sender
 from edge.ingest import commitment, dimse
+from edge.ingest import ledger as ledger_module
 from edge.ingest.commitment import COMMITMENT, WELL_KNOWN, Reason, Standing, Status, Transaction, decide
+from edge.ingest.ledger import Ledger
 from edge.ingest.listener import DicomListener
 from edge.ingest.offered import Offered
 from edge.ingest.services import Request, dataset_of
@@ -445,7 +447,7 @@ def test_the_ledger_finds_and_notes_by_key_alone(world):
     """Nothing that an instance asks of it walks its rows."""
     world.serve()
     ledger = world.offered._ledger
-    ledger.came_all((CT, instance(n), f"{n:064x}") for n in range(2000))
+    ledger.came((CT, instance(n), f"{n:064x}") for n in range(2000))
     ledger.named([Named(instance(7), f"{7:064x}", "a" * 64)])
     ledger.settle()
     assert [signed for _, signed in ledger.find(instance(7))] == [False]
@@ -459,3 +461,19 @@ def test_the_ledger_finds_and_notes_by_key_alone(world):
         plan = [line[3] for line in ledger._reading.execute("EXPLAIN QUERY PLAN " + one)]
         assert plan
         assert not [line for line in plan if line.startswith("SCAN") and "CONSTANT" not in line], plan
+
+
+def test_the_ledger_bounds_what_waits_by_its_rows_and_writes_what_it_took(world, monkeypatch):
+    monkeypatch.setattr(ledger_module, "WAITING", 3)
+    monkeypatch.setattr(ledger_module, "TOGETHER_SECONDS", 0.3)
+    world.serve()
+    ledger = world.offered._ledger
+    for first in (0, 2, 4):  # the third comes when four rows wait
+        ledger.came([(CT, instance(first + n), f"{first + n:064x}") for n in range(2)])
+    ledger.settle()
+    assert [len(ledger.find(instance(n))) for n in range(6)] == [1, 1, 1, 1, 0, 0]
+    ledger.came([(CT, instance(9), f"{9:064x}")])  # there is room again
+    ledger.close()  # writes it
+    again = Ledger(world.offered.vault)
+    assert again.find(instance(9))
+    again.close()

@@ -2,6 +2,9 @@
 
 import gc
 import tracemalloc
+import weakref
+
+import pytest
 
 from edge.config import Ingest
 from edge.ingest.offered import Offered
@@ -58,3 +61,21 @@ def test_an_instance_that_waits_takes_less_than_a_kilobyte(tmp_path):
         world.spool.close()
     print(f"{each:.0f} bytes an instance")
     assert each < BOUND
+
+
+@pytest.mark.parametrize("size", [5_000, 300_000, 5_000_000])
+def test_what_was_taken_in_leaves_no_garbage_and_no_key_behind(tmp_path, size):
+    world = SpoolWorld(tmp_path / "data")
+    gc.collect()
+    gc.disable()
+    try:
+        one = world.spool.intake.begin()
+        one.write(bytes(size))
+        gone = [weakref.ref(one), weakref.ref(one.sealer)]
+        one.keep(world.facts(), priority=Priority.ROUTINE, study=world.study())
+        one.tell()
+        del one
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()
+        world.spool.close()

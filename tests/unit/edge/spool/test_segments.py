@@ -6,7 +6,6 @@ import os
 import struct
 import threading
 import time
-from collections import deque
 from contextlib import suppress
 
 import pytest
@@ -75,17 +74,25 @@ def test_what_was_added_is_found_again_and_what_was_taken_is_not(made):
     again.close()
 
 
-def test_what_was_made_ready_for_records_serves_each_of_them_once(made, monkeypatch):
-    monkeypatch.setattr(record_module, "_ready", deque())
-    record_module.prepare()
-    ready = [key for key, _ in record_module._ready]
-    for n in range(record_module.READY + 2):  # and two that find nothing ready
-        add(made, n)
-    heads = b"".join(path.read_bytes() for path in made.folder.glob("*.seg"))
-    assert [heads.count(key) for key in ready] == [1] * record_module.READY
-    again, found = reopened(made)
-    assert set(found) == {name(n) for n in range(record_module.READY + 2)}
-    again.close()
+def test_a_record_with_a_key_of_its_own_as_older_programs_wrote_it_is_read(made):
+    add(made, 1)
+    place = made.place(name(1))
+    assert place is not None
+    at = place.offset - record_module.HEAD_SIZE
+    (found,) = scan(place.path)
+    key = os.urandom(16)
+    with place.path.open("r+b") as file:
+        file.seek(at)
+        data = file.read(found.end - at)
+        tagged = data[96:] + data[48:96] + at.to_bytes(8, "big")
+        tag = AESGCM(key).encrypt(bytes(12), b"", tagged)
+        file.seek(at + 16)
+        file.write(tag + key)
+    assert [one.whole for one in scan(place.path)] == [True]
+    with place.path.open("r+b") as file:
+        file.seek(at + 32)
+        file.write(os.urandom(16))
+    assert [one.whole for one in scan(place.path)] == [False]
 
 
 def test_segments_are_used_over_and_over(made):
