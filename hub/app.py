@@ -228,6 +228,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
             {
                 "intake": intake.run,
                 "chains": intake.watch,
+                "disk": intake.tell,
                 "settle": Settler(database, custody, clock, patience).run,
                 "dispatch": Dispatcher(database, rules, custody, clock).run,
                 "fleet": door.run,
