@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import MetaData, event, text
+from sqlalchemy import MetaData, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -113,6 +113,13 @@ async def _settle_tables(database: Database, metadata: MetaData, version: int) -
 def sqlite_url(file: Path) -> str:
     """The URL of an SQLite database file."""
     return f"sqlite+aiosqlite:///{file.absolute()}"
+
+
+def shown_url(url: str) -> str:
+    """A database's URL for people: the file, or the server without its password."""
+    parsed = make_url(url)
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+    return parsed.database or "" if is_file else parsed.render_as_string(hide_password=True)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
