@@ -30,6 +30,17 @@ from tests.journeys.conftest import environment
 END_SECONDS = 30
 CT = "1.2.840.10008.5.1.4.1.1.2"
 BASE = {"hub": Path("hub/hub.db"), "edge": Path("edge/spool/index.sqlite")}
+ON_FULL = """
+set -e
+mv "$0" "$0.source"
+mkdir "$0"
+mount -t tmpfs -o size=$(($(du -sk "$0.source" | cut -f1) + 2000))k none "$0"
+cp -a "$0.source/." "$0"
+set +e
+dd if=/dev/zero of="$0/fill" bs=4k 2>/dev/null
+exec "$@"
+"""
+"""Runs the rest in a mount namespace of its own, where the folder lies on a full disk."""
 NOT_ONE, IO, MALFORMED = "file is not a database", "disk I/O error", "database disk image is malformed"
 KEEPERS: dict[int, subprocess.Popen[bytes]] = {}
 OF_EDGE = "at the next start it is made anew from the files beside it"
@@ -69,7 +80,9 @@ def place(folder: Path) -> None:
 
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(
+        made, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.seg")
+    )  # nothing is in them
     place(tmp_path)
     return tmp_path
 
@@ -84,14 +97,17 @@ def command(folder: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "gateway.cli", *words, "-c", str(folder / f"{words[0]}.yaml")]
 
 
-def started(folder: Path, end: str) -> subprocess.Popen[bytes]:
+def started(folder: Path, end: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
     """What it says goes through a pipe, as to systemd: its own disk may fail."""
     with (folder / f"{end}.log").open("wb") as log:
         keeper = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log)
     assert keeper.stdin is not None
     with keeper.stdin:
         process = subprocess.Popen(
-            command(folder, end, "run"), stdout=keeper.stdin, stderr=keeper.stdin, env=environment()
+            [*before, *command(folder, end, "run")],
+            stdout=keeper.stdin,
+            stderr=keeper.stdin,
+            env=environment(),
         )
     KEEPERS[process.pid] = keeper
     return process
@@ -193,6 +209,18 @@ def test_the_edge_ends_when_the_kernel_no_longer_writes(folder: Path) -> None:
         last = ended(process, folder, "edge")
     assert f"{folder / BASE['edge']} cannot be read or written ({IO})" in last
     assert "system log, SMART, cables" in last
+
+
+@pytest.mark.parametrize("end", BASE)
+def test_it_does_not_start_on_a_disk_without_room(folder: Path, end: str) -> None:
+    may = subprocess.run(
+        ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+    )
+    if may.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    last = ended(started(folder, end, ("unshare", "-m", "sh", "-c", ON_FULL, str(folder / end))), folder, end)
+    assert "room" in last
+    assert str(folder / end) in last
 
 
 def test_an_index_that_was_moved_aside_as_told_is_made_anew(folder: Path) -> None:
