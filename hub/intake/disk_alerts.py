@@ -95,7 +95,7 @@ def alert_of(fault: Fault, number: int) -> Alert:
         "error": f"{fault.name}, {os.strerror(fault.code)}",
         "number": number,
     }
-    words = "{folder} (volume {volume}): {error}. Parcels that wait: {number}".format_map(facts)
+    words = "{error}, in {folder} (volume {volume}). Parcels that wait: {number}".format_map(facts)
     about = f"{fault.name} {fault.folder}"
     return Alert(fault.kind, words, about=about[-_ABOUT:], facts=facts)
 
