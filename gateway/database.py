@@ -94,6 +94,17 @@ async def open_database(url: str, metadata: MetaData, *, version: int) -> Databa
     return database
 
 
+@asynccontextmanager
+async def looking(url: str) -> AsyncIterator[AsyncConnection]:
+    """Read a database that is there, and make or change nothing in it; somebody else may run on it."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
 async def _settle_tables(database: Database, metadata: MetaData, version: int) -> None:
     """Create what is missing and compare the version, in one transaction."""
     async with database.writing() as connection:
@@ -117,9 +128,14 @@ def sqlite_url(file: Path) -> str:
 
 def shown_url(url: str) -> str:
     """A database's URL for people: the file, or the server without its password."""
-    parsed = make_url(url)
-    is_file = parsed.get_backend_name() == "sqlite" and parsed.database
-    return parsed.database or "" if is_file else parsed.render_as_string(hide_password=True)
+    return (
+        make_url(url).database or "" if is_file(url) else make_url(url).render_as_string(hide_password=True)
+    )
+
+
+def is_file(url: str) -> bool:
+    """Whether a database is a file on this machine."""
+    return make_url(url).get_backend_name() == "sqlite"
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
