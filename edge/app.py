@@ -149,7 +149,7 @@ async def _run(
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     worklist = _worklist(settings, clock)
-    faults = _faults(watches, offered, listener, witness, client, clock, worklist)
+    faults = _faults(watches, offered, listener, witness, client, clock, worklist, uplink)
     sources = _sources(spool, desk, messages, inspector, downlink, identity, worklist, faults)
     console = _console(settings, spool, uplink, reload, clock, sources)
     remembered = _remembered(offered, spool, clock, worklist)
@@ -267,6 +267,7 @@ def _faults(
     client: HubClient,
     clock: Clock,
     worklist: Worklist | None,
+    uplink: Uplink,
 ) -> Callable[[], Sequence[str]]:
     """What is wrong with this edge, for the page."""
     return lambda: [
@@ -274,6 +275,7 @@ def _faults(
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
         *listener.troubles,
+        *uplink.troubles,
         *([witness.alarm] if witness.alarm else []),
         *([worklist.fault] if worklist is not None and worklist.fault else []),
     ]
