@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -27,6 +28,9 @@ LOOK_SECONDS = 2.0
 
 _ABOUT = 128
 """Characters of what tells two alerts apart."""
+
+MOUNTS = Path("/proc/self/mountinfo")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 log = logger("hub.intake")
 
@@ -101,6 +105,16 @@ def alert_of(fault: Fault, number: int) -> Alert:
 
 
 def volume(folder: Path) -> Path:
-    """Where the file system of a folder is mounted. Looks at names only, and never fails."""
+    """Where the file system of a folder is mounted, bind mounts too: proc(5), mountinfo."""
     real = Path(os.path.realpath(folder))
-    return next((one for one in (real, *real.parents) if os.path.ismount(one)), Path(real.anchor))
+    mounts = MOUNTS.read_bytes().splitlines() if MOUNTS.exists() else []
+    places = (Path(os.fsdecode(_ESCAPED.sub(_plain, line.split(b" ")[4]))) for line in mounts)
+    return max((one for one in places if real.is_relative_to(one)), key=_depth, default=Path("/"))
+
+
+def _plain(escaped: re.Match[bytes]) -> bytes:
+    return bytes([int(escaped[1], 8)])
+
+
+def _depth(place: Path) -> int:
+    return len(place.parts)

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway import durable
 from gateway.errors import StorageFull
 from gateway.model import ParcelId
+from hub.intake import disk_alerts
 from hub.intake.faults import (
     DENIED,
     FAILS,
@@ -121,6 +122,19 @@ def test_where_a_write_to_an_open_file_failed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="elsewhere"), durable.naming(tmp_path):
         raise failed(errno.EIO, "elsewhere")
     assert told.value.filename == str(tmp_path)
+
+
+def test_the_volume_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "36 35 98:0 / {} rw,noatime shared:1 - ext4 /dev/sda1 rw\n"
+    (tmp_path / "mountinfo").write_text(
+        "".join(map(line.format, ("/", "/srv", "/srv/hub\\040data/archive", "/srv/hub")))
+    )
+    monkeypatch.setattr(disk_alerts, "MOUNTS", tmp_path / "mountinfo")
+    assert disk_alerts.volume(Path("/srv/hub data/archive/incoming")) == Path("/srv/hub data/archive")
+    assert disk_alerts.volume(Path("/srv/hub data/intake")) == Path("/srv")
+    assert disk_alerts.volume(Path("/var")) == Path("/")
+    monkeypatch.setattr(disk_alerts, "MOUNTS", tmp_path / "nowhere")
+    assert disk_alerts.volume(Path("/srv/hub")) == Path("/")
 
 
 CODES = (errno.EIO, errno.EROFS, errno.ENOSPC, errno.EACCES)
