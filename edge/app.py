@@ -46,7 +46,7 @@ from edge.spool.spool import Spool
 from edge.uplink.handed import HandedIn
 from edge.uplink.worker import Uplink
 from edge.witness import Witness
-from gateway import config, supervise
+from gateway import config, failed, supervise
 from gateway.clock import Clock, SystemClock
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
@@ -69,6 +69,9 @@ GARBAGE = 20_000
 """Objects made before Python looks for those that only hold each other: at its own 700 that took a twentieth
 of receiving."""
 
+REBUILT = "at the next start it is made anew from the files beside it"
+FORGOTTEN = "images of before are not committed to their modalities then (storage commitment)"
+
 log = logger("edge")
 
 
@@ -77,13 +80,22 @@ def run(file: Path) -> int:
 
     Raises:
         UsageError: the configuration is wrong, the edge is not enrolled, or one runs here already.
+        DiskFailed: the spool's index or a disk failed.
     """
     settings = config.load(file, EdgeConfig)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and images in memory never reach a core file
     sys.setswitchinterval(TURN_SECONDS)
-    with folder_held(settings.data):
+    index = _kept("the spool's index", settings.data / "spool" / "index.sqlite", REBUILT)
+    with folder_held(settings.data), failed.plainly(index):
         asyncio.run(_serve(file, settings))
     return 0
+
+
+def _kept(what: str, file: Path, after: str) -> failed.Kept:
+    """A database of which the loss is no loss of images."""
+    return failed.Kept(
+        f"{what} {file}", f"look at its disk, and move it and its -wal and -shm aside: {after}"
+    )
 
 
 async def _serve(file: Path, settings: EdgeConfig) -> None:
@@ -105,9 +117,10 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
     client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy, bbr=bbr)
     try:
         await asyncio.to_thread(spool.prepare)
-        with closing(
-            await asyncio.to_thread(Offered, settings.ingest, settings.data, spool, clock)
-        ) as offered:
+        ledger = settings.data / "services" / "ledger.sqlite"
+        with failed.plainly(_kept("the list for storage commitment", ledger, FORGOTTEN)):
+            services = await asyncio.to_thread(Offered, settings.ingest, settings.data, spool, clock)
+        with closing(services) as offered:
             await _run(file, settings, identity, spool, client, clock, offered)
     finally:
         await client.close()
@@ -137,7 +150,7 @@ async def _run(
     messages = MessageDesk(client, spool, settings.messages, clock)
     watches = watches_of(settings.acquire.folders, spool, clock, settings.data)
     worklist = _worklist(settings, clock)
-    faults = _faults(watches, offered, listener, witness, client, clock, worklist)
+    faults = _faults(watches, offered, listener, witness, client, clock, worklist, uplink)
     sources = _sources(spool, desk, messages, inspector, downlink, identity, worklist, faults)
     console = _console(settings, spool, uplink, reload, clock, sources)
     remembered = _remembered(offered, spool, clock, worklist)
@@ -255,6 +268,7 @@ def _faults(
     client: HubClient,
     clock: Clock,
     worklist: Worklist | None,
+    uplink: Uplink,
 ) -> Callable[[], Sequence[str]]:
     """What is wrong with this edge, for the page."""
     return lambda: [
@@ -262,6 +276,7 @@ def _faults(
         *(watch.fault for watch in watches.values() if watch.fault),
         *offered.commitments.troubles,
         *listener.troubles,
+        *uplink.troubles,
         *([witness.alarm] if witness.alarm else []),
         *([worklist.fault] if worklist is not None and worklist.fault else []),
     ]

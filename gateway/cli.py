@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points, version
 
-from gateway import log
+from gateway import failed, log
 from gateway.errors import DataError, GatewayError, UsageError
 
 Fill = Callable[[argparse.ArgumentParser], None]
@@ -90,6 +90,12 @@ def _run(parsed: argparse.Namespace) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        said = failed.told(error)
+        if said is None:
+            raise
+        print(f"telerad: {said}", file=sys.stderr)
+        return 1
     return code
 
 

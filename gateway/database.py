@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import MetaData, event, text
+from sqlalchemy import MetaData, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -94,6 +94,17 @@ async def open_database(url: str, metadata: MetaData, *, version: int) -> Databa
     return database
 
 
+@asynccontextmanager
+async def looking(url: str) -> AsyncIterator[AsyncConnection]:
+    """Read a database that is there, and make or change nothing in it; somebody else may run on it."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
 async def _settle_tables(database: Database, metadata: MetaData, version: int) -> None:
     """Create what is missing and compare the version, in one transaction."""
     async with database.writing() as connection:
@@ -113,6 +124,18 @@ async def _settle_tables(database: Database, metadata: MetaData, version: int) -
 def sqlite_url(file: Path) -> str:
     """The URL of an SQLite database file."""
     return f"sqlite+aiosqlite:///{file.absolute()}"
+
+
+def shown_url(url: str) -> str:
+    """A database's URL for people: the file, or the server without its password."""
+    return (
+        make_url(url).database or "" if is_file(url) else make_url(url).render_as_string(hide_password=True)
+    )
+
+
+def is_file(url: str) -> bool:
+    """Whether a database is a file on this machine."""
+    return make_url(url).get_backend_name() == "sqlite"
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

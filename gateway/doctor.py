@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ EXAMPLES = """examples:
   telerad doctor -c edge.yaml
   telerad doctor -c hub.yaml --json
 """
+
+READ_ONLY = "look at the system log and the disk, repair the file system (fsck), mount it for writing"
 
 CLOCK_WARNING = timedelta(seconds=30)
 CLOCK_FAULT = timedelta(minutes=5)
@@ -103,8 +106,11 @@ def which_end(file: Path) -> str:
 
 
 def disk(folder: Path, reserve: int) -> Finding:
-    """Whether the file system of `folder` has more than `reserve` bytes free."""
+    """Whether the file system of `folder` can be written, and has more than `reserve` bytes free."""
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        words = f"{folder} can only be read: {READ_ONLY}"
+        return Finding("disk", Level.FAULT, words)
     free = durable.free_bytes(there)
     words = f"{free / 1e9:.1f} GB free for {folder}, {reserve / 1e9:.1f} GB are kept in reserve"
     if free <= reserve:

@@ -91,6 +91,18 @@ def telling_full(folder: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Let an error of the disk say where: of what is done with an open file (write, fsync) it does not."""
+    try:
+        yield
+    except (OSError, StorageFull) as error:
+        caused = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(caused, OSError) and caused.errno is not None and caused.filename is None:
+            caused.filename = str(folder)
+        raise
+
+
 def create(target: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write `data` to a new file, durably. Raises FileExistsError if it exists, StorageFull if no room."""
     with writing(target, mode=mode) as file:

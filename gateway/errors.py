@@ -13,7 +13,8 @@ GatewayError                  never raised itself
 │   ├── Malformed             they cannot be read
 │   └── Unverified            they can be read, and a digest, signature or chain does not hold
 ├── ResourceError             this machine lacks something: say so upstream, try again when it is there
-│   └── StorageFull           disk below its reserve (DICOM status 0xA700)
+│   ├── StorageFull           disk below its reserve (DICOM status 0xA700)
+│   └── DiskFailed            disk or database does not do what it is asked: end, say what to look at
 └── Broken                    a promise of this program does not hold: stop, touch nothing more
 """
 
@@ -122,6 +123,10 @@ class ResourceError(GatewayError):
 
 class StorageFull(ResourceError):
     """The disk is below its reserve; nothing more is accepted until there is room."""
+
+
+class DiskFailed(ResourceError):
+    """A disk or database does not do what it is asked; the program ends with these words."""
 
 
 class Broken(GatewayError):

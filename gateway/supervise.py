@@ -11,6 +11,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 
+from gateway import failed
 from gateway.errors import GatewayError
 from gateway.log import logger
 
@@ -28,7 +29,7 @@ async def run(services: Mapping[str, Service]) -> None:
     try:
         await _until_told(services)
     except BaseExceptionGroup as group:
-        told = [error for error in group.exceptions if isinstance(error, GatewayError)]
+        told = [error for error in failed.leaves(group) if isinstance(error, GatewayError)]
         if not told:
             raise
         raise told[0] from group
@@ -53,6 +54,9 @@ async def _named(name: str, service: Service) -> None:
     except asyncio.CancelledError:
         raise
     except BaseException as error:
-        log.exception("service failed", service=name, error=repr(error))
+        if (said := failed.told(error)) is None:
+            log.exception("service failed", service=name, error=repr(error))
+        else:
+            log.error("service failed", service=name, why=str(said), where=failed.where(error))  # noqa: TRY400  # it is the machine that failed; the program's calls tell its administrator nothing
         raise
     log.info("service ended", service=name)

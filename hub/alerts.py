@@ -89,7 +89,7 @@ async def tell(connection: AsyncConnection, alert: Alert, now: datetime) -> bool
         Whether it is a new alert; otherwise one that nobody has acknowledged was counted once more.
     """
     at = rfc3339(now)
-    again = {"words": alert.words[:WORDS_LIMIT], "facts": json.dumps(dict(alert.facts)), "last_at": at}
+    again = {**_said(alert), "last_at": at}
     waits = _same(alert) & alerts.c.acknowledged_at.is_(None)
     done = await connection.execute(
         update(alerts).where(waits).values(**again, changed_at=at, times=alerts.c.times + 1)
@@ -109,12 +109,12 @@ async def told_since(connection: AsyncConnection, alert: Alert, moment: datetime
 async def settle(
     connection: AsyncConnection, standing: Iterable[Alert], kinds: Collection[str], now: datetime
 ) -> list[Alert]:
-    """Bring what stands up to now: new alerts begin, and those of `kinds` that stand no more end.
+    """Bring what stands up to now: new alerts begin, old ones say what is so now, others end.
 
     Args:
         connection: of a writing transaction.
         standing: all that stands at this moment.
-        kinds: of which `standing` is the whole list.
+        kinds: of alert, of which `standing` is the whole list.
         now: the time of day.
 
     Returns:
@@ -122,13 +122,18 @@ async def settle(
     """
     at, wanted = rfc3339(now), {alert.key: alert for alert in standing}
     here = alerts.c
-    query = select(here.id, here.kind, here.site, here.edge, here.about).where(
+    query = select(here.id, here.kind, here.site, here.edge, here.about, here.words).where(
         here.kind.in_(sorted(kinds)), here.ended_at.is_(None)
     )
     for row in (await connection.execute(query)).all():
-        if wanted.pop((row.kind, row.site, row.edge, row.about), None) is None:
-            over = update(alerts).where(here.id == row.id).values(ended_at=at, changed_at=at)
-            await connection.execute(over)
+        stands = wanted.pop((row.kind, row.site, row.edge, row.about), None)
+        if stands is None:
+            await connection.execute(
+                update(alerts).where(here.id == row.id).values(ended_at=at, changed_at=at)
+            )
+        elif stands.words[:WORDS_LIMIT] != row.words:
+            now_so = {**_said(stands), "last_at": at, "changed_at": at}
+            await connection.execute(update(alerts).where(here.id == row.id).values(**now_so))
     for alert in wanted.values():
         await _enter(connection, alert, at)
     return list(wanted.values())
@@ -145,9 +150,13 @@ async def standing(connection: AsyncConnection, kinds: Iterable[str]) -> set[tup
 
 async def _enter(connection: AsyncConnection, alert: Alert, at: str) -> None:
     row = {name: getattr(alert, name) for name in ("kind", "severity", "site", "edge", "about")}
-    row |= {"words": alert.words[:WORDS_LIMIT], "facts": json.dumps(dict(alert.facts))}
+    row |= _said(alert)
     row |= {"at": at, "last_at": at, "changed_at": at, "times": 1}
     await connection.execute(insert(alerts).values(row))
+
+
+def _said(alert: Alert) -> dict[str, str]:
+    return {"words": alert.words[:WORDS_LIMIT], "facts": json.dumps(dict(alert.facts))}
 
 
 def waiting() -> ColumnElement[bool]:

@@ -19,9 +19,9 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, Issuer
-from gateway import config, sockets, supervise
+from gateway import config, failed, sockets, supervise
 from gateway.clock import Clock, SystemClock
-from gateway.database import Database, open_database
+from gateway.database import Database, open_database, shown_url
 from gateway.envelope.kem import P256
 from gateway.errors import UsageError
 from gateway.exclusive import folder_held
@@ -103,10 +103,12 @@ def run(file: Path) -> int:
 
     Raises:
         UsageError: the configuration, rules or certificates are wrong, or a hub runs here already.
+        DiskFailed: the database or a disk failed.
     """
     settings = config.load(file, HubConfig)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and images in memory never reach a core file
-    with folder_held(settings.data):
+    database = failed.Kept(f"the database {shown_url(settings.database_url)}")
+    with folder_held(settings.data), failed.plainly(database):
         asyncio.run(_serve(settings))
     return 0
 
@@ -228,6 +230,7 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
             {
                 "intake": intake.run,
                 "chains": intake.watch,
+                "disk": intake.tell,
                 "settle": Settler(database, custody, clock, patience).run,
                 "dispatch": Dispatcher(database, rules, custody, clock).run,
                 "fleet": door.run,

@@ -12,6 +12,7 @@ from edge.spool.bell import Bell
 from edge.spool.spool import Spool
 from edge.spool.states import Event
 from edge.uplink.board import Board
+from edge.uplink.disk import Disk
 from edge.uplink.parcel import Parcel
 from edge.uplink.receipts import check_receipt
 from gateway import cpu
@@ -45,6 +46,7 @@ class Desk:
     Attributes:
         room: set when more parcels may be looked after.
         vouched: called when the hub shows its receipt for a parcel that is confirmed already.
+        disk: whether what was heard can be written down.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Desk:
         self._trust, self._client, self._clock, self._backoff = trust, client, clock, backoff
         self.room = asyncio.Event()
         self.vouched: Callable[[ParcelId], None] = _ignored
+        self.disk = Disk()
 
     async def hear(self, number: int, message: Receipt | Have | Unknown | Refused | Later) -> None:
         """The hub said something of a parcel, in exchange `number`."""
@@ -117,7 +120,9 @@ class Desk:
             await writing
         except (StorageFull, OSError) as error:
             log.warning("what was heard cannot be written down yet", parcel=parcel, why=str(error))
+            self.disk.fails(error, self._clock.monotonic())
             return False
+        self.disk.keeps()
         return True
 
     def drop(self, parcel: Parcel) -> None:

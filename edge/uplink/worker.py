@@ -129,6 +129,12 @@ class Uplink:
         )
 
     @property
+    def troubles(self) -> list[str]:
+        """What is wrong on this side of the line."""
+        found = self._desk.disk.look(self._clock.monotonic())
+        return [found] if found else []
+
+    @property
     def capacity(self) -> float:
         """Bytes per second that the line could carry, if it is given enough; 0: not known yet."""
         return self._flow.capacity

@@ -14,6 +14,7 @@ from gateway.wire.chunks import ChunkSet
 from gateway.wire.messages import Code, Have, Receipt, Refused, Unknown
 from gateway.wire.receiver import Action, Answer, Asked, Input, Receiver, State
 from hub.intake import states
+from hub.intake.faults import Faults
 from hub.intake.journal import Entry, Journal, facts_of
 from hub.intake.partials import Partials
 
@@ -58,8 +59,8 @@ class Arrival:
 class Arrivals:
     """Finds parcels, in memory or in the journal."""
 
-    def __init__(self, journal: Journal, partials: Partials) -> None:
-        self._journal, self._partials = journal, partials
+    def __init__(self, journal: Journal, partials: Partials, faults: Faults) -> None:
+        self._journal, self._partials, self._faults = journal, partials, faults
         self._known: dict[ParcelId, Arrival] = {}
         self._looking = 0  # looks at the journal under way
         self._forgets = 0
@@ -128,7 +129,7 @@ class Arrivals:
         facts = facts_of(header, header_digest(entry.header))
         size = len(facts.chunks)
         if entry.state is states.State.RECEIVING:
-            have = await cpu.run(self._partials.have, entry.parcel, size)
+            have = await self._have(entry.parcel, size)
         else:
             have = ChunkSet.full(size)
         quarantined = entry.state is states.State.QUARANTINED
@@ -142,3 +143,10 @@ class Arrivals:
         arrival = Arrival(receiver, entry.site)
         arrival.signed, arrival.header = entry.header, header
         return arrival
+
+    async def _have(self, parcel: ParcelId, size: int) -> ChunkSet:
+        try:
+            return await cpu.run(self._partials.have, parcel, size)
+        except OSError as error:
+            self._faults.note([parcel], error)
+            raise

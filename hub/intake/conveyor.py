@@ -39,6 +39,7 @@ from hub.archive.incoming import Incoming
 from hub.archive.incoming import Stored as Outcome
 from hub.intake import purges
 from hub.intake.arrivals import Arrival, Arrivals
+from hub.intake.faults import Faults
 from hub.intake.journal import Journal
 from hub.intake.partials import Partials, Read
 from hub.intake.quarantine import Quarantine
@@ -109,8 +110,9 @@ class Conveyor:
         signer: Signer,
         custody: Record,
         clock: Clock,
+        faults: Faults,
     ) -> None:
-        self._arrivals, self._journal = arrivals, journal
+        self._arrivals, self._journal, self._faults = arrivals, journal, faults
         self._partials, self._quarantine = partials, quarantine
         self._archive, self._keys, self._signer = archive, keys, signer
         self._custody, self._clock = custody, clock
@@ -119,6 +121,11 @@ class Conveyor:
         self._some = asyncio.Event()
         self._taking = asyncio.Lock()
         self._storing = asyncio.Lock()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be carried."""
+        return not self._waiting
 
     def put(self, parcel: ParcelId) -> None:
         """A parcel has become whole."""
@@ -189,9 +196,13 @@ class Conveyor:
         except (StorageFull, OSError) as error:
             left = [one.receiver.parcel for one in batch if one.receiver.state is Line.WHOLE]
             log.warning("waiting for the disk", why=str(error), parcels=len(left))
+            self._faults.over({one.receiver.parcel for one in batch} - set(left))
+            self._faults.note(left, error)
             await asyncio.sleep(FULL_SECONDS)
             for parcel in left:
                 self._put_alone(parcel)
+        else:
+            self._faults.over([one.receiver.parcel for one in batch])
 
     async def _convey(self, batch: Sequence[Arrival]) -> None:
         found = await self._open_all(batch)
@@ -237,7 +248,8 @@ class Conveyor:
         with self._partials.reading(parcel) as read:
             try:
                 opener = BodyOpener(header, self._keys)
-                blobs, digests = _extract(opener, read, self._archive.store)
+                with durable.naming(self._archive.store.folder):
+                    blobs, digests = _extract(opener, read, self._archive.store)
             except (DataError, OSError) as error:
                 lost = tuple(index for index in range(len(header.chunks)) if not _intact(header, index, read))
                 if lost:
@@ -271,7 +283,8 @@ class Conveyor:
 
         incoming = [instance for one in opened for instance in one.incoming()]
         notes = [note for one in opened for note in one.notes()]
-        await self._archive.ingest(incoming, notes, within=within)
+        with durable.naming(self._archive.store.folder):
+            await self._archive.ingest(incoming, notes, within=within)
         return receipts
 
     def _receipt(self, one: Opened) -> Receipt:
@@ -307,7 +320,8 @@ class Conveyor:
         assert header is not None  # noqa: S101  # a whole parcel was announced
         assert signed is not None  # noqa: S101  # as above
         log.error("parcel put aside", parcel=parcel, site=header.site, why=failed.words)
-        place = await cpu.run(self._quarantine.keep, parcel, self._partials.path(parcel), signed)
+        with durable.naming(self._quarantine.folder):
+            place = await cpu.run(self._quarantine.keep, parcel, self._partials.path(parcel), signed)
         now = rfc3339(self._clock.now())
         async with self._journal.database.writing() as connection:
             await self._quarantine.record(connection, parcel, header.site, place, failed.words, now)

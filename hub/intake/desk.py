@@ -16,6 +16,7 @@ from gateway.wire.messages import Announce, Ask, Chunk, Have, Later, Receipt, Re
 from gateway.wire.receiver import Announced, Answer, Asked, ChunkCame, Durable, Input, Keep, State, Write
 from hub.intake import states
 from hub.intake.arrivals import Arrival, Arrivals
+from hub.intake.faults import Faults
 from hub.intake.journal import Announcement, Journal
 from hub.intake.judge import Judge
 from hub.intake.partials import Partials, Piece, Work
@@ -23,6 +24,7 @@ from hub.intake.partials import Partials, Piece, Work
 FULL_SECONDS = 30
 """How long an edge is asked to wait when the disk is full."""
 FULL_WORDS = "the hub's disk is below its reserve"
+FAILS_WORDS = "the hub's disk fails"
 
 Request: TypeAlias = Announce | Chunk | Ask
 Reply: TypeAlias = Have | Receipt | Refused | Unknown | Later
@@ -47,6 +49,7 @@ class Desk:
         partials: their bytes.
         trust: the roots.
         clock: for the time of judging.
+        faults: hears of a disk that fails.
         reserve: bytes of the disk that new parcels may not take.
         whole: called with each parcel that has become whole.
     """
@@ -58,12 +61,13 @@ class Desk:
         partials: Partials,
         trust: Trust,
         clock: Clock,
+        faults: Faults,
         *,
         reserve: int,
         whole: Callable[[ParcelId], None],
     ) -> None:
         self._arrivals, self._journal, self._partials = arrivals, journal, partials
-        self._trust, self._clock = trust, clock
+        self._trust, self._clock, self._faults = trust, clock, faults
         self._reserve, self._whole = reserve, whole
 
     async def take(
@@ -147,12 +151,15 @@ class Desk:
         try:
             await cpu.run(self._partials.keep, list(works.values()))
             await self._record(batch, whole)
-        except StorageFull:
-            log.exception("the disk is full", parcels=len(works))
-            batch.replies[:] = [Later(parcel, FULL_SECONDS, FULL_WORDS) for parcel in touched]
+        except (StorageFull, OSError) as error:
+            log.warning("the disk takes no parcels", why=str(error), parcels=len(works))
+            self._faults.note(touched, error)
+            words = FULL_WORDS if isinstance(error, StorageFull) else FAILS_WORDS
+            batch.replies[:] = [Later(parcel, FULL_SECONDS, words) for parcel in touched]
             for parcel in touched:
                 self._arrivals.forget(parcel)
             return
+        self._faults.over(touched)
         for parcel, pieces in batch.pieces.items():
             actions = held[parcel].handle(Durable(tuple(piece.index for piece in pieces)))
             batch.replies += [action.message for action in actions if isinstance(action, Answer)]

@@ -16,6 +16,8 @@ from hub.archive.archive import Archive
 from hub.intake.arrivals import Arrivals
 from hub.intake.conveyor import Conveyor
 from hub.intake.desk import Desk
+from hub.intake.disk_alerts import DiskAlerts
+from hub.intake.faults import Faults
 from hub.intake.journal import Journal
 from hub.intake.lineage import Lineage
 from hub.intake.partials import Partials
@@ -58,25 +60,30 @@ class Intake:
         self._lineage = Lineage(database, custody, clock)
         self._journal = Journal(database, clock, self._lineage.note)
         self._partials = Partials(folder / "intake")
-        self._arrivals = Arrivals(self._journal, self._partials)
+        quarantine = Quarantine(folder / "quarantine", folder)
+        faults = Faults((self._partials.folder, archive.store.folder, quarantine.folder), clock)
+        self._arrivals = Arrivals(self._journal, self._partials, faults)
         self._draining = False
         self._conveyor = Conveyor(
             self._arrivals,
             self._journal,
             self._partials,
-            Quarantine(folder / "quarantine", folder),
+            quarantine,
             archive,
             kem_keys,
             receipt_signer,
             custody,
             clock,
+            faults,
         )
+        self._disk_alerts = DiskAlerts(database, faults, lambda: self._conveyor.idle, clock)
         self._desk = Desk(
             self._arrivals,
             self._journal,
             self._partials,
             trust,
             clock,
+            faults,
             reserve=reserve,
             whole=self._conveyor.put,
         )
@@ -111,6 +118,10 @@ class Intake:
     async def watch(self) -> None:
         """Tell of headers an edge has signed that do not come, for ever."""
         await self._lineage.run()
+
+    async def tell(self) -> None:
+        """Tell the administrator of a disk that fails what has come, for ever."""
+        await self._disk_alerts.run()
 
     async def drain(self) -> None:
         """Before an orderly stop: refuse new exchanges, and carry what is whole."""

@@ -107,7 +107,12 @@ class Partials:
     def reading(self, parcel: ParcelId) -> Iterator[Read]:
         """Read access to the sealed bytes. Raises FileNotFoundError."""
         with _opened(self.path(parcel), os.O_RDONLY) as handle:
-            yield lambda offset, size: _read(handle, offset, size)
+
+            def read(offset: int, size: int) -> bytes:
+                with durable.naming(self.folder):
+                    return _read(handle, offset, size)
+
+            yield read
 
     def remove(self, parcels: Sequence[ParcelId]) -> None:
         """Remove what is no longer needed; not made durable, since `sweep` does it again."""

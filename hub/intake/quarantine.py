@@ -27,17 +27,17 @@ class Quarantine:
     """
 
     def __init__(self, folder: Path, data: Path) -> None:
-        self._folder, self._data = folder, data
+        self.folder, self._data = folder, data
         durable.make_folder(folder)
 
     def keep(self, parcel: ParcelId, body: Path, header: bytes) -> Path:
         """Blocking: give the bytes a second, durable name here. Safe to repeat. Returns the path."""
-        target = self._folder / f"{parcel}.tge"
+        target = self.folder / f"{parcel}.tge"
         with suppress(FileExistsError):
-            durable.create(self._folder / f"{parcel}.head", header)
+            durable.create(self.folder / f"{parcel}.head", header)
         with suppress(FileExistsError):
             os.link(body, target)
-        durable.sync_folder(self._folder)
+        durable.sync_folder(self.folder)
         return target
 
     async def record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from edge.quality.words import TAKEN
 from edge.shown import Hint, ReportShown, SeriesTaken, StudyTaken, StudyWarning
 from edge.spool.item import LinkState
 from edge.spool.view import StudyFacts
+from edge.uplink.disk import REPEATED, Disk
 from gateway.clock import rfc3339
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.browser.portal import AXE
@@ -97,6 +99,14 @@ TAKEN_CT = StudyTaken(
 )
 
 
+def _disk() -> str:
+    """What the uplink says of a disk that does not keep receipts."""
+    disk = Disk()
+    for at in range(REPEATED):
+        disk.fails(OSError(errno.EIO, os.strerror(errno.EIO)), float(at))
+    return disk.look(0.0)
+
+
 def _fill(world: SpoolWorld) -> Sources:
     now = world.clock.now()
     for number, (name, modality, text) in enumerate(
@@ -130,7 +140,7 @@ def _fill(world: SpoolWorld) -> Sources:
             ReportShown("b" * 16, "", "verified", rfc3339(now), ("PACS",), (("RIS", "connection refused"),)),
         ],
         certificate_until=lambda: until,
-        troubles=lambda: ["/srv/incoming: No such file or directory"],
+        troubles=lambda: ["/srv/incoming: No such file or directory", _disk()],
         known=lambda: known(world.spool.view.studies(), lambda _: {"PatientBirthDate": "19701231"}),
         taken=lambda study: TAKEN_CT if study == "2.25.0" else StudyTaken(),
     )
@@ -215,6 +225,20 @@ async def test_every_page_is_readable_by_all(
     assert await page.evaluate("document.documentElement.lang") == locale[:2]
     assert edge.complaints == []
     await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en-GB", "disk does not keep what the hub says (Input/output error): have it looked at"),
+        ("zh-CN", "本机磁盘无法保存中心的应答（输入/输出错误）：请管理员检查磁盘"),
+    ],
+)
+async def test_a_disk_that_keeps_no_receipts_is_told(
+    browser: Browser, edge: Edge, locale: str, words: str
+) -> None:
+    page = await opened(browser, edge, 1280, locale)
+    assert words in await page.inner_text("body")
 
 
 async def test_the_page_shows_text_as_text(browser: Browser, edge: Edge) -> None:

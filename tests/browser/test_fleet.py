@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +21,9 @@ from hub import alerts
 from hub.access.accounts import NewAccount
 from hub.alerts import Alert
 from hub.fleet import devices, tokens
+from hub.intake import faults
+from hub.intake.disk_alerts import alert_of
+from hub.intake.faults import Fault
 from hub.people import Role
 from hub.tables.alert import alerts as alert_rows
 from hub.tables.audit import audit_events
@@ -310,6 +315,52 @@ async def test_an_auditor_looks_and_changes_nothing(page: Page, room: ReadingRoo
     await expect(page.locator("tr[data-alert]")).to_have_count(8)
     await expect(page.locator("tr-alerts button")).to_have_count(0)
     assert await violations(page) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "title", "remedy", "titel", "abhilfe"),
+    [
+        (errno.EIO, "A disk of this hub fails", "SMART, cables", "本中心的磁盘出现故障", "SMART、线缆"),
+        (errno.EROFS, "A disk of this hub can only be read", "fsck", "本中心的磁盘变为只读", "fsck"),
+        (errno.EDQUOT, "A disk of this hub has no room", "df -i", "本中心的磁盘没有空间", "df -i"),
+        (
+            errno.EACCES,
+            "A folder of this hub cannot be used",
+            "hub's user",
+            "本中心的文件夹无法使用",
+            "运行用户",
+        ),
+    ],
+)
+async def test_a_disk_that_fails_what_came(
+    page: Page, room: ReadingRoom, code: int, title: str, remedy: str, titel: str, abhilfe: str
+) -> None:
+    found = alert_of(Fault(Path("/var/lib/telerad/archive"), code), 12)
+    async with room.archive.database.writing() as connection:
+        await alerts.settle(connection, [found], faults.KINDS, CLOCK.now())
+    await entered(page, room)
+    await page.locator("tr-alert-count").get_by_role("link").click()
+    row = page.locator("tr[data-alert]", has_text="/var/lib/telerad/archive")
+    await expect(row.locator(".found")).to_have_text(
+        f"{errno.errorcode[code]}, {os.strerror(code)}, in /var/lib/telerad/archive (volume /)."
+        " Parcels that wait: 12."
+    )
+    for words in (title, remedy, "Parcels that wait: 12.", "this hub", "Nothing is lost"):
+        await expect(row).to_contain_text(words)
+    assert await violations(page) == set()
+    await picture(page, f"{found.kind}")
+    await page.get_by_label("Language").select_option("zh")
+    for words in (titel, abhilfe, "等待中的数据包：12 个。", "本中心", "数据没有丢失"):
+        await expect(row).to_contain_text(words)
+    assert await violations(page) == set()
+    await picture(page, f"{found.kind}-zh")
+    fewer = alert_of(Fault(Path("/var/lib/telerad/archive"), code), 11)
+    async with room.archive.database.writing() as connection:
+        await alerts.settle(connection, [fewer], faults.KINDS, CLOCK.now())
+    await expect(row).to_contain_text("等待中的数据包：11 个。")  # without being asked for
+    async with room.archive.database.writing() as connection:
+        await alerts.settle(connection, [], faults.KINDS, CLOCK.now())
+    await expect(page.locator("details tr[data-alert]")).to_contain_text("自行结束")
 
 
 async def test_a_reader_is_not_told_of_alerts(page: Page, room: ReadingRoom) -> None:

@@ -128,6 +128,28 @@ async def test_the_edge_cannot_keep_a_receipt_for_a_while(
     assert left == [0]
 
 
+async def test_an_edge_that_can_keep_no_receipt_says_so_on_its_page(
+    hub: LineHub, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("edge.uplink.worker.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("edge.uplink.disk.REST_SECONDS", 0.5)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+
+        async def said() -> list[str]:
+            return edge.uplink.troubles
+
+        async def well() -> bool:
+            return not edge.uplink.troubles
+
+        with monkeypatch.context() as sick:
+            failing(sick, Confirmed, "confirm", broken, 1_000_000)
+            await asyncio.to_thread(edge.receive, 1, os.urandom(30_000))
+            (words,) = await until(said)
+            assert "does not keep what the hub says (Input/output error)" in words
+        await edge.emptied()
+        await until(well)
+
+
 async def test_a_slow_disk_while_receipts_are_kept(hub: LineHub, tmp_path: Path, monkeypatch) -> None:
     """Until the receipt is durable the spool still lists the parcel: it must not be taken on a second time."""
     monkeypatch.setattr("edge.uplink.worker.LOOK_SECONDS", 0.01)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +21,11 @@ from gateway import doctor, durable, keyfile
 from gateway.cli import main
 from gateway.clock import SystemClock
 from gateway.doctor import Finding, Level
+from hub import alerts
 from hub.fleet import devices
+from hub.intake import faults
+from hub.intake.disk_alerts import alert_of
+from hub.intake.faults import Fault
 from tests.doubles.small_hub import SmallHub, small_hub
 
 CLOCK = SystemClock()
@@ -75,6 +82,10 @@ async def running(tmp_path: Path) -> AsyncIterator[SmallHub]:
         yield hub_there
 
 
+async def of_hub(folder: Path) -> list[Finding]:
+    return await asyncio.to_thread(lambda: list(hub.checks.checks(folder / "hub.yaml")))
+
+
 def levels(found: list[Finding]) -> dict[str, Level]:
     return {one.what: one.level for one in found}
 
@@ -104,21 +115,49 @@ async def test_an_edge_in_health_and_after_its_revocation(running: SmallHub, tmp
 
 
 async def test_a_hub(running: SmallHub, tmp_path: Path) -> None:
-    found = levels(list(hub.checks.checks(tmp_path / "hub.yaml")))
+    found = levels(await of_hub(tmp_path))
     assert found.pop("root key") is Level.WARNING
     assert set(found.values()) == {Level.GOOD}
     assert {"disk", "root CA", "device CA", "root list", "server", "receipt", "timestamp"} <= set(found)
     (tmp_path / "pki" / "root.key").unlink()
     (tmp_path / "pki" / "root.crl").unlink()
-    found = levels(list(hub.checks.checks(tmp_path / "hub.yaml")))
+    found = levels(await of_hub(tmp_path))
     assert "root key" not in found
     assert found["root list"] is Level.FAULT
+
+
+async def test_a_hub_whose_disk_fails_what_came(running: SmallHub, tmp_path: Path) -> None:
+    told = alert_of(Fault(tmp_path / "hub" / "archive", errno.EIO), 3)
+    async with running.database.writing() as connection:
+        await alerts.settle(connection, [told], faults.KINDS, CLOCK.now())
+    (found,) = [one for one in await of_hub(tmp_path) if one.level is Level.FAULT]
+    assert found.what == "intake"
+    assert found.words.startswith("EIO, Input/output error, in ")
+    assert "Parcels that wait: 3; the portal says what to do" in found.words
+    async with running.database.writing() as connection:
+        await alerts.settle(connection, [], faults.KINDS, CLOCK.now())
+    assert levels(await of_hub(tmp_path)).get("intake") is None
+
+
+async def test_a_hub_whose_database_is_damaged(running: SmallHub, tmp_path: Path) -> None:
+    await running.database.close()
+    (tmp_path / "hub" / "hub.db").write_bytes(b"no database" * 1000)
+    (found,) = [one for one in await of_hub(tmp_path) if one.level is Level.FAULT]
+    assert found.what == "database"
+    assert found.words.startswith(f"{tmp_path / 'hub' / 'hub.db'} is damaged (file is not a database): keep")
+
+
+def test_a_disk_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    found = doctor.disk(tmp_path, 0)
+    assert (found.level, "fsck" in found.words) == (Level.FAULT, True)
 
 
 def test_a_hub_without_an_authority(tmp_path: Path) -> None:
     (tmp_path / "hub.yaml").write_text("data: hub\npki: pki\nrules: rules.yaml\nstorage: {reserve: 1 MB}\n")
     found = list(hub.checks.checks(tmp_path / "hub.yaml"))
-    assert levels(found) == {"disk": Level.GOOD, "authority": Level.FAULT}
+    assert levels(found) == {"disk": Level.GOOD, "authority": Level.FAULT, "database": Level.GOOD}
+    assert not (tmp_path / "data").exists(), "checks only look"
 
 
 def test_the_command_finds_the_checks_of_its_end(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 
 import pytest
 
-from gateway import supervise
-from gateway.errors import Broken
+from gateway import failed, supervise
+from gateway.errors import Broken, DiskFailed
 
 
 async def test_it_runs_until_it_is_told_to_stop() -> None:
@@ -48,3 +49,31 @@ async def test_a_defect_of_the_program_keeps_its_trace() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await supervise.run({"wrong": wrong, "other": _for_ever})
     assert isinstance(caught.value.exceptions[0], ZeroDivisionError)
+
+
+async def test_a_machine_that_fails_is_told_without_a_trace(capsys) -> None:
+    async def deep() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(sick())
+            group.create_task(_for_ever())
+
+    async def sick() -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "/data/hub.db")
+
+    with pytest.raises(DiskFailed, match="cannot be used"), failed.plainly(failed.Kept()):
+        await supervise.run({"deep": deep, "other": _for_ever})
+    said = "".join(capsys.readouterr())
+    assert "service failed" in said
+    assert "Traceback" not in said
+
+
+async def test_a_reason_deep_within_a_service_is_told_as_itself() -> None:
+    async def deep() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(broken())
+
+    async def broken() -> None:
+        raise Broken("restore the backup")
+
+    with pytest.raises(Broken, match="restore the backup"):
+        await supervise.run({"deep": deep, "other": _for_ever})

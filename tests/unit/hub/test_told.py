@@ -1,9 +1,11 @@
 """Every sentence that the hub may put into an alert has a translation: read out of the sources themselves."""
 
 import ast
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +23,8 @@ FILES = (
 """Where alerts without words of the portal's own are told."""
 FOREIGN = "foreign"
 IN_PART = {
+    "foreign can be read",  # that is good
+    "foreign; the portal says what to do, under Alerts",  # the doctor's alone
     "not made yet; the hub makes it when it starts",  # that is good
     "its key is used in two places at once: two runs of the edge take turns",  # `test_a_key_in_two_places`
     "foreign (now from foreign); revoke it unless both are yours",
@@ -75,9 +79,11 @@ def test_every_sentence_of_the_sources_has_chinese(file, words):
     assert not re.search("[A-Za-z]{2,}", KEPT.sub("", shown)), shown
 
 
-def test_what_the_doctor_finds(tmp_path):
+def test_what_the_doctor_finds(tmp_path, monkeypatch):
     now = datetime(2026, 11, 1, tzinfo=UTC)
     found = [doctor.disk(tmp_path, reserve) for reserve in (1, 1 << 62)]
+    monkeypatch.setattr(doctor.os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    found.append(doctor.disk(tmp_path, 1))
 
     class Leaf:
         not_valid_before_utc, not_valid_after_utc = now, now + timedelta(days=10)
@@ -85,7 +91,7 @@ def test_what_the_doctor_finds(tmp_path):
     found += [doctor.certificate("issuer CA", Leaf, now + timedelta(days=days)) for days in (-1, 1, 9, 11)]
     for one in found:
         shown = in_chinese(f"{one.what}: {one.words}").replace(str(tmp_path), "")
-        assert not re.search("[A-Za-z]{2,}", re.sub("UTC|GB|CA|issuer", "", shown)), shown
+        assert not re.search("[A-Za-z]{2,}", re.sub("UTC|GB|CA|issuer|fsck", "", shown)), shown
 
 
 def test_many_faults_are_told_one_by_one():

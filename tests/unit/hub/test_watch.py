@@ -15,6 +15,7 @@ from gateway.errors import UsageError
 from hub import alerts
 from hub.alerts import ALARM, WARNING
 from hub.audit.exporter import MARK
+from hub.intake import faults
 from hub.record import Deed
 from hub.tables.arrival import chain_findings, quarantine
 from hub.tables.audit import audit_marks
@@ -121,6 +122,6 @@ def test_the_portal_has_words_for_every_kind_and_for_what_to_do() -> None:
     once = {"used-twice", "log-contradicted", "rows-edited", "chunks-lost"}
     for name in ("en", "zh"):
         words = json.loads((WORDS / f"{name}.json").read_text("utf-8"))
-        for kind in {*KINDS, *once}:
+        for kind in {*KINDS, *faults.KINDS, *once}:
             assert words[f"alert.{kind}"], kind
             assert words[f"alert.{kind}.do"], kind

@@ -58,6 +58,9 @@ export class AlertsPage extends Localised {
       tr[data-severity='warning'] td:first-child {
         box-shadow: inset 3px 0 0 var(--urgent);
       }
+      td button {
+        white-space: nowrap;
+      }
       details {
         margin-top: 1rem;
       }
