@@ -21,7 +21,7 @@ SLACK = 4096
 FIRST_PDU = 128 << 10
 """Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax fit many times."""
 
-_LENGTH = Struct(">xxL")
+_HEAD = Struct(">BxL")
 _PDV = Struct(">LBB")
 COMMAND, LAST = 1, 2
 """Bits of a PDV's message control header (PS3.8 E.2)."""
@@ -51,10 +51,10 @@ class AbortReason(IntEnum):
 RELEASE_RP = b"\x06\0\0\0\0\x04\0\0\0\0"
 
 
-def length_of(data: bytes | memoryview, at: int = 0) -> int:
-    """Bytes that follow a PDU's six-byte head, which is `at` in `data`."""
-    length: int = _LENGTH.unpack_from(data, at)[0]
-    return length
+def head_of(data: bytes | memoryview, at: int = 0) -> tuple[int, int]:
+    """Of a PDU whose six-byte head is `at` in `data`: its type, and how many bytes follow the head."""
+    kind, length = _HEAD.unpack_from(data, at)
+    return kind, length
 
 
 def reject(result: int, source: int, reason: int) -> bytes:

@@ -9,7 +9,7 @@ import threading
 import time
 from struct import pack
 
-from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, length_of
+from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, head_of
 from edge.ingest.tls_stream import TlsStream
 
 PDU_SECONDS = 30.0
@@ -72,7 +72,7 @@ class Wire:
         have = self._end - self._start
         if have < HEAD:
             have = self._begun(idle)
-        kind, length = self._buffer[self._start], length_of(self._buffer, self._start)
+        kind, length = head_of(self._buffer, self._start)
         if length > self._limit:
             raise Ended(f"a PDU of {length} bytes, at most {self._limit} were agreed")
         if have < HEAD + length:

@@ -33,14 +33,15 @@ class ChunkSealer:
 
     def write(self, data: Buffer) -> None:
         view, size = memoryview(data), len(self._buffer)
-        while view:
-            if self._filled == size:
-                self._seal(last=False)
-            count = min(size - self._filled, len(view))
-            self._buffer[self._filled : self._filled + count] = view[:count]
-            self._filled += count
-            self.plain_size += count
+        self.plain_size += len(view)
+        while (end := self._filled + len(view)) > size:
+            count = size - self._filled
+            self._buffer[self._filled :] = view[:count]
+            self._filled = size
+            self._seal(last=False)
             view = view[count:]
+        self._buffer[self._filled : end] = view
+        self._filled = end
 
     def finish(self) -> None:
         self._seal(last=True)

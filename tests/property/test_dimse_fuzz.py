@@ -25,7 +25,7 @@ from edge.ingest.acse import Asked, agree
 from edge.ingest.association import Association, Terms
 from edge.ingest.desk import Desk
 from edge.ingest.dimse import Command
-from edge.ingest.pdu import COMMAND, LAST, Pdu, length_of
+from edge.ingest.pdu import COMMAND, LAST, Pdu, head_of
 from edge.ingest.store import Reception
 from gateway.errors import Malformed
 from tests.doubles.datasets import encode, sample
@@ -134,7 +134,7 @@ def converse(world, sent):
     talking.join(10)
     pdus, at = [], 0
     while at < len(answers):
-        length = length_of(bytes(answers[at : at + 6]))
+        _, length = head_of(bytes(answers[at : at + 6]))
         pdus.append((answers[at], bytes(answers[at + 6 : at + 6 + length])))
         at += 6 + length
     assert at == len(answers)
