@@ -318,7 +318,7 @@ async def test_an_auditor_looks_and_changes_nothing(page: Page, room: ReadingRoo
 
 
 @pytest.mark.parametrize(
-    ("code", "title", "remedy", "titel", "abhilfe"),
+    ("code", "title", "remedy", "chinese", "advice"),
     [
         (errno.EIO, "A disk of this hub fails", "SMART, cables", "本中心的磁盘出现故障", "SMART、线缆"),
         (errno.EROFS, "A disk of this hub can only be read", "fsck", "本中心的磁盘变为只读", "fsck"),
@@ -333,7 +333,7 @@ async def test_an_auditor_looks_and_changes_nothing(page: Page, room: ReadingRoo
     ],
 )
 async def test_a_disk_that_fails_what_came(
-    page: Page, room: ReadingRoom, code: int, title: str, remedy: str, titel: str, abhilfe: str
+    page: Page, room: ReadingRoom, code: int, title: str, remedy: str, chinese: str, advice: str
 ) -> None:
     found = alert_of(Fault(Path("/var/lib/telerad/archive"), code), 12)
     async with room.archive.database.writing() as connection:
@@ -350,7 +350,7 @@ async def test_a_disk_that_fails_what_came(
     assert await violations(page) == set()
     await picture(page, f"{found.kind}")
     await page.get_by_label("Language").select_option("zh")
-    for words in (titel, abhilfe, "等待中的数据包：12 个。", "本中心", "数据没有丢失"):
+    for words in (chinese, advice, "等待中的数据包：12 个。", "本中心", "数据没有丢失"):
         await expect(row).to_contain_text(words)
     assert await violations(page) == set()
     await picture(page, f"{found.kind}-zh")
