@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway import errors
+from gateway import errors, failed
 from gateway.brake import TooMany
 from gateway.log import logger
 from hub.access.access import Access, NotLoggedIn, SecondFactorRequired, StepUpRequired
@@ -30,6 +30,9 @@ BACKGROUND_HEADER = "X-Background"
 """``1``: the page asks by itself; no sign of life of whoever sits before it."""
 
 log = logger("hub.access")
+
+
+FAILS = "the hub's disk or database fails; its administrator finds why in its log"
 
 
 class CrossSite(errors.NotAllowed):
@@ -119,7 +122,7 @@ def _host_of(origin: str) -> str | None:
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn refusals into answers; `gateway.errors.Broken` and bugs stay errors (500)."""
+    """Turn refusals into answers, and a disk or database that fails; `Broken` and bugs stay errors (500)."""
     try:
         return await handler(request)
     except errors.GatewayError as error:
@@ -131,6 +134,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400 or not request.path.startswith("/api/"):
             raise
         return web.json_response(_body(f"http_{error.status}", error.reason), status=error.status)
+    except Exception as error:
+        said = failed.told(error)
+        if not isinstance(said, errors.DiskFailed) or request.writer.output_size:
+            raise
+        log.error("the machine fails", path=request.path, why=str(said), where=failed.where(error))  # noqa: TRY400  # the program's calls tell its administrator nothing
+        return problem_response(errors.ResourceError(FAILS))
 
 
 def problem_response(error: errors.GatewayError) -> web.Response:

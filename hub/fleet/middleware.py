@@ -16,9 +16,18 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from cryptography import x509
 
+from gateway import failed
 from gateway.clock import Clock
 from gateway.database import Database
-from gateway.errors import DataError, NotAllowed, PeerError, ResourceError, Unavailable, Unverified
+from gateway.errors import (
+    DataError,
+    DiskFailed,
+    NotAllowed,
+    PeerError,
+    ResourceError,
+    Unavailable,
+    Unverified,
+)
 from gateway.log import logger
 from gateway.tls import peer_identity
 from gateway.trust import Identity, Trust, fingerprint
@@ -143,7 +152,18 @@ class Door:
                 )
 
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Admit one request and answer it; errors of the tree become HTTP status and JSON."""
+        """Admit one request and answer it; a disk or database that fails is an answer, too (503)."""
+        try:
+            return await self._handle(request, handler)
+        except Exception as error:
+            said = failed.told(error)
+            if not isinstance(said, DiskFailed) or request.writer.output_size:
+                raise
+            log.error("the machine fails", path=request.path, why=str(said), where=failed.where(error))  # noqa: TRY400  # the program's calls tell its administrator nothing
+            return refusal(ResourceError("the hub's disk or database fails; tell its administrator"))
+
+    async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Errors of the tree become HTTP status and JSON."""
         try:
             identity = await self.admit(request)
         except (DataError, NotAllowed) as error:

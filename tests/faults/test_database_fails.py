@@ -21,8 +21,12 @@ import pytest
 from edge.enroll import enroll
 from gateway.clock import SystemClock
 from gateway.dicom import transfer
+from gateway.errors import Unavailable
+from hub.people import Role
 from tests.doubles.datasets import encode, sample
+from tests.doubles.lines import enrolled, line_hub
 from tests.doubles.listeners import ExactSender
+from tests.doubles.portal_hub import portal_hub
 from tests.doubles.ports import free_ports
 from tests.doubles.small_hub import small_hub
 from tests.journeys.conftest import environment
@@ -245,3 +249,32 @@ def test_a_command_says_it_as_plainly(folder: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("telerad: the database is damaged (file is not a database): ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def hurt(folder: Path) -> None:
+    """In place: under the program that runs on it."""
+    for name in ("", "-wal"):
+        garbage(folder / f"{BASE['hub']}{name}")
+
+
+async def test_who_asks_a_hub_whose_database_fails_is_asked_to_come_again(tmp_path: Path, caplog) -> None:
+    async with line_hub(tmp_path) as hub, enrolled(hub, tmp_path / "edge") as edge:
+        await hub.small.database.close()
+        hurt(tmp_path)
+        with pytest.raises(Unavailable, match="the hub's disk or database fails; tell its administrator"):
+            await edge.read("GET", "/v1/keys")
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_person_whose_request_fails_with_the_database_is_told(tmp_path: Path, caplog) -> None:
+    async with portal_hub(tmp_path) as portal:
+        await portal.hub.account("ida", Role.ADMIN)
+        ida = await portal.logged_in("ida")
+        await portal.hub.database.close()
+        garbage(tmp_path / "hub.db")
+        (tmp_path / "hub.db-wal").unlink(missing_ok=True)
+        status, told = await ida.call("GET", "/api/admin/alerts")
+        assert (status, told["error"]["code"]) == (503, "unavailable")
+        assert "disk or database fails" in told["error"]["message"]
+        assert str(tmp_path) not in told["error"]["message"]
+    assert "Traceback" not in caplog.text
