@@ -26,7 +26,7 @@ Sha256 = NewType("Sha256", str)
 _UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _PARCEL = re.compile(r"[0-9a-f]{32}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Priority(IntEnum):
@@ -80,8 +80,15 @@ def parcel_id(text: str) -> ParcelId:
     return ParcelId(text)
 
 
+def blake3_hex(text: str) -> str:
+    """Check a hexadecimal BLAKE3 digest of 32 bytes. Raises Malformed if it is not one."""
+    if not _DIGEST.fullmatch(text):
+        raise Malformed(f"not a BLAKE3 digest (64 hexadecimal digits): {text[:80]!r}")
+    return text
+
+
 def sha256_hex(text: str) -> Sha256:
     """Check a hexadecimal SHA-256 digest. Raises Malformed if it is not one."""
-    if not _SHA256.fullmatch(text):
+    if not _DIGEST.fullmatch(text):
         raise Malformed(f"not a SHA-256 digest (64 hexadecimal digits): {text[:80]!r}")
     return Sha256(text)

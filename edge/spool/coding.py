@@ -174,7 +174,7 @@ class Coding:
     def code(self, tasks: Sequence[Task], shared: SharedStream) -> Iterable[Coded]:
         """Code small instances, several at a time; they come in order, each proven."""
         began, spent = time.monotonic(), self.spent
-        yield from self._small.map(lambda task: self._code(_named(task), shared), tasks)
+        yield from self._small.map(lambda task: self._code(task, shared), tasks)
         now = time.monotonic()
         if len(tasks) >= 2 * self.workers and now > began:
             self._got = (self.spent - spent) / (now - began), now + GOT_SECONDS
@@ -207,13 +207,14 @@ class Coding:
             self._alike[found.kind] = _Alike(line, found, length, choice)
         return choice
 
-    def _code(self, task: Task, shared: SharedStream) -> Coded:
+    def _code(self, came: Task, shared: SharedStream) -> Coded:
+        task = _named(came)
         assert task.data is not None  # noqa: S101  # only small ones come here
         began = time.thread_time()
         for way in dict.fromkeys((task.way, ZSTD)) if task.way != RAW else ():
             content = _proven(task, way, shared)
             if content is None:
-                _check(task)
+                _check(came)
                 self.failed(replace(task, way=way), "other bytes came back")
                 continue
             size = sum(map(len, content))
@@ -224,7 +225,7 @@ class Coding:
                 return Coded(placed(task.entry, way, size), content, way)
             break
         else:
-            _check(task)
+            _check(came)
         return Coded(placed(task.entry, RAW, len(task.data)), (task.data,), RAW)
 
 
@@ -275,9 +276,9 @@ def _reader(data: bytes) -> Read:
 
 
 def _check(task: Task) -> None:
-    """Raises Unverified if what was read is not what came."""
+    """Raises Unverified if what was read is not what came; `_named` has compared it already with a BLAKE3."""
     assert task.data is not None  # noqa: S101  # as above
-    if hashlib.sha256(task.data).hexdigest() != task.entry.sha256:
+    if task.entry.sha256 and Taken.SHA256.of(task.data) != task.entry.sha256:
         raise Unverified("an instance's bytes do not match the SHA-256 taken when it was received")
 
 

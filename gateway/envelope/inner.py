@@ -13,9 +13,9 @@ from typing import Any
 from gateway import canonical
 from gateway.codec.shared import LIMIT as SHARED_LIMIT
 from gateway.envelope.record import Record
-from gateway.envelope.taken import Taken, blake3_hex
+from gateway.envelope.taken import Taken
 from gateway.errors import Malformed, Unverified
-from gateway.model import Sha256, SiteId, sha256_hex, site_id
+from gateway.model import Sha256, SiteId, blake3_hex, sha256_hex, site_id
 
 MANIFEST_LIMIT = 32 << 20
 """Bytes of an inner manifest, plain."""
@@ -225,16 +225,14 @@ class InnerManifest:
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
         fields: dict[str, Any] = {
-            "version": PLAIN_VERSION,
+            "version": _version(self.instances, shared=self.shared is not None),
             "site": self.site,
             "blind": self.blind,
             "instances": [entry.fields() for entry in self.instances],
             "notices": [{"kind": notice.kind, "body": notice.body} for notice in self.notices],
         }
         if self.shared is not None:
-            fields |= {"version": SHARED_VERSION, "shared": asdict(self.shared)}
-        if any(entry.blake3 for entry in self.instances):
-            fields["version"] = BLAKE3_VERSION
+            fields["shared"] = asdict(self.shared)
         return canonical.dump(fields) if self.notices else canonical.dump_own(fields)
 
     @classmethod
@@ -246,9 +244,7 @@ class InnerManifest:
         with_shared = isinstance(value, dict) and "shared" in value
         record = Record(value, "the inner manifest", _MANIFEST_KEYS | ({"shared"} if with_shared else set()))
         instances = tuple(map(InstanceEntry.read, record.items("instances", 0, INSTANCE_LIMIT)))
-        version = SHARED_VERSION if with_shared else PLAIN_VERSION
-        if any(entry.blake3 for entry in instances):
-            version = BLAKE3_VERSION
+        version = _version(instances, shared=with_shared)
         record.integer("version", version, version)
         return cls(
             instances=instances,
@@ -257,3 +253,9 @@ class InnerManifest:
             blind=record.text("blind", 64),
             shared=Shared.read(record.mapping("shared")) if with_shared else None,
         )
+
+
+def _version(instances: Sequence[InstanceEntry], *, shared: bool) -> int:
+    if any(entry.blake3 for entry in instances):
+        return BLAKE3_VERSION
+    return SHARED_VERSION if shared else PLAIN_VERSION

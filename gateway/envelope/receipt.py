@@ -15,9 +15,8 @@ from gateway.envelope.inner import INSTANCE_LIMIT, InnerManifest
 from gateway.envelope.layout import FIRST_SEQUENCE, HEADER_LIMIT, RECEIPT_KIND
 from gateway.envelope.record import Record
 from gateway.envelope.signature import sign, verify
-from gateway.envelope.taken import blake3_hex
 from gateway.errors import Unverified
-from gateway.model import ParcelId, Sha256, SiteId, parcel_id, sha256_hex, site_id
+from gateway.model import ParcelId, Sha256, SiteId, blake3_hex, parcel_id, sha256_hex, site_id
 from gateway.trust import Identity, Purpose, Signer, Trust
 
 _KEYS = frozenset({"version", "parcel_id", "header_digest", "site", "sequence", "instances", "received_at"})

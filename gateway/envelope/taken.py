@@ -7,16 +7,11 @@ SHA-256 then: the edge when it seals them for the line, or else the hub.
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from hashlib import sha256
 from typing import Protocol
 
 from blake3 import blake3
-
-from gateway.errors import Malformed
-
-_HEX = re.compile("[0-9a-f]{64}")
 
 
 class Digest(Protocol):
@@ -27,13 +22,6 @@ class Digest(Protocol):
 
     def hexdigest(self) -> str:
         """Of the bytes so far."""
-
-
-def blake3_hex(text: str) -> str:
-    """Check a hexadecimal BLAKE3 digest of 32 bytes. Raises Malformed if it is not one."""
-    if not _HEX.fullmatch(text):
-        raise Malformed(f"not a BLAKE3 digest (64 hexadecimal digits): {text[:80]!r}")
-    return text
 
 
 class Taken(Enum):
