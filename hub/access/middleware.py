@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway import errors, failed
+from gateway import errors
 from gateway.brake import TooMany
 from gateway.log import logger
+from hub import outage
 from hub.access.access import Access, NotLoggedIn, SecondFactorRequired, StepUpRequired
 from hub.access.accounts import BadCredentials, CodeRequired, PasskeyRequired
 from hub.access.roles import Policy
@@ -135,10 +136,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         return web.json_response(_body(f"http_{error.status}", error.reason), status=error.status)
     except Exception as error:
-        said = failed.told(error)
-        if not isinstance(said, errors.DiskFailed) or request.writer.output_size:
+        if not outage.told(log, request, error):
             raise
-        log.error("the machine fails", path=request.path, why=str(said), where=failed.where(error))  # noqa: TRY400  # the program's calls tell its administrator nothing
         return problem_response(errors.ResourceError(FAILS))
 
 

@@ -16,12 +16,10 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from cryptography import x509
 
-from gateway import failed
 from gateway.clock import Clock
 from gateway.database import Database
 from gateway.errors import (
     DataError,
-    DiskFailed,
     NotAllowed,
     PeerError,
     ResourceError,
@@ -31,7 +29,7 @@ from gateway.errors import (
 from gateway.log import logger
 from gateway.tls import peer_identity
 from gateway.trust import Identity, Trust, fingerprint
-from hub import alerts
+from hub import alerts, outage
 from hub.alerts import Alert
 from hub.fleet import devices
 from hub.fleet.answers import refusal
@@ -156,10 +154,8 @@ class Door:
         try:
             return await self._handle(request, handler)
         except Exception as error:
-            said = failed.told(error)
-            if not isinstance(said, DiskFailed) or request.writer.output_size:
+            if not outage.told(log, request, error):
                 raise
-            log.error("the machine fails", path=request.path, why=str(said), where=failed.where(error))  # noqa: TRY400  # the program's calls tell its administrator nothing
             return refusal(ResourceError("the hub's disk or database fails; tell its administrator"))
 
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
