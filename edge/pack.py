@@ -224,9 +224,14 @@ class Packer:
 
     def _stands_back(self, chosen: Group, waited: float, demand: Demand) -> bool:
         """Whether this can wait until less comes in, as modalities and people wait for that."""
-        if chosen.lead or chosen.items[0].priority is Priority.STAT or waited > STAND_BACK:
+        if waited > STAND_BACK:
             return False
-        return self._spool.traffic.busy and not (self._online() and demand.hungry)
+        traffic = self._spool.traffic
+        if not self._online():  # nothing can go, so nothing hurries
+            return traffic.lately
+        return traffic.busy and not (
+            chosen.lead or chosen.items[0].priority is Priority.STAT or demand.hungry
+        )
 
     def _waiting(self) -> list[SpoolItem]:
         """Blocking: what may be taken now, most urgent first."""

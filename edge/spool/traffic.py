@@ -12,6 +12,8 @@ AN_INSTANCE, A_BYTE = 0.0015, 1 / 500e6
 """Seconds of a processor that an instance takes, and beside that each of its bytes."""
 BUSY = 0.04
 """Of one processor: 16 CT images a second, or 27 of a few kilobytes. A trickle holds nobody up."""
+LATELY = 1.0
+"""Seconds: more than a sender needs to find its next file."""
 NARROW = 32e6
 """Bytes a second beside which any disk has room to be written ahead of them."""
 
@@ -25,7 +27,7 @@ class Traffic:
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
-        self._at, self._load, self._bytes = timer(), 0.0, 0.0
+        self._at, self._load, self._bytes = -math.inf, 0.0, 0.0
 
     def note(self, received: int, instances: int = 1) -> None:
         """So many plain bytes, and so many instances, have come in."""
@@ -39,6 +41,11 @@ class Traffic:
     def busy(self) -> bool:
         """Whether it is worth standing back."""
         return self._load * self._kept(self._timer()) > BUSY
+
+    @property
+    def lately(self) -> bool:
+        """Whether anything came just now."""
+        return self._timer() - self._at < LATELY
 
     @property
     def narrow(self) -> bool:
