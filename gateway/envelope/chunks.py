@@ -27,7 +27,8 @@ class ChunkSealer:
     ) -> None:
         self._cipher, self._sink, self._digest, self._room = cipher, sink, digest, room
         self._buffer = plain[:size]
-        self._filled = 0
+        self._filled = self._heard = 0
+        self._listener: Callable[[memoryview], object] | None = None
         self.digests: list[Sha256] = []
         self.plain_size = self.sealed_size = 0
 
@@ -43,6 +44,17 @@ class ChunkSealer:
         self._buffer[self._filled : end] = view
         self._filled = end
 
+    def listen(self, listener: Callable[[memoryview], object] | None) -> None:
+        """Tell `listener` of what is written from now on, a chunk at a time: a digest of whole, aligned
+        blocks is a fifth quicker than one of what comes from a wire. None: nobody any more."""
+        self._listener, self._heard = listener, self._filled
+
+    def tell(self) -> None:
+        """What the listener has not heard yet."""
+        if self._listener is not None and self._heard < self._filled:
+            self._listener(self._buffer[self._heard : self._filled])
+            self._heard = self._filled
+
     def finish(self) -> None:
         self._seal(last=True)
         # they lead back to whoever holds this: without them memory and keys go as soon as it is let go
@@ -56,11 +68,12 @@ class ChunkSealer:
         index = len(self.digests)
         if index >= CHUNK_LIMIT:
             raise Malformed(f"a parcel holds at most {CHUNK_LIMIT} chunks")
+        self.tell()
         sealed = self._room(self._filled + TAG_SIZE)
         self._cipher.seal_chunk_into(index, last=last, plain=self._buffer[: self._filled], into=sealed)
         self.digests.append(self._digest(sealed))
         self.sealed_size += len(sealed)
-        self._filled = 0
+        self._filled = self._heard = 0
         self._sink(sealed)
 
 

@@ -83,16 +83,21 @@ class InstanceWriter:
     ) -> None:
         self._sealer, self._chunks, self._codec = sealer, chunks, way.codec
         self._coder = codecs.coder(way, chunks.write, plan, means)
-        self._code = chunks.write if way.codec == "raw" else self._coder.write
         self._offset = chunks.plain_size
         self._taken, self._digest = taken, taken.begin()
+        self._raw = way.codec == "raw"
+        if self._raw:
+            chunks.listen(self._digest.update)
         self.length = 0
 
     def write(self, data: Buffer) -> None:
         """Take the next bytes of the dataset."""
-        self._digest.update(data)
         self.length += len(data)
-        self._code(data)
+        if self._raw:
+            self._chunks.write(data)
+        else:
+            self._digest.update(data)
+            self._coder.write(data)
 
     def finish(
         self, facts: InstanceFacts, remarks: Mapping[str, str] = MappingProxyType({})
@@ -125,6 +130,8 @@ class InstanceWriter:
     @property
     def digest(self) -> str:
         """Of the bytes taken so far, in hexadecimal."""
+        if self._raw:
+            self._chunks.tell()
         return self._digest.hexdigest()
 
     def abandon(self) -> None:
@@ -258,6 +265,7 @@ class BodySealer:
         if writer is not self._writer:
             raise ValueError("this instance has been ended already")
         self._writer = None
+        self._chunks.listen(None)
         if entry is not None:
             self._entries.append(entry)
 

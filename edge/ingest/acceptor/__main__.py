@@ -34,8 +34,8 @@ from gateway.clock import SystemClock
 from gateway.envelope.taken import Taken
 from gateway.model import SiteId
 
-KEYS_FIRST, KEYS = 512, 1024
-"""Made ahead by each process before it serves, and in quiet moments: a long series, and six megabytes of
+KEYS_FIRST, KEYS = 512, 2048
+"""Made ahead by each process before it serves, and in quiet moments: a long series, and twelve megabytes of
 memory. One made while its image comes costs that 0.1 ms."""
 LOOK_SECONDS = 0.5
 """Between looks whether keys are to be made."""
