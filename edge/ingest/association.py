@@ -83,7 +83,7 @@ class Association:
         released = False
         messages = Messages(self)
         try:
-            wire = self._wire = Wire(self._shaken())
+            wire = self._wire = Wire(self._shaken(), self._terms.reception.alone)
             if self._negotiated(wire):
                 released = self._serve(wire, messages)
         except Malformed as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -54,6 +55,7 @@ class Reception:
         self._intake, self._clock = intake, clock
         self.draining = False
         self._last = 0.0
+        self._lock, self._visits = threading.Lock(), 0
 
     @property
     def busy(self) -> bool:
@@ -64,7 +66,13 @@ class Reception:
         """An association begins."""
         with suppress(GatewayError):  # its first instance will say so
             self._intake.keeps.expect()
+        with self._lock:
+            self._visits += 1
         return Visit(sender, called, address, Alike(WANTED, sender.charset))
+
+    def alone(self) -> bool:
+        """Whether at most one association is served."""
+        return self._visits <= 1
 
     def begin(self, visit: Visit, command: tuple[str, str], syntax: str) -> Incoming:
         """C-STORE: an instance begins to come in."""
@@ -143,6 +151,8 @@ class Reception:
 
     def ended(self, visit: Visit, *, released: bool) -> Ending | None:
         """The association is over: what the hub is told to expect, so that the study can settle."""
+        with self._lock:
+            self._visits -= 1
         log.info(
             "association closed",
             association=visit.ident,

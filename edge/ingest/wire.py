@@ -7,8 +7,10 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from struct import pack
 
+from edge.ingest.awake import Awake
 from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, head_of
 from edge.ingest.tls_stream import TlsStream
 
@@ -34,11 +36,12 @@ class Wire:
 
     Args:
         connection: the socket, plain or TLS (after its handshake).
+        alone: whether nobody else is served by this process, so that waiting may be done awake.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, alone: Callable[[], bool] = lambda: False) -> None:
         self._socket = connection
-        self._stream: socket.socket | TlsStream = connection
+        self._stream: Awake | TlsStream
         if isinstance(connection, ssl.SSLSocket):
             self._stream = TlsStream(connection, TICK, PDU_SECONDS)
         else:
@@ -48,6 +51,7 @@ class Wire:
                 connection.setsockopt(
                     socket.SOL_SOCKET, option, pack("ll", int(seconds), int(seconds % 1 * 1e6))
                 )
+            self._stream = Awake(connection, alone)
         self._buffer = memoryview(bytearray(BUFFER))
         self._start = self._end = 0
         self._limit = FIRST_PDU
