@@ -1,10 +1,10 @@
 """Waiting for the next bytes of a quick sender without going to sleep.
 
 A thread that sleeps in recv(2) goes on some ten microseconds after what it waits for, with cold caches, and
-its sender pays for waking it. Of an image that comes alone that is a tenth of the time
-(`telerad bench ingest --associations 1`). So who reads from a sender that is quick asks the kernel again for a
-moment before it sleeps. It lets go of the core for whoever wants it, and when somebody did, it sleeps as
-others do for a while: with two associations in one process nothing is gained, and the packer must not wait.
+its sender pays for waking it. Of an image that comes alone that is more than a tenth of the time
+(`telerad bench ingest --associations 1`). So who reads from a quick sender asks the kernel again for a moment
+before it sleeps. It lets go of the core for whoever wants it, and when somebody did, it sleeps as others do
+for a while. With two associations in one process nothing is gained.
 """
 
 from __future__ import annotations

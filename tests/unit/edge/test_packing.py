@@ -245,6 +245,32 @@ async def test_while_much_comes_in_only_what_cannot_wait_is_packed(tmp_path, mon
         world.spool.close()
 
 
+async def test_while_the_hub_is_away_nothing_is_packed_before_it_rests(tmp_path, monkeypatch):
+    """Nothing can go, so modalities have the machine; a second after the last image all is packed."""
+    world = SpoolWorld(tmp_path / "data")
+    online = False
+    world.packer._online = lambda: online
+    task = asyncio.create_task(world.packer.run())
+    try:
+        for number in range(15):
+            world.receive(
+                b"image" * 100, number=number, priority=Priority.STAT if number == 3 else Priority.ROUTINE
+            )
+            await asyncio.sleep(0.1)
+            assert not sealed(world)
+        online = True
+        await asyncio.sleep(0.5)
+        assert sealed(world)  # the first of the series, and STAT, at once
+        online = False
+        world.receive(b"image" * 100, number=99)
+        await quiet(world)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        world.spool.close()
+
+
 async def test_what_waits_behind_a_leading_instance_is_not_kept_waiting_by_a_pause(world, monkeypatch):
     """While much comes in there is a pause between looks; six series begin without one between them."""
     monkeypatch.setattr("edge.pack.BUSY_LOOK_SECONDS", 2.0)

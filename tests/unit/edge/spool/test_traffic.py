@@ -43,3 +43,14 @@ def test_many_small_ones_leave_the_disk_time_and_a_few_large_ones_do_not():
     assert not traffic.narrow
     now[0] += 2
     assert traffic.narrow
+
+
+def test_what_came_just_now_is_lately_however_little_it_was():
+    now = [100.0]
+    traffic = Traffic(lambda: now[0])
+    assert not traffic.lately
+    traffic.note(10)
+    assert traffic.lately
+    assert not traffic.busy
+    now[0] += 2
+    assert not traffic.lately

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 from blake3 import blake3
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.envelope.inner import UNTAKEN, InnerManifest
 from gateway.envelope.kem import KemKeys
@@ -135,6 +137,30 @@ def test_an_abandoned_instance_leaves_the_others_whole():
     opener = BodyOpener(parcel.header(), KEYS)
     found = [extract(opener, parcel, entry) for entry in opener.manifest.instances]
     assert found == [b"first" * 500, b"second" * 500]
+
+
+PIECES = st.lists(st.binary(max_size=3000), max_size=6)
+
+
+@given(before=PIECES, dropped=PIECES, pieces=PIECES, taken=st.sampled_from(Taken), looks=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_digest_is_of_one_instance_wherever_chunks_end(before, dropped, pieces, taken, looks):
+    """It is taken of chunks, in which others may lie, too; and may be asked for on the way."""
+    sealer = BodySealer(lambda _: None, KEYS.publics(), PARCEL, site=SITE, chunk_size=1024)
+    sealer.add(facts(1), before, "raw")
+    broken = sealer.begin("raw")
+    for piece in dropped:
+        broken.write(piece)
+    broken.abandon()
+    writer, so_far = sealer.begin("raw", taken=taken), b""
+    for piece in pieces:
+        writer.write(piece)
+        so_far += piece
+        if looks:
+            assert writer.digest == taken.of(so_far)
+    entry = writer.finish(facts(2))
+    assert entry.digest == writer.digest == taken.of(so_far)
+    assert sealer.entries[0].sha256 == hashlib.sha256(b"".join(before)).hexdigest()
 
 
 def test_keys_are_kept_in_a_folder(tmp_path):
