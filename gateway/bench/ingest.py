@@ -203,11 +203,12 @@ def rates(rounds: list[Round], associations: int, *, settled: bool = False) -> d
     }
 
 
-def as_json(rounds: list[Round], more: dict[str, Any]) -> dict[str, Any]:
-    """Everything measured."""
-    counts = sorted({one.associations for one in rounds})
-    medians = {str(count): rates(rounds, count) for count in counts}
-    return {"rounds": [asdict(one) for one in rounds], "instances_per_second": medians, **more}
+def as_json(series: list[list[Round]], more: dict[str, Any]) -> dict[str, Any]:
+    """Everything measured; the medians are of the last series."""
+    counts = sorted({one.associations for one in series[-1]})
+    medians = {str(count): rates(series[-1], count) for count in counts}
+    rounds = [asdict(one) for compared in series for one in compared]
+    return {"rounds": rounds, "instances_per_second": medians, **more}
 
 
 def big(bed: Bed, study: Study, scanner: Scanner) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,9 @@ from gateway.bench.ingest import Receiver, Round, Scanner
 from gateway.bench.link import Link, Loopback, Shape, open_link
 from gateway.errors import UsageError
 
+SERIES = (400, 2000)
+"""Instances sent: a study, a sixth of whose time is its senders' start while all of it fits into a page cache;
+and so many that neither decides. The goals are judged by the last."""
 GOALS = {1: ("Orthanc", 3.0), 4: ("dcmtk storescp", 1.0)}
 """Associations → the peer, and how many times its rate is the goal."""
 ON_DISK = "until all is on the disk"
@@ -33,7 +37,14 @@ def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``ingest``."""
     summary = "instances a second by C-STORE: this edge, dcmtk storescp, Orthanc"
     parser = actions.add_parser("ingest", help=summary, description=summary)
-    parser.add_argument("--instances", type=int, default=400, metavar="N", help="CT instances sent (400)")
+    parser.add_argument(
+        "--instances",
+        type=int,
+        nargs="+",
+        default=[*SERIES],
+        metavar="N",
+        help="CT instances sent, a table for each number ({} {})".format(*SERIES),
+    )
     parser.add_argument("--study", type=Path, metavar="DIR", help="send the DICOM files below DIR instead")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds, A B A B; medians (3)")
     parser.add_argument(
@@ -59,7 +70,7 @@ def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and print. Returns 0, or 1 if an answered instance was not there."""
     if (
-        min(options.instances, options.rounds, *options.associations) < 1
+        min(*options.instances, options.rounds, *options.associations) < 1
         or 0 < options.hold < 10
         or options.indexed < 0
     ):
@@ -104,7 +115,9 @@ class _Run:
             receivers += found
             for words in missing:
                 self.bench.tell(words)
-        rounds = self._compare(receivers)
+        numbers: list[int] = [0] if self.options.study else self.options.instances
+        series = [self._compare(receivers, number) for number in numbers]
+        rounds = [one for compared in series for one in compared]
         kept = self._kill()
         more: dict[str, Any] = {"machine": machine, "sender": self.sender, "held_after_kill": kept}
         if self.options.hold:
@@ -114,18 +127,19 @@ class _Run:
             more["indexed"] = asdict(self._indexed())
         if self.options.big:
             more["big"] = self._big()
-        self._print(receivers, rounds, kept)
+        for compared in series:
+            self._print(receivers, compared, kept, judged=compared is series[-1])
         self._more(more)
-        self.bench.answer(ingest.as_json(rounds, more))
+        self.bench.answer(ingest.as_json(series, more))
         lost = [one for one in rounds if one.held < one.sent]
         for one in lost:
             self.bench.tell(f"{one.receiver} answered {one.sent} and held {one.held}")
         return 1 if any(one.receiver == receivers[0].name for one in lost) or kept < self.study.count else 0
 
-    def _compare(self, receivers: list[Receiver]) -> list[Round]:
+    def _compare(self, receivers: list[Receiver], instances: int) -> list[Round]:
         rounds = []
         for associations in self.options.associations:
-            study = self._study(associations)
+            study = self._study(associations, instances)
             for number in range(self.options.rounds):
                 for receiver in receivers:
                     words = f"{associations} association(s), round {number + 1}: {receiver.name}"
@@ -139,14 +153,14 @@ class _Run:
                     )
         return rounds
 
-    def _study(self, associations: int) -> studies.Study:
+    def _study(self, associations: int, instances: int) -> studies.Study:
         with self.bench.step(f"study for {associations} association(s) made ready"):
             folder = self.folder / f"study{associations}"
+            shutil.rmtree(folder, ignore_errors=True)  # of a number before
             if self.options.study:
                 self.study = studies.spread(self.options.study, folder, associations)
             else:
-                run_name = f"ingest-{associations}"
-                self.study = studies.ct(folder, self.options.instances, run_name, parts=associations)
+                self.study = studies.ct(folder, instances, f"ingest-{associations}", parts=associations)
         return self.study
 
     def _kill(self) -> int:
@@ -180,8 +194,9 @@ class _Run:
             study = studies.big(self.folder / "big", self.options.big, "big")
             return ingest.big(self.bed, study, self.scanner)
 
-    def _print(self, receivers: list[Receiver], rounds: list[Round], kept: int) -> None:
-        table = Table(title=f"C-STORE of {self.study.count} instances, {self.study.size / 1e6:.0f} MB")
+    def _print(self, receivers: list[Receiver], rounds: list[Round], kept: int, *, judged: bool) -> None:
+        size = self.study.size / self.study.count * rounds[0].sent
+        table = Table(title=f"C-STORE of {rounds[0].sent} instances, {size / 1e6:.0f} MB")
         table.add_column("receiver")
         medians = {count: ingest.rates(rounds, count) for count in self.options.associations}
         settled = {count: ingest.rates(rounds, count, settled=True) for count in medians}
@@ -204,9 +219,11 @@ class _Run:
             table.add_row(receiver.name, *cells, f"{peak:.0f}", there, words)
         self.bench.screen.print(table)
         for count, by_name in medians.items():
-            self._ratios(count, by_name, settled[count])
+            self._ratios(count, by_name, settled[count], judged=judged)
 
-    def _ratios(self, count: int, by_name: dict[str, float], settled: dict[str, float]) -> None:
+    def _ratios(
+        self, count: int, by_name: dict[str, float], settled: dict[str, float], *, judged: bool
+    ) -> None:
         own, others = next(iter(by_name)), list(by_name)[1:]
         answered, on_disk = (
             {name: rates[own] / rates[name] for name in others} for rates in (by_name, settled)
@@ -219,7 +236,7 @@ class _Run:
         if self.options.wire:
             share = by_name[own] * self.study.size / self.study.count * 8 / self.options.wire
             words.append(f"the wire filled to {share:.0%} by its images")
-        elif peer in answered:
+        elif peer in answered and judged:
             reached = [_reached(found[peer] >= goal) for found in (answered, on_disk)]
             words.append(f"goal {goal:g} × {peer}: {reached[0]}; {ON_DISK}: {reached[1]}")
         if words:
