@@ -22,7 +22,7 @@ from gateway.bench.link import Link, Loopback, Shape, open_link
 from gateway.errors import UsageError
 
 SERIES = (400, 2000)
-"""Instances sent: a study, a sixth of whose time is its senders' start while all of it fits into a page cache;
+"""Instances sent: a study, a sixth of whose time is its senders' start and which a page cache swallows whole;
 and so many that neither decides. The goals are judged by the last."""
 GOALS = {1: ("Orthanc", 3.0), 4: ("dcmtk storescp", 1.0)}
 """Associations → the peer, and how many times its rate is the goal."""
