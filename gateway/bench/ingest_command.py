@@ -23,7 +23,7 @@ from gateway.errors import UsageError
 
 SERIES = (400, 2000)
 """Instances sent: a study, a sixth of whose time is its senders' start and which a page cache swallows whole;
-and so many that neither decides. The goals are judged by the last."""
+and so many that neither decides."""
 GOALS = {1: ("Orthanc", 3.0), 4: ("dcmtk storescp", 1.0)}
 """Associations → the peer, and how many times its rate is the goal."""
 ON_DISK = "until all is on the disk"
@@ -128,7 +128,7 @@ class _Run:
         if self.options.big:
             more["big"] = self._big()
         for compared in series:
-            self._print(receivers, compared, kept, judged=compared is series[-1])
+            self._print(receivers, compared, kept)
         self._more(more)
         self.bench.answer(ingest.as_json(series, more))
         lost = [one for one in rounds if one.held < one.sent]
@@ -194,7 +194,7 @@ class _Run:
             study = studies.big(self.folder / "big", self.options.big, "big")
             return ingest.big(self.bed, study, self.scanner)
 
-    def _print(self, receivers: list[Receiver], rounds: list[Round], kept: int, *, judged: bool) -> None:
+    def _print(self, receivers: list[Receiver], rounds: list[Round], kept: int) -> None:
         size = self.study.size / self.study.count * rounds[0].sent
         table = Table(title=f"C-STORE of {rounds[0].sent} instances, {size / 1e6:.0f} MB")
         table.add_column("receiver")
@@ -219,11 +219,9 @@ class _Run:
             table.add_row(receiver.name, *cells, f"{peak:.0f}", there, words)
         self.bench.screen.print(table)
         for count, by_name in medians.items():
-            self._ratios(count, by_name, settled[count], judged=judged)
+            self._ratios(count, by_name, settled[count])
 
-    def _ratios(
-        self, count: int, by_name: dict[str, float], settled: dict[str, float], *, judged: bool
-    ) -> None:
+    def _ratios(self, count: int, by_name: dict[str, float], settled: dict[str, float]) -> None:
         own, others = next(iter(by_name)), list(by_name)[1:]
         answered, on_disk = (
             {name: rates[own] / rates[name] for name in others} for rates in (by_name, settled)
@@ -236,7 +234,7 @@ class _Run:
         if self.options.wire:
             share = by_name[own] * self.study.size / self.study.count * 8 / self.options.wire
             words.append(f"the wire filled to {share:.0%} by its images")
-        elif peer in answered and judged:
+        elif peer in answered:
             reached = [_reached(found[peer] >= goal) for found in (answered, on_disk)]
             words.append(f"goal {goal:g} × {peer}: {reached[0]}; {ON_DISK}: {reached[1]}")
         if words:
