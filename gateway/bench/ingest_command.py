@@ -117,7 +117,6 @@ class _Run:
                 self.bench.tell(words)
         numbers: list[int] = [0] if self.options.study else self.options.instances
         series = [self._compare(receivers, number) for number in numbers]
-        rounds = [one for compared in series for one in compared]
         kept = self._kill()
         more: dict[str, Any] = {"machine": machine, "sender": self.sender, "held_after_kill": kept}
         if self.options.hold:
@@ -131,7 +130,7 @@ class _Run:
             self._print(receivers, compared, kept)
         self._more(more)
         self.bench.answer(ingest.as_json(series, more))
-        lost = [one for one in rounds if one.held < one.sent]
+        lost = [one for compared in series for one in compared if one.held < one.sent]
         for one in lost:
             self.bench.tell(f"{one.receiver} answered {one.sent} and held {one.held}")
         return 1 if any(one.receiver == receivers[0].name for one in lost) or kept < self.study.count else 0

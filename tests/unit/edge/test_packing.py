@@ -220,55 +220,38 @@ def numbers(world, item) -> list[int]:
     return [data[0] for data in world.content(item.parcel_id)[1]]
 
 
-async def test_while_much_comes_in_only_what_cannot_wait_is_packed(tmp_path, monkeypatch):
+async def test_while_much_comes_in_only_what_cannot_wait_is_packed(world, monkeypatch):
     monkeypatch.setattr("edge.spool.demand.HUNGRY", 0.0)  # the line has nothing to ask for
     monkeypatch.setattr("edge.spool.traffic.BUSY", -1.0)
-    world = SpoolWorld(tmp_path / "data")
     world.packer._clock = type(
         "Ticking", (), {"now": world.clock.now, "monotonic": asyncio.get_running_loop().time}
     )()
-    task = asyncio.create_task(world.packer.run())
-    try:
-        for number in range(20):
-            world.receive(b"image" * 100, number=number)
-        urgent = world.receive(b"stat" * 100, number=999, priority=Priority.STAT)
-        await asyncio.sleep(1.5)
-        went = {item.parcel_id: item.lead for item in sealed(world)}
-        assert urgent.parcel_id in went or len(went) == 3
-        assert len(world.spool.to_pack(99)) == 21 - len(went) >= 18  # leads of the series, and STAT
-        monkeypatch.setattr("edge.pack.STAND_BACK", 0.5)
-        await quiet(world)  # though as much comes in as before
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        world.spool.close()
+    for number in range(20):
+        world.receive(b"image" * 100, number=number)
+    urgent = world.receive(b"stat" * 100, number=999, priority=Priority.STAT)
+    await asyncio.sleep(1.5)
+    went = {item.parcel_id: item.lead for item in sealed(world)}
+    assert urgent.parcel_id in went or len(went) == 3
+    assert len(world.spool.to_pack(99)) == 21 - len(went) >= 18  # leads of the series, and STAT
+    monkeypatch.setattr("edge.pack.STAND_BACK", 0.5)
+    await quiet(world)  # though as much comes in as before
 
 
-async def test_while_the_hub_is_away_nothing_is_packed_before_it_rests(tmp_path, monkeypatch):
+async def test_while_the_hub_is_away_nothing_is_packed_before_it_rests(world):
     """Nothing can go, so modalities have the machine; a second after the last image all is packed."""
-    world = SpoolWorld(tmp_path / "data")
     online = False
     world.packer._online = lambda: online
-    task = asyncio.create_task(world.packer.run())
-    try:
-        for number in range(15):
-            world.receive(
-                b"image" * 100, number=number, priority=Priority.STAT if number == 3 else Priority.ROUTINE
-            )
-            await asyncio.sleep(0.1)
-            assert not sealed(world)
-        online = True
-        await asyncio.sleep(0.5)
-        assert sealed(world)  # the first of the series, and STAT, at once
-        online = False
-        world.receive(b"image" * 100, number=99)
-        await quiet(world)
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        world.spool.close()
+    for number in range(15):
+        priority = Priority.STAT if number == 3 else Priority.ROUTINE
+        world.receive(b"image" * 100, number=number, priority=priority)
+        await asyncio.sleep(0.1)
+        assert not sealed(world)
+    online = True
+    await asyncio.sleep(0.5)
+    assert sealed(world)  # the first of the series, and STAT, at once
+    online = False
+    world.receive(b"image" * 100, number=99)
+    await quiet(world)
 
 
 async def test_what_waits_behind_a_leading_instance_is_not_kept_waiting_by_a_pause(world, monkeypatch):

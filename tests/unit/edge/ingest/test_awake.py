@@ -27,11 +27,11 @@ class Watched(socket.socket):
 class Line:
     """A sender, and who reads from it by a clock of this test's: every look at it takes `step` seconds."""
 
-    def __init__(self, alone=True):
+    def __init__(self):
         ours, self.sender = socket.socketpair()
         self.read = Watched(fileno=ours.detach())
         self.read.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("ll", 0, 10_000))
-        self.now, self.step, self.alone = 100.0, SPIN / 10, alone
+        self.now, self.step, self.alone = 100.0, SPIN / 10, True
         self.awake = Awake(self.read, lambda: self.alone, self._look)
         self._room = memoryview(bytearray(PIECE))
 
@@ -39,8 +39,8 @@ class Line:
         self.now += self.step
         return self.now
 
-    def came(self, size=PIECE):
-        self.sender.sendall(bytes(size))
+    def came(self):
+        self.sender.sendall(bytes(PIECE))
         return self.awake.recv_into(self._room)
 
     def nothing(self):

@@ -143,7 +143,7 @@ PIECES = st.lists(st.binary(max_size=3000), max_size=6)
 
 
 @given(before=PIECES, dropped=PIECES, pieces=PIECES, taken=st.sampled_from(Taken), looks=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_digest_is_of_one_instance_wherever_chunks_end(before, dropped, pieces, taken, looks):
     """It is taken of chunks, in which others may lie, too; and may be asked for on the way."""
     sealer = BodySealer(lambda _: None, KEYS.publics(), PARCEL, site=SITE, chunk_size=1024)
