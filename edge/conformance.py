@@ -11,7 +11,7 @@ from edge.acquire.files import FILE_LIMIT
 from edge.config import Committed, EdgeConfig, Sender
 from edge.conformance_services import commitment_section, procedures_section
 from edge.downlink import deliver_dicom
-from edge.ingest import acse, association, desk, listener, wire
+from edge.ingest import acse, associate, association, desk, listener, wire
 from edge.ingest.admission import Rejection
 from edge.ingest.commitment import COMMITMENT
 from edge.ingest.mpps import MPPS
@@ -90,17 +90,17 @@ def _overview(settings: EdgeConfig) -> Section:
 def _association(settings: EdgeConfig) -> Section:
     ingest = settings.ingest
     facts = [
-        ("application context", acse.APPLICATION_CONTEXT),
+        ("application context", associate.APPLICATION_CONTEXT),
         ("implementation class UID", IMPLEMENTATION_CLASS_UID),
         ("implementation version name", IMPLEMENTATION_VERSION_NAME),
         ("called AE title", f"any (open: {ingest.open})" if ingest.open else ingest.ae_title),
         ("listens at", f"{ingest.host}:{ingest.port}"),
         ("maximum PDU length", f"{MAX_PDU} bytes offered, {SLACK} more are borne; to the sender from 64"),
         ("associations at once", f"{ingest.max_associations}; per address {listener.per_address(ingest)}"),
-        ("presentation contexts", f"at most {acse.CONTEXTS}"),
+        ("presentation contexts", f"at most {associate.CONTEXTS}"),
         ("asynchronous operations window", f"at most {acse.WINDOW} invoked, 1 performed; answered in order"),
         ("SCP/SCU role selection", "answered; the default roles are needed for every SOP class as acceptor"),
-        ("SOP class extended negotiation", f"{acse.STORAGE_SUPPORT.hex(' ')}: level 2, no coercion"),
+        ("SOP class extended negotiation", f"{associate.STORAGE_SUPPORT.hex(' ')}: level 2, no coercion"),
         ("TLS handshake", f"{association.HANDSHAKE_SECONDS:g} s"),
         ("A-ASSOCIATE-RQ", f"{association.ACSE_SECONDS:g} s after it"),
         ("idle association", f"aborted after {association.IDLE_SECONDS:g} s"),

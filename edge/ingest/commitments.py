@@ -22,10 +22,9 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 
 from edge.config import Committed, Ingest
 from edge.ingest import commitment, reporting
-from edge.ingest.acse import UNREADABLE
 from edge.ingest.commitment import COMMITMENT, Reason, Standing, Status, Transaction
 from edge.ingest.ledger import Ledger
-from edge.ingest.services import Channel, Request, dataset_of, responding
+from edge.ingest.services import UNREADABLE, Channel, Request, dataset_of, responding
 from edge.ingest.vault import Vault
 from gateway import durable
 from gateway.clock import Clock

@@ -10,8 +10,9 @@ from typing import Any
 
 from edge.config import Ingest
 from edge.ingest import services
-from edge.ingest.acse import Agreed, Asked, agree
+from edge.ingest.acse import Agreed, agree
 from edge.ingest.admission import Admitted, Doorkeeper, Rejection
+from edge.ingest.associate import Asked
 from edge.ingest.dimse import Command
 from edge.ingest.pdu import reject
 from edge.ingest.policy import Accepted, Ending, Peer

@@ -13,9 +13,8 @@ from typing import Any
 
 from pynetdicom.dimse_primitives import N_CREATE, N_SET
 
-from edge.ingest.acse import UNREADABLE
 from edge.ingest.mpps import MPPS, Outcome, Status, Step, change, create
-from edge.ingest.services import Request, dataset_of, responding
+from edge.ingest.services import UNREADABLE, Request, dataset_of, responding
 from edge.ingest.vault import Vault
 from edge.spool.spool import Spool
 from gateway import durable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from pynetdicom.dimse_primitives import N_ACTION, N_CREATE, N_DELETE, N_EVENT_RE
 from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import P_DATA
 
-from edge.ingest.acse import UNREADABLE
 from edge.ingest.admission import Admitted
 from edge.ingest.dimse import Command, Field
 from edge.ingest.pdu import COMMAND, LAST, p_data
@@ -30,6 +30,19 @@ _ANSWERS: Mapping[int, tuple[type, type]] = {
     Field.N_DELETE_RQ: (N_DELETE, dimse_messages.N_DELETE_RSP),
 }
 
+
+UNREADABLE = (
+    AttributeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    struct.error,
+    AssertionError,
+    RecursionError,
+)
+"""What pynetdicom and pydicom raise for bytes that are no message; found by fuzzing."""
 
 ITEMS = 30_000
 """Sequence items of a dataset. An empty one is eight bytes, and costs a hundred times as much once read."""

@@ -21,7 +21,8 @@ PROGRESS_SECONDS, PROGRESS_BYTES = 60.0, 64 << 10
 """While a message is under way, at least so many bytes must come in so long: a kilobyte a second."""
 
 LINGER_SECONDS = 1.0
-BUFFER = 512 << 10
+BUFFER = 272 << 10
+"""Two PDUs: more would push out of the caches what is read next."""
 TICK = 0.25
 """Seconds after which a connection that is read says that nothing came. It is set once and for all: a
 time-out of Python's own takes two more calls of the system for every read."""

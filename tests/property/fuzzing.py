@@ -36,7 +36,8 @@ DEFAULTS = (None, "GB18030", "latin_1", "nonsense")
 
 def association(data: bytes) -> None:
     """What follows the head of an A-ASSOCIATE-RQ."""
-    from edge.ingest.acse import Asked, agree
+    from edge.ingest.acse import agree
+    from edge.ingest.associate import Asked
     from gateway.errors import Malformed
 
     with suppress(Malformed):

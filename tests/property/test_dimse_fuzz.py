@@ -21,7 +21,8 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import build_context
 
 from edge.config import Ingest
-from edge.ingest.acse import Asked, agree
+from edge.ingest.acse import agree
+from edge.ingest.associate import Asked
 from edge.ingest.association import Association, Terms
 from edge.ingest.desk import Desk
 from edge.ingest.dimse import Command

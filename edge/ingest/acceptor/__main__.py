@@ -1,6 +1,7 @@
-"""An acceptor process: ``python -m edge.ingest.acceptor LINE DOOR``, started by the edge with two sockets.
+"""An acceptor process: ``python -m edge.ingest.acceptor LINE DOOR LEVEL CORE``, started by the edge.
 
-It imports little, so that it starts quickly and costs little memory, and ends when the edge's process does.
+LINE and DOOR are sockets to it, LEVEL is that of the log, CORE the core to run on. It imports little, so that
+it starts quickly and costs little memory, and ends when the edge's process does.
 """
 
 from __future__ import annotations
@@ -49,12 +50,13 @@ class Acceptor:
 
     Args:
         line: to the edge's process.
+        door: by which that hands over connections, and is told that somebody waits.
         setup: what that said at first.
     """
 
-    def __init__(self, line: Line, setup: Message) -> None:
+    def __init__(self, line: Line, door: socket.socket, setup: Message) -> None:
         folder, segments, site, taken, keys, tls = setup
-        self._line, self._questions = line, Questions(line)
+        self._line, self._door, self._questions = line, door, Questions(line, door)
         self._recipients = Recipients(keys)
         self._leases = Leases(
             Path(folder),
@@ -73,11 +75,11 @@ class Acceptor:
         self._threads = Threads(Terms(self._reception, self._policy, context))
         self._peers: dict[int, Association] = {}
 
-    def run(self, door: socket.socket) -> None:
+    def run(self) -> None:
         """Until the edge's process is gone, or says so."""
         self._keys.fill(KEYS_FIRST)
         self._line.send("ready")
-        threading.Thread(target=self._doors, args=(door,), daemon=True).start()
+        threading.Thread(target=self._doors, daemon=True).start()
         threading.Thread(target=self._ahead, daemon=True).start()
         threading.Thread(target=self._beat, daemon=True).start()
         while messages := self._line.receive():
@@ -90,9 +92,9 @@ class Acceptor:
                     threading.Thread(target=self._stop, daemon=True).start()
         os._exit(0)
 
-    def _doors(self, door: socket.socket) -> None:
+    def _doors(self) -> None:
         while True:
-            data, handles, _, _ = socket.recv_fds(door, 4096, 1)
+            data, handles, _, _ = socket.recv_fds(self._door, 4096, 1)
             if not data:
                 return
             number, address = json.loads(data)
@@ -151,6 +153,17 @@ def _die_with_the_edge() -> None:
     ctypes.CDLL(None).prctl(death_signal, int(signal.SIGKILL), 0, 0, 0)
 
 
+def _stay_on(core: int) -> None:
+    """Run on one core, and push nobody aside (SCHED_BATCH in sched(7)).
+
+    Of one Python process one thread runs at a time, and on one core it finds the caches as the other left
+    them. And who has just been sent something lets the sender go on, and reads more at once.
+    """
+    with suppress(OSError):  # it was taken from the machine, or a sandbox forbids it: it runs all the same
+        os.sched_setaffinity(0, {core})
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main() -> None:
     """Run. Signals are for the edge's process, which says what to do."""
     _die_with_the_edge()
@@ -158,13 +171,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     line, door = (socket.socket(fileno=int(word)) for word in sys.argv[1:3])
     log.configure(level=sys.argv[3])
+    _stay_on(int(sys.argv[4]))
     sys.setswitchinterval(TURN_SECONDS)
     told = Line(line)
     (setup, *_) = told.receive()
-    acceptor = Acceptor(told, setup)
+    acceptor = Acceptor(told, door, setup)
     gc.freeze()
     gc.set_threshold(GARBAGE)
-    acceptor.run(door)
+    acceptor.run()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from edge.ingest.acceptor.house import House, RemotePeer
 from edge.ingest.acceptor.line import Line, Message
+from edge.ingest.acceptor.remote import RING
 from edge.ingest.acceptor.watchdog import TURN_SECONDS, Pulse
 from edge.ingest.acceptor.watching import Watch
 from edge.ingest.policy import Policy
@@ -27,9 +29,9 @@ from gateway.log import logger
 READY_SECONDS = 20.0
 """A process that has not begun to serve by then is given up."""
 STOP_SECONDS = 10.0
-TOGETHER_SECONDS, ASKED_SECONDS = 0.02, 0.002
-"""What an acceptor tells in so long is taken together: the index, the page and the packer are disturbed less;
-and after it has asked something, as it may soon ask more."""
+TOGETHER_SECONDS = 0.02
+"""What an acceptor tells in so long is taken together: the index, the page and the packer are disturbed less.
+As soon as somebody there waits for an answer, no longer."""
 AGAIN_FIRST, AGAIN_MOST = 0.5, 60.0
 """Seconds until one that died is replaced; twice as many each time, unless it lived long."""
 SLOW = 16
@@ -120,11 +122,12 @@ class Acceptors:
 
     def _keep(self, place: int) -> None:
         """One process after another, for ever."""
+        core = core_of(place, len(self._places))
         pause = AGAIN_FIRST
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                one = _Acceptor(self._spool, self._policy, self._slow, self._tls)
+                one = _Acceptor(self._spool, self._policy, self._slow, self._tls, core)
             except OSError as error:  # no more memory or processes
                 log.warning("no acceptor", reason=str(error))
             else:
@@ -148,13 +151,15 @@ class _Acceptor:
     """One process, and the thread that reads what it says. Raises OSError: it cannot be started."""
 
     def __init__(
-        self, spool: Spool, policy: Policy, slow: ThreadPoolExecutor, tls: list[str | None] | None
+        self, spool: Spool, policy: Policy, slow: ThreadPoolExecutor, tls: list[str | None] | None, core: int
     ) -> None:
         ours, theirs = socket.socketpair()
         self._door, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._rings = select.poll()
+        self._rings.register(self._door, select.POLLIN)
         level = logging.getLevelName(log.get_effective_level()).lower()
         handles = (theirs.fileno(), door.fileno())
-        command = [sys.executable, "-P", "-m", "edge.ingest.acceptor", *map(str, handles), level]
+        command = [sys.executable, "-P", "-m", "edge.ingest.acceptor", *map(str, handles), level, str(core)]
         try:
             self._process = subprocess.Popen(  # our own program
                 command, pass_fds=handles, stdin=subprocess.DEVNULL, env=_environment()
@@ -207,8 +212,7 @@ class _Acceptor:
                     self.ready.set()
                     del messages[0]
                 self._house.take(messages)
-                alone = all(kind == "arrived" for kind, *_ in messages)
-                time.sleep(TOGETHER_SECONDS if alone else ASKED_SECONDS)
+                self._rest()
         except OSError as error:
             log.warning("an acceptor does not listen", pid=self.pid, reason=str(error))
 
@@ -218,6 +222,11 @@ class _Acceptor:
             return self._line.receive()
         finally:
             self.pulse.hear()
+
+    def _rest(self) -> None:
+        """For a while, unless somebody waits. A question is in the line before its ring is at the door."""
+        if self._rings.poll(TOGETHER_SECONDS * 1000):
+            self._door.recv(len(RING))
 
     def kill(self) -> None:
         """Whatever it does. Who reads its line sees the end of it, and buries it."""
@@ -244,6 +253,12 @@ class _Acceptor:
             self.code = self._process.wait()
         self._line.close()
         self._house.bury()
+
+
+def core_of(place: int, most: int) -> int:
+    """The core on which the process at `place` of `most` is to run: spread over those that may be used."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[place * len(cores) // most if most < len(cores) else place % len(cores)]
 
 
 def _environment() -> dict[str, str]:

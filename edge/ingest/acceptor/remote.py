@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +21,18 @@ from gateway.envelope.kem import KemPublic
 from gateway.errors import Unavailable
 from gateway.model import Priority
 
+RING = b"?"
+
 
 @dataclass(slots=True)
 class Question:
-    """One that was asked."""
+    """One that was asked.
 
+    Args:
+        wanted: called when somebody begins to wait for the answer.
+    """
+
+    wanted: Callable[[], object]
     _there: threading.Event = field(default_factory=threading.Event)
     _value: Any = None
     _fault: list[str] | None = None
@@ -40,6 +49,8 @@ class Question:
 
     def wait(self) -> Any:
         """The answer. Raises GatewayError: whatever the other process raised."""
+        if not self.there:
+            self.wanted()
         self._there.wait()
         if self._fault is not None:
             raise raised(self._fault)
@@ -51,16 +62,17 @@ class Questions:
 
     Args:
         line: to the edge's process.
+        door: that process' other socket, by which it is told that somebody waits.
     """
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, line: Line, door: socket.socket) -> None:
+        self._line, self._door = line, door
         self._numbers = itertools.count()
         self._open: dict[int, Question] = {}
 
     def ask(self, kind: str, *words: Any) -> Question:
         """Ask, and go on."""
-        question, number = Question(), next(self._numbers)
+        question, number = Question(self._ring), next(self._numbers)
         self._open[number] = question
         try:
             self._line.send(kind, number, *words)
@@ -71,6 +83,11 @@ class Questions:
     def tell(self, kind: str, *words: Any) -> None:
         """Tell, and go on. Raises OSError."""
         self._line.send(kind, *words)
+
+    def _ring(self) -> None:
+        """Somebody waits: what the edge's process rests for has an end."""
+        with suppress(OSError):  # it is full of rings, or that process is gone, which the line tells
+            self._door.send(RING, socket.MSG_DONTWAIT)
 
     def answered(self, message: Message) -> None:
         """An answer has come: number, value, fault."""

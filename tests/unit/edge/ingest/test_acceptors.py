@@ -172,7 +172,8 @@ class Played:
         self.ours = ours
         self.serving = threading.Thread(target=self._serve)
         self.serving.start()
-        questions = self.questions = Questions(self.line)
+        self.doors = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        questions = self.questions = Questions(self.line, self.doors[0])
         self.hearing = threading.Thread(target=self._hear)
         self.hearing.start()
         spool = world.spool.files
@@ -210,8 +211,8 @@ class Played:
         self.hearing.join(5)
         self.serving.join(5)
         self.slow.shutdown()
-        self.line.close()
-        self.ours.close()
+        for one in (self.line, self.ours, *self.doors):
+            one.close()
 
 
 @pytest.fixture
@@ -300,6 +301,24 @@ def test_a_disk_below_its_reserve_is_told_to_the_sender(tmp_path):
         assert send(world, "1.2.3.4") == []
         world.spool._budget = replace(world.spool._budget, reserve=0)
         assert len(send(world, "1.2.3.4")) == 1
+
+
+def test_who_waits_for_an_answer_does_not_wait_for_what_is_told_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "TOGETHER_SECONDS", 60.0)
+    with listening(tmp_path, TWO) as world:
+        for n in range(4):  # each asks to be let in, after an acceptor has told of an instance
+            assert len(send(world, f"1.2.3.{n}")) == 1
+
+
+def test_acceptors_are_spread_over_the_cores_and_stay_there(tmp_path):
+    cores = sorted(os.sched_getaffinity(0))
+    assert [processes.core_of(place, len(cores)) for place in range(len(cores))] == cores
+    assert processes.core_of(len(cores), len(cores) + 1) == cores[0]
+    assert processes.core_of(0, 1) == cores[0]
+    with listening(tmp_path, TWO) as world:
+        found = [os.sched_getaffinity(pid) for pid in world.listener.pids]
+        assert found == [{processes.core_of(place, 2)} for place in range(2)]
+        assert {os.sched_getscheduler(pid) for pid in world.listener.pids} == {os.SCHED_BATCH}
 
 
 def test_a_large_instance_gets_its_own_file(tmp_path):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 from pydicom.uid import UID
-from pynetdicom.presentation import build_context
 
 from edge.config import Ingest, Sender
-from edge.ingest.acse import is_storage, supported
+from edge.ingest.acse import ACCEPTED, NO_ABSTRACT_SYNTAX, answer, is_storage
+from edge.ingest.associate import Answer, Proposed
 from gateway import durable
 from gateway.dicom import transfer
 from gateway.errors import UsageError
@@ -185,10 +185,11 @@ def test_deflated_is_refused_unless_configured(tmp_path):
 
 
 def test_contexts_offered_with_several_syntaxes_get_the_first_that_is_taken():
-    asked = [build_context(CT, [transfer.DEFLATED_LITTLE, LE]), build_context("1.2.840.10008.5.1.4.31")]
-    taken = {context.abstract_syntax: context.transfer_syntax for context in supported(asked, deflated=False)}
-    assert taken[CT] == [LE]
-    assert "1.2.840.10008.5.1.4.31" not in taken
+    several = Proposed(1, CT, (transfer.DEFLATED_LITTLE, LE))
+    assert answer(several, frozenset(), deflated=False) == Answer(1, ACCEPTED, LE)
+    assert answer(several, frozenset(), deflated=True) == Answer(1, ACCEPTED, transfer.DEFLATED_LITTLE)
+    worklist = Proposed(3, "1.2.840.10008.5.1.4.31", (LE,))
+    assert answer(worklist, frozenset(), deflated=False) == Answer(3, NO_ABSTRACT_SYNTAX, LE)
 
 
 @pytest.mark.parametrize(
