@@ -6,7 +6,9 @@ these processes has its own.
 
 The edge's process accepts connections, so limits are exact over all processes, and hands each (as a file
 descriptor, SCM_RIGHTS) to the process with the fewest. What passes between them goes over one socket pair a
-process (`line`), in the order in which it was said:
+process (`line`), in the order in which it was said. The edge's process takes together what it is told within
+a fiftieth of a second; when somebody waits for an answer, a ring at its door (the other socket) ends that
+rest:
 
 =============  =====================================================================================
 from a process
