@@ -19,6 +19,9 @@ APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 CONTEXTS = 128
 """Presentation contexts of one association: IDs are the odd numbers of a byte."""
 
+STORAGE_SUPPORT = b"\2\0\3\0\0\0"
+"""PS3.4 Table B.3-1: storage level 2 (full), signatures stay (bits are preserved), nothing is coerced."""
+
 _FIXED = Struct(">HH16s16s32s")
 """Protocol version, reserved, called and calling AE title, reserved; before the items."""
 _ITEM = Struct(">BxH")
@@ -141,10 +144,6 @@ def accept(asked: Asked, answers: Iterable[Answer], window: int | None, extended
     version = b"\0\1\0\0"
     body = version + asked.fixed[len(version) :] + b"".join(items) + _item(_USER, b"".join(user))
     return bytes((Pdu.ASSOCIATE_AC, 0)) + len(body).to_bytes(HEAD - 2, "big") + body
-
-
-STORAGE_SUPPORT = b"\2\0\3\0\0\0"
-"""PS3.4 Table B.3-1: storage level 2 (full), signatures stay (bits are preserved), nothing is coerced."""
 
 
 def _proposed(data: bytes) -> Proposed:
