@@ -111,12 +111,13 @@ async def _serve(file: Path, settings: EdgeConfig) -> None:
         clock=clock,
         keep_confirmed=settings.spool.keep_confirmed,
         taken=settings.spool.digest,
+        ahead=settings.spool.ahead,
     )
     proxy = Proxy.configured(settings.uplink)
     bbr = settings.uplink.congestion is Congestion.BBR
     client = HubClient(identity, clock, idle_timeout=settings.uplink.idle_timeout, proxy=proxy, bbr=bbr)
     try:
-        await asyncio.to_thread(spool.prepare)
+        await asyncio.to_thread(spool.provision.first)
         ledger = settings.data / "services" / "ledger.sqlite"
         with failed.plainly(_kept("the list for storage commitment", ledger, FORGOTTEN)):
             services = await asyncio.to_thread(Offered, settings.ingest, settings.data, spool, clock)
@@ -167,7 +168,7 @@ async def _run(
                     "pack": packer.run,
                     "uplink": uplink.run,
                     "quality": inspector.run,
-                    "segments": spool.prepare_ahead,
+                    "segments": spool.provision.run,
                     "reload": reload.run,
                     "handed": HandedIn(settings.data, uplink.handed, uplink.give_up).run,
                     "downlink": downlink.run,

@@ -181,6 +181,7 @@ class Spool:
     reserve: Bytes = Bytes(2_000_000_000)  # free disk kept for receipts, logs and the hospital
     keep_confirmed: Seconds = Seconds(48 * 3600)  # sealed bodies the hub has signed for; 0s: none is kept
     digest: Taken = Taken.BLAKE3  # of a dataset while it comes
+    ahead: Bytes = Bytes(2_000_000_000)  # of the disk, written before images come
 
 
 class Day(Enum):

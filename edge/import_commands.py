@@ -77,6 +77,7 @@ def _here(settings: EdgeConfig, folder: Path) -> dict[str, Any]:
             recipients=lambda: identity.recipients,
             reserve=settings.spool.reserve,
             taken=settings.spool.digest,
+            ahead=settings.spool.ahead,
             clock=clock,
         )
         try:

@@ -138,6 +138,11 @@ def sweep(folder: Path) -> int:
     return len(leftovers)
 
 
+def volume_bytes(folder: Path) -> int:
+    """Size of the file system of `folder`."""
+    return shutil.disk_usage(folder).total
+
+
 def free_bytes(folder: Path) -> int:
     """Bytes that may still be written to the file system of `folder`."""
     return shutil.disk_usage(folder).free

@@ -149,6 +149,9 @@ def metrics(status: SpoolStatus, link: LinkState | None) -> str:
     )
     lines += _gauge("telerad_disk_free_bytes", "Bytes free on the spool's disk.", {"": status.free})
     lines += _gauge("telerad_disk_reserve_bytes", "Bytes not for images.", {"": status.reserve})
+    ready, wanted = status.ahead
+    lines += _gauge("telerad_ahead_bytes", "Room for a burst, written before.", {"": ready})
+    lines += _gauge("telerad_ahead_wanted_bytes", "How much of it shall be ready.", {"": wanted})
     lines += _gauge("telerad_accepting", "1 if the disk has room for images.", {"": int(status.accepting)})
     if status.days_left is not None:
         text = "Days until the disk is full at the last day's rate."

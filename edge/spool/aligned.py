@@ -15,6 +15,15 @@ KEEP = 16 << 20
 """Bytes kept for use again."""
 
 
+def memory(size: int) -> mmap.mmap:
+    """So many bytes, all zero, in large pages where that can be."""
+    made = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= LEAST:
+        with suppress(OSError):  # a kernel without large pages
+            made.madvise(mmap.MADV_HUGEPAGE)
+    return made
+
+
 class Buffers:
     """Buffers that nobody needs now. Thread-safe.
 
@@ -36,11 +45,7 @@ class Buffers:
                     self._room += len(buffer)
                     return self._free.pop(place)
         whole = max(self._least, 1 << (size - 1).bit_length())
-        made = mmap.mmap(-1, whole, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if whole >= LEAST:
-            with suppress(OSError):  # a kernel without large pages
-                made.madvise(mmap.MADV_HUGEPAGE)
-        return made
+        return memory(whole)
 
     def give(self, buffer: mmap.mmap) -> None:
         """It is no longer needed, nor any view of it."""

@@ -16,7 +16,13 @@ SHOWN = 100
 
 
 def census(
-    journal: Journal, view: StudyView, budget: Budget, free: int, now: datetime, link: LinkState | None
+    journal: Journal,
+    view: StudyView,
+    budget: Budget,
+    free: int,
+    ahead: tuple[int, int],
+    now: datetime,
+    link: LinkState | None,
 ) -> SpoolStatus:
     """The whole spool at one moment. Blocks.
 
@@ -25,6 +31,7 @@ def census(
         view: studies in memory.
         budget: how much of the disk may be used.
         free: bytes free on the disk.
+        ahead: bytes that lie ready for a burst, and how many shall.
         now: the time.
         link: how the line is, if that is known.
     """
@@ -40,4 +47,5 @@ def census(
         reserve=budget.reserve,
         days_left=budget.days_left(free, per_day),
         accepting=free > budget.reserve,
+        ahead=ahead,
     )

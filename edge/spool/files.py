@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from edge.spool.record import Record
-from edge.spool.segments import Segments
+from edge.spool.segments import SPARES, Segments
 from gateway import durable
 from gateway.envelope.layout import Draft
 from gateway.envelope.seal import chunk_digest
@@ -38,16 +38,22 @@ UNNAMED = Sha256("0" * 64)
 
 @dataclass(frozen=True, slots=True)
 class SpoolFiles:
-    """Names and opens the files below the edge's data folder."""
+    """Names and opens the files below the edge's data folder.
+
+    Args:
+        data: that folder.
+        spares: segments kept when nothing is in them.
+    """
 
     data: Path
+    spares: int = SPARES
     spool: Path = field(init=False, compare=False)
     segments: Segments = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """The folder of bodies and headers, and the segments in it."""
         object.__setattr__(self, "spool", self.data / "spool")
-        object.__setattr__(self, "segments", Segments(self.spool / "segments"))
+        object.__setattr__(self, "segments", Segments(self.spool / "segments", spares=self.spares))
 
     @property
     def receipts(self) -> Path:

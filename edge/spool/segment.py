@@ -16,7 +16,7 @@ the last. Elsewhere one ``fdatasync`` serves everybody who waits at that moment.
 
 ::
 
-    page 0    "TGSEG001" · life (16 random bytes)
+    page 0    "TGSEG001" · life (16 random bytes); before the first life "TGSEGNEW" · zeros
     page n    a record (`record`)
 
 A record begins on a page of its own, so that writing one never touches a page of another that was
@@ -37,11 +37,11 @@ from pathlib import Path
 from struct import Struct
 
 from edge.spool import record as records
-from edge.spool.aligned import PAGE
+from edge.spool.aligned import LEAST, PAGE, memory
 from edge.spool.record import HEAD_SIZE, STATE_AT, TAKEN, Found, Life, Record
 from gateway.model import ParcelId
 
-FILE_MAGIC = b"TGSEG001"
+FILE_MAGIC, NEW_MAGIC = b"TGSEG001", b"TGSEGNEW"
 _FILE = Struct("<8s16s")
 
 
@@ -101,10 +101,22 @@ class Segment:
         return self._handle < 0
 
     def fill(self) -> None:
-        """Write every block once, so that later writes find them there."""
-        zeros = bytes(1 << 20)
-        for at in range(0, self.size, len(zeros)):
-            _write(self._handle, zeros[: self.size - at], at)
+        """Write every block once, so that later writes find them there.
+
+        Past the page cache this takes 4 instead of 24 ms of a processor for 64 MB.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        direct = _open_direct(self.path) if self._wish else -1
+        try:
+            with closing(memory(LEAST)) as piece, memoryview(piece) as zeros:
+                for at in range(0, self.size, LEAST):
+                    _write(self._handle if direct < 0 else direct, zeros[: self.size - at], at)
+        finally:
+            if direct >= 0:
+                os.close(direct)
+        _write(self._handle, _FILE.pack(NEW_MAGIC, bytes(16)), 0)
         os.fdatasync(self._handle)
         os.posix_fadvise(self._handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -196,13 +208,16 @@ def scan(path: Path) -> Iterator[Found]:
     """Every record of a segment file, taken or not, of its present life.
 
     A damaged page costs the records that touch it and no others: where no record can be read, the
-    next page is looked at. If page 0 itself is damaged, records of any life count.
+    next page is looked at. If page 0 itself is damaged, records of any life count. One that never had a
+    life is not read through, as room for a large study lies ready in such.
     """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         head = os.pread(file.fileno(), _FILE.size, 0)
         magic, life = _FILE.unpack(head) if len(head) == _FILE.size else (b"", b"")
         at = PAGE
+        if magic == NEW_MAGIC and records.read(file.fileno(), PAGE, size, None) is None:
+            return
         while at + HEAD_SIZE <= size:
             found = records.read(file.fileno(), at, size, life if magic == FILE_MAGIC else None)
             if found is None:

@@ -18,7 +18,7 @@ from gateway.model import ParcelId
 
 SIZE = 64 << 20
 SPARES = 8
-"""Segments kept for use again: about a thousand CT images received at full speed before they are signed."""
+"""Segments kept for use again where nobody says how many: about a thousand CT images."""
 
 LARGEST = 4 << 20
 """Sealed bytes up to which an item is held in memory and written as one record."""
@@ -45,12 +45,16 @@ class Segments:
         size: bytes of a segment.
         spares: segments kept when nothing is in them.
         direct: as `Segment` takes it.
+
+    Attributes:
+        spares: as above.
     """
 
     def __init__(self, folder: Path, size: int = SIZE, spares: int = SPARES, *, direct: bool = True) -> None:
-        self.folder, self._size, self._keep, self._direct = folder, size, spares, direct
+        self.folder, self.spares = folder, spares
+        self._size, self._direct = size, direct
         self._lock = threading.Lock()
-        self._spares: list[Segment] = []
+        self._spare: list[Segment] = []
         self._active: Segment | None = None
         self._leased: dict[str, set[ParcelId]] = {}  # by name: the records that were told of
         self._records: dict[ParcelId, _Known] = {}
@@ -86,7 +90,7 @@ class Segments:
     @property
     def ready(self) -> int:
         """Segments that wait to be used, written before."""
-        return len(self._spares)
+        return len(self._spare)
 
     def prepare(self, count: int = 2) -> None:
         """Have `count` segments ready whose blocks were written before. Blocks for a second or so.
@@ -96,7 +100,7 @@ class Segments:
         """
         while True:
             with self._lock:
-                if len(self._spares) >= count:
+                if len(self._spare) >= count:
                     return
                 segment = self._made()
             try:
@@ -106,7 +110,13 @@ class Segments:
                 segment.path.unlink(missing_ok=True)
                 raise
             with self._lock:
-                self._spares.append(segment)
+                self._spare.append(segment)
+
+    def spare_less(self) -> None:
+        """Give the disk back what one segment holds that waits to be used."""
+        with self._lock:
+            if self._spare:
+                self._drop(self._spare.pop(0))
 
     def add(self, parcel: ParcelId, note: bytes, record: Record) -> None:
         """Keep one record. Durable when this returns.
@@ -142,7 +152,7 @@ class Segments:
         """
         try:
             with self._lock:
-                segment = self._spares.pop() if self._spares else self._made()
+                segment = self._spare.pop() if self._spare else self._made()
                 segment.begin()
                 self._leased[segment.path.name] = set()
         except OSError as error:
@@ -208,9 +218,9 @@ class Segments:
         """Close every file."""
         with self._lock:
             held = {known[0] for known in self._records.values()}
-            for segment in (*self._spares, *held, *([self._active] if self._active else [])):
+            for segment in (*self._spare, *held, *([self._active] if self._active else [])):
                 segment.close()
-            self._spares, self._active = [], None
+            self._spare, self._active = [], None
             self._records.clear()
 
     def _paths(self) -> list[Path]:
@@ -220,7 +230,7 @@ class Segments:
         with self._lock:
             while True:
                 if self._active is None:
-                    segment = self._spares.pop() if self._spares else self._made()
+                    segment = self._spare.pop() if self._spare else self._made()
                     segment.begin()
                     self._active = segment
                 at = self._active.reserve(size)
@@ -243,12 +253,15 @@ class Segments:
         if not used and not segment.live and not segment.pending:
             self._put_back(segment)
 
+    def _drop(self, segment: Segment) -> None:
+        segment.close()
+        segment.path.unlink(missing_ok=True)
+
     def _put_back(self, segment: Segment) -> None:
-        if segment.failed or len(self._spares) >= self._keep:
-            segment.close()
-            segment.path.unlink(missing_ok=True)
-        elif segment not in self._spares:
-            self._spares.append(segment)
+        if segment.failed or len(self._spare) >= self.spares:
+            self._drop(segment)
+        elif segment not in self._spare:
+            self._spare.append(segment)
 
 
 def _place(segment: Segment, _: int, offset: int, length: int) -> Place:

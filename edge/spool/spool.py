@@ -22,9 +22,10 @@ from edge.spool.item import ChainTip, LinkState, SpoolItem
 from edge.spool.journal import Journal
 from edge.spool.looking import Inspects
 from edge.spool.merger import Merger
+from edge.spool.provision import Provision, segments_on
 from edge.spool.recovery import recover
 from edge.spool.register import SpoolRegister
-from edge.spool.segments import SIZE
+from edge.spool.segments import SIZE, SPARES
 from edge.spool.states import UNSENT, Event, after
 from edge.spool.status import SpoolStatus
 from edge.spool.traffic import Traffic
@@ -35,18 +36,12 @@ from gateway.envelope.inner import InstanceFacts, Notice
 from gateway.envelope.layout import Draft
 from gateway.envelope.seal import KemPublic
 from gateway.envelope.taken import Taken
-from gateway.errors import Broken, GatewayError
+from gateway.errors import Broken
 from gateway.log import logger
 from gateway.model import ParcelId, Priority, Sha256, SiteId
 
 KEEP_PURGED = timedelta(days=30)
 PIECE = 1 << 20
-READY, LEAST_READY = 4, 2
-"""Segments written ahead in quiet moments: 480 CT images. And when many small instances come for long: a
-record in blocks that were never written takes a commit of the file system's journal, 0.1 ms in which nobody
-else writes."""
-QUIET_SECONDS, FULL_SECONDS = 1.0, 60.0
-"""Between looks whether to write one; after the disk had no room for it."""
 log = logger("edge.spool")
 
 
@@ -64,7 +59,7 @@ class Spool:
         register: takes note of what has come.
         site: our own.
         recipients: gives the hub's current keys.
-        keys: of parcels to come.
+        provision: what the next burst needs at once.
         tip: the newest signed header.
         inspector: looks at every instance up to 64 MiB after it is durable and before it is coded.
         custodian: hears what storage commitment is given by.
@@ -86,7 +81,7 @@ class Spool:
     ) -> None:
         self.received, self.sealed = Bell(), Bell()
         self.site, self.recipients = site, recipients
-        self.keys = KeysAhead(recipients)
+        keys = KeysAhead(recipients)
         self.view, self.traffic = StudyView(), Traffic()
         self.tip = tip
         self.inspector: Inspects | None = None
@@ -120,7 +115,8 @@ class Spool:
             lambda: self.inspector,
             lambda: self.custodian,
         )
-        self.intake = Intake(files, self.register, site, self.keys, clock, taken)
+        self.intake = Intake(files, self.register, site, keys, clock, taken)
+        self.provision = Provision(keys, files.segments, self.traffic, self.check_room)
 
     @classmethod
     def open(
@@ -133,6 +129,7 @@ class Spool:
         clock: Clock,
         keep_confirmed: float = 0.0,
         taken: Taken = Taken.BLAKE3,
+        ahead: int = SPARES * SIZE,
     ) -> Self:
         """Open the spool below `data`, recovering from whatever happened before.
 
@@ -144,11 +141,12 @@ class Spool:
             clock: the time.
             keep_confirmed: seconds that bodies stay which the hub has signed for.
             taken: which digest of a dataset is taken while it comes.
+            ahead: bytes of the disk that are written before images come.
 
         Raises:
             Broken: the index is of another version.
         """
-        files = SpoolFiles(data)
+        files = SpoolFiles(data, segments_on(data, ahead))
         durable.make_folder(files.spool)
         journal = Journal(files.index)
         found = recover(files, journal)
@@ -211,28 +209,6 @@ class Spool:
             raise
         one.tell()
         return item
-
-    def prepare(self, count: int = READY) -> bool:
-        """Before senders come: make keys, write the blocks of `count` segments. Blocks. False: no room."""
-        try:
-            self.keys.fill(stop=lambda: self.traffic.busy)
-            self.check_room(2 * SIZE)
-            self.files.segments.prepare(count)
-        except (GatewayError, OSError) as error:  # images then take longer
-            log.warning("nothing prepared", reason=str(error))
-            return False
-        return True
-
-    async def prepare_ahead(self) -> None:
-        """For ever: have so much ready, in quiet moments, that the next burst finds it."""
-        pause = QUIET_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            ready = self.files.segments.ready
-            quiet, narrow = not self.traffic.busy, self.traffic.narrow
-            if (quiet and (ready < READY or self.keys.few)) or (narrow and ready < LEAST_READY):
-                done = await asyncio.to_thread(self.prepare, min(ready + 1, READY))
-                pause = QUIET_SECONDS if done else FULL_SECONDS
 
     def notify(self, notice: Notice, *, priority: Priority = Priority.ROUTINE) -> SpoolItem:
         """Tell the hub something, behind what was received before with the same priority.
@@ -415,4 +391,5 @@ class Spool:
 
     def _status(self, link: LinkState | None) -> SpoolStatus:
         free = durable.free_bytes(self.files.spool)
-        return census(self._journal, self.view, self._budget, free, self._clock.now(), link)
+        ahead = self.provision.ready, self.provision.wanted
+        return census(self._journal, self.view, self._budget, free, ahead, self._clock.now(), link)

@@ -57,6 +57,7 @@ class SpoolStatus:
         free: bytes free on the disk; `reserve` of them are not for images.
         days_left: until the disk is full, if nothing leaves and it goes on as in the last day.
         accepting: whether the disk has room.
+        ahead: bytes that lie ready for a burst, and how many shall.
     """
 
     states: dict[State, Load]
@@ -68,6 +69,7 @@ class SpoolStatus:
     reserve: int
     days_left: float | None
     accepting: bool
+    ahead: tuple[int, int]
 
     def load(self, *states: State) -> Load:
         """Several states together."""

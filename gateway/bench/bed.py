@@ -164,6 +164,14 @@ class Bed:
         """
         return self._get("/metrics").decode()
 
+    def gauge(self, name: str) -> float:
+        """One of `metrics` that has no labels. Raises Unavailable: it is not told."""
+        for line in self.metrics().splitlines():
+            word, _, value = line.partition(" ")
+            if word == name:
+                return float(value)
+        raise Unavailable(f"the edge does not tell {name}")
+
     def _get(self, path: str) -> bytes:
         try:
             with (

@@ -26,6 +26,8 @@ FILLERS = 4
 """Associations that fill a spool."""
 QUIET_SECONDS = 1.0
 """After the start of any receiver: what it does once is no part of the measurement."""
+READY_SECONDS = 60.0
+"""The most an edge may take to have ready what it keeps ready for a burst."""
 SETTLE_SECONDS = 60.0
 """The most a receiver may take to count what it has answered."""
 
@@ -107,13 +109,19 @@ def edge_receiver(bed: Bed) -> Receiver:
 
     @contextmanager
     def running(folder: Path) -> Iterator[Target]:
-        bed.start_edge(fresh=True)
+        _begin(bed)
         try:
             yield Target(bed.ports.dicom, AE_TITLE, bed.held, bed.processes.pids[EDGE])
         finally:
             bed.stop_edge()
 
     return Receiver("telerad edge", "fsync before each answer, encrypted", running)
+
+
+def _begin(bed: Bed, *, indexed: bool = False) -> None:
+    """A fresh edge, as it is some seconds after its start: with room for a burst written ahead."""
+    bed.start_edge(fresh=True, indexed=indexed)
+    until(lambda: bed.gauge("telerad_ahead_bytes") >= bed.gauge("telerad_ahead_wanted_bytes"), READY_SECONDS)
 
 
 def peer_receivers(link: Link) -> tuple[list[Receiver], list[str]]:
@@ -273,7 +281,7 @@ def indexed(
     rates: tuple[list[float], list[float]] = ([], [])
     for number in range(2 * rounds):
         full = number % 4 in (1, 2)  # A B B A: neither is always the first after a pause
-        bed.start_edge(fresh=True, indexed=full)
+        _begin(bed, indexed=full)
         try:
             os.sync()
             rates[full].append(study.count / scanner.store([study.folder], bed.ports.dicom, AE_TITLE))
@@ -293,7 +301,7 @@ def fill(
         os.sync()
         return study.count / scanner.store([study.folder], bed.ports.dicom, AE_TITLE)
 
-    bed.start_edge(fresh=True)
+    _begin(bed)
     try:
         empty = statistics.median(rate() for _ in range(rounds))
         with scanner.link.inside(Side.HUB):

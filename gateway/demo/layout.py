@@ -294,7 +294,7 @@ def _edge_yaml(layout: Layout, number: int, site: str, *, hospital: bool) -> str
             f"ingest: {{host: {at.edge_host}, port: {at.edge_port(number, 0)}, "
             f"ae_title: {_ae_title(site)}, open: true}}"
         ),
-        "spool: {reserve: 500 MB}",
+        "spool: {reserve: 500 MB, ahead: 256 MB}",
         f"console: {{host: {at.edge_host}, port: {at.edge_port(number, 1)}}}",
         "destinations:",
         "  - {name: reports folder, kind: folder, path: reports}",

@@ -1,29 +1,24 @@
 """Receive segments: group commit, use over again, a failing disk, and what a crash leaves."""
 
-import asyncio
 import errno
 import os
 import struct
 import threading
 import time
-from contextlib import suppress
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.spool import record as record_module
+from edge.spool import record as records
 from edge.spool import segment as segment_module
 from edge.spool.aligned import PAGE, Buffers
 from edge.spool.record import Record
 from edge.spool.segment import scan
 from edge.spool.segments import Segments
-from edge.spool.spool import LEAST_READY, READY
 from gateway.errors import ResourceError, StorageFull
 from gateway.model import ParcelId
-from tests.doubles.edges import until
-from tests.doubles.spools import SpoolWorld
 
 SIZE = 1 << 20
 
@@ -78,7 +73,7 @@ def test_a_record_with_a_key_of_its_own_as_older_programs_wrote_it_is_read(made)
     add(made, 1)
     place = made.place(name(1))
     assert place is not None
-    at = place.offset - record_module.HEAD_SIZE
+    at = place.offset - records.HEAD_SIZE
     (found,) = scan(place.path)
     key = os.urandom(16)
     with place.path.open("r+b") as file:
@@ -238,47 +233,29 @@ def test_a_damaged_first_page_loses_nothing(made):
     again.close()
 
 
-async def test_in_quiet_moments_segments_are_written_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr("edge.spool.spool.QUIET_SECONDS", 0.01)
-    monkeypatch.setattr("edge.spool.spool.FULL_SECONDS", 0.01)
-    world = SpoolWorld(tmp_path / "data")
-    segments = world.spool.files.segments
-    segments._size = 1 << 20
-    full = [True]
-    check = world.spool.check_room
+def test_a_segment_that_never_had_a_life_is_not_read_through(made, monkeypatch):
+    """Or a start would read gigabytes of zeros."""
+    made.prepare(1)
+    (path,) = made.folder.glob("*.seg")
+    looked = []
+    read = records.read
+    monkeypatch.setattr(records, "read", lambda *args: looked.append(args) or read(*args))
+    assert list(scan(path)) == []
+    assert len(looked) == 1
 
-    def room(incoming):
-        if full[0]:
-            raise StorageFull("full")
-        check(0)
 
-    monkeypatch.setattr(world.spool, "check_room", room)
-    task = asyncio.create_task(world.spool.prepare_ahead())
-    try:
-        await asyncio.sleep(0.1)
-        assert segments.ready == 0
-        full[0] = False
-
-        async def ahead():
-            return segments.ready == READY
-
-        await until(ahead)
-        monkeypatch.setattr("edge.spool.traffic.BUSY", -1.0)  # as if much came in
-        await asyncio.to_thread(world.receive, b"image" * 1000)
-        await asyncio.sleep(0.2)
-        assert segments.ready == READY - 1
-        for _ in range(READY - 1):  # many small instances use them up: they leave the disk time
-            segments.lease()
-
-        async def some():
-            return segments.ready == LEAST_READY
-
-        await until(some)
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        world.spool.close()
+def test_what_was_kept_is_found_though_the_life_of_its_segment_was_lost(made):
+    """A disk that lied of the first page: its first record is looked for all the same."""
+    made.prepare(1)
+    (path,) = made.folder.glob("*.seg")
+    new = path.read_bytes()[:PAGE]
+    for n in range(3):
+        add(made, n)
+    with path.open("r+b") as file:
+        file.write(new)
+    again, found = reopened(made)
+    assert set(found) == {name(0), name(1), name(2)}
+    again.close()
 
 
 def first_form(life, at, number, note, data):
