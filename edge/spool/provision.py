@@ -27,7 +27,7 @@ SHARE = 64
 """Of the volume, at most one part in so many lies ready."""
 LOOK_SECONDS, FULL_SECONDS = 1.0, 60.0
 """Between looks whether something is to be made; after the disk failed or had no room for it."""
-REST = 2.0
+REST = 1.0
 """Times as long as writing a segment took the disk is then left to others."""
 
 log = logger("edge.spool")
