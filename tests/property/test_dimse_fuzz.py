@@ -10,15 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import UID
-from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom import DEFAULT_TRANSFER_SYNTAXES
 from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
     AsynchronousOperationsWindowNegotiation,
-    ImplementationClassUIDNotification,
-    MaximumLengthNotification,
     SOPClassExtendedNegotiation,
 )
-from pynetdicom.presentation import build_context
 
 from edge.config import Ingest
 from edge.ingest.acse import agree
@@ -30,6 +26,7 @@ from edge.ingest.pdu import COMMAND, LAST, Pdu, head_of
 from edge.ingest.store import Reception
 from gateway.errors import Malformed
 from tests.doubles.datasets import encode, sample
+from tests.doubles.proposals import proposal
 from tests.doubles.spools import SpoolWorld
 
 CT, LE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -37,23 +34,11 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "vectors/dimse/golden.json").re
 
 
 def asked():
-    request = A_ASSOCIATE()
-    request.application_context_name = UID("1.2.840.10008.3.1.1.1")
-    request.calling_ae_title, request.called_ae_title = "CT1", "TELERAD"
-    contexts = [build_context(CT, [LE]), build_context("1.2.840.10008.1.1")]
-    for number, context in enumerate(contexts):
-        context.context_id = 2 * number + 1
-    request.presentation_context_definition_list = contexts
-    longest, ours = MaximumLengthNotification(), ImplementationClassUIDNotification()
-    longest.maximum_length_received, ours.implementation_class_uid = 16384, UID("1.2.3")
     window, extended = AsynchronousOperationsWindowNegotiation(), SOPClassExtendedNegotiation()
     window.maximum_number_operations_invoked = 0
     window.maximum_number_operations_performed = 5
     extended.sop_class_uid, extended.service_class_application_information = UID(CT), b"\2\0\3\0\0\0"
-    request.user_information = [longest, ours, window, extended]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(request)
-    return pdu.encode()
+    return proposal([(CT, [LE]), ("1.2.840.10008.1.1", DEFAULT_TRANSFER_SYNTAXES)], [window, extended])
 
 
 ASKED = asked()

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import UID
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu import A_ASSOCIATE_AC
 from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
     AsynchronousOperationsWindowNegotiation,
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
@@ -25,6 +24,7 @@ from edge.ingest.pdu import MAX_PDU
 from gateway.dicom import transfer
 from gateway.dicom.part10 import IMPLEMENTATION_CLASS_UID
 from gateway.errors import Malformed
+from tests.doubles.proposals import proposal
 
 CT, MR, WORKLIST = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.31"
 PRIVATE, COMMITMENT = "1.3.46.670589.11.0.0.12.1", "1.2.840.10008.1.20.1"
@@ -48,20 +48,9 @@ proposals = st.lists(
 )
 
 
-def request(contexts, user=(), calling="CT1", called="TELERAD"):
-    """The body of an A-ASSOCIATE-RQ, coded by pynetdicom."""
-    made = A_ASSOCIATE()
-    made.application_context_name = UID("1.2.840.10008.3.1.1.1")
-    made.calling_ae_title, made.called_ae_title = calling, called
-    made.presentation_context_definition_list = [build_context(uid, list(found)) for uid, found in contexts]
-    for number, context in enumerate(made.presentation_context_definition_list):
-        context.context_id = 2 * number + 1
-    longest, ours = MaximumLengthNotification(), ImplementationClassUIDNotification()
-    longest.maximum_length_received, ours.implementation_class_uid = 16384, UID("1.2.3")
-    made.user_information = [longest, ours, *user]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(made)
-    return pdu.encode()[6:]
+def request(*args, **more):
+    """The body of an A-ASSOCIATE-RQ."""
+    return proposal(*args, **more)[6:]
 
 
 def answered(reply):
