@@ -161,7 +161,6 @@ async def _run(
         async with AsyncExitStack() as sites:
             await sites.enter_async_context(_listening(console, settings.console.host, settings.console.port))
             await _stow(sites, settings, spool, clock)
-            log.info("edge runs", site=identity.site, port=listener.port)
             _look_less_for_garbage()
             await supervise.run(
                 {
@@ -180,7 +179,8 @@ async def _run(
                     "remembered": remembered.run,
                     **({} if worklist is None else {"worklist": worklist.run}),
                     **{f"watch {name}": watch.run for name, watch in watches.items()},
-                }
+                },
+                lambda: log.info("edge runs", site=identity.site, port=listener.port),
             )
     finally:
         await asyncio.to_thread(listener.stop)

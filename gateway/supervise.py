@@ -19,15 +19,19 @@ Service = Callable[[], Awaitable[None]]
 log = logger("supervise")
 
 
-async def run(services: Mapping[str, Service]) -> None:
+async def run(services: Mapping[str, Service], begun: Callable[[], object] = lambda: None) -> None:
     """Run every service until SIGTERM or SIGINT, then cancel them all and wait.
+
+    Args:
+        services: by name.
+        begun: called once signals are heard: whoever is told that it runs may end it.
 
     Raises:
         GatewayError: a service failed, for a reason that tells a person what to do.
         ExceptionGroup: a service failed otherwise.
     """
     try:
-        await _until_told(services)
+        await _until_told(services, begun)
     except BaseExceptionGroup as group:
         told = [error for error in failed.leaves(group) if isinstance(error, GatewayError)]
         if not told:
@@ -35,11 +39,12 @@ async def run(services: Mapping[str, Service]) -> None:
         raise told[0] from group
 
 
-async def _until_told(services: Mapping[str, Service]) -> None:
+async def _until_told(services: Mapping[str, Service], begun: Callable[[], object]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    begun()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_named(name, service), name=name) for name, service in services.items()]
         await stop.wait()

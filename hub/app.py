@@ -225,7 +225,6 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
         local_door(hub, intake),
     ):
         await hub.trail.note(Deed("hub-started"))
-        log.info("hub runs", web=settings.web.url, line=settings.line.url)
         await supervise.run(
             {
                 "intake": intake.run,
@@ -243,7 +242,8 @@ async def _run(hub: Hub, rules: RuleBook) -> None:
                 "rows": Audit(database, custody, hub.keys.trust, images, told_of).run,
                 "trail seals": TrailSeals(database, custody, hub.seals, clock, told_of).run,
                 "accounts": Quick(database, hub.seals, hub.access.standing, clock, told_of).run,
-            }
+            },
+            lambda: log.info("hub runs", web=settings.web.url, line=settings.line.url),
         )
         await intake.drain()
         await hub.trail.note(Deed("hub-stopped"))

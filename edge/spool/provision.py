@@ -4,7 +4,9 @@ A record in blocks that were never written takes a commit of the file system's j
 ms for a CT image here, one seventh of the time it takes with one association. To write blocks while images
 come costs more than it saves (0.93 × with one association), but for many small ones, which leave the disk
 time. So room for a large study lies ready, and what was used lies ready again when its images are coded.
-Where the disk has no room to spare, it is given back.
+
+It is a convenience and gives way: it takes nothing from what the hub has signed for and is still kept, a
+disk that nears its reserve gets all of it back, and no failure here ends anything.
 """
 
 from __future__ import annotations
@@ -18,15 +20,18 @@ from edge.spool.ahead import KeysAhead
 from edge.spool.segments import SIZE, Segments
 from edge.spool.traffic import Traffic
 from gateway import durable
-from gateway.errors import GatewayError, StorageFull
+from gateway.errors import GatewayError
 from gateway.log import logger
 
 FIRST, LEAST = 4, 2
 """Segments that are ready before senders come; and that are made ready while many small instances come."""
 SHARE = 64
 """Of the volume, at most one part in so many lies ready."""
-LOOK_SECONDS, FULL_SECONDS = 1.0, 60.0
-"""Between looks whether something is to be made; after the disk failed or had no room for it."""
+MUCH, LITTLE = 8 * SIZE, 2 * SIZE
+"""Bytes free beyond the reserve from which room is made ready, and below which it is given back. Far apart,
+or what was given back would be made again."""
+LOOK_SECONDS, FAILED_SECONDS = 1.0, 60.0
+"""Between looks whether something is to be made; after that has failed."""
 REST = 1.0
 """Times as long as writing a segment took the disk is then left to others."""
 
@@ -51,13 +56,21 @@ class Provision:
         keys: of parcels to come.
         segments: where they will lie; as many are made ready as they keep.
         traffic: whether anything comes now.
-        room: raises StorageFull if so many bytes may not be taken now.
+        room: bytes free beyond the reserve. Raises OSError.
+        timer: monotonic seconds.
     """
 
     def __init__(
-        self, keys: KeysAhead, segments: Segments, traffic: Traffic, room: Callable[[int], object]
+        self,
+        keys: KeysAhead,
+        segments: Segments,
+        traffic: Traffic,
+        room: Callable[[], int],
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._keys, self._segments, self._traffic, self._room = keys, segments, traffic, room
+        self._keys, self._segments, self._traffic = keys, segments, traffic
+        self._room, self._timer = room, timer
+        self._again = timer()
 
     @property
     def ready(self) -> int:
@@ -71,7 +84,8 @@ class Provision:
 
     def first(self) -> None:
         """Before senders come. Blocks for a moment."""
-        self._make(FIRST)
+        while self._guarded(lambda: self._make(FIRST)):
+            pass
 
     async def run(self) -> None:
         """For ever: have so much ready that the next burst finds it."""
@@ -81,31 +95,39 @@ class Provision:
             pause = await asyncio.to_thread(self.turn)
 
     def turn(self) -> float:
-        """Make one thing, if it is time. Blocks. Returns the seconds to rest."""
-        ready = self._segments.ready
-        try:
-            self._room(2 * SIZE)
-        except StorageFull:
-            if ready > FIRST:
-                self._segments.spare_less()
-                return 0.0
-            return LOOK_SECONDS
-        quiet = not self._traffic.busy
-        if quiet and (ready < self._segments.spares or self._keys.few):
-            count = min(ready + 1, self._segments.spares)
-        elif self._traffic.narrow and ready < LEAST:
-            count = ready + 1
-        else:
-            return LOOK_SECONDS
-        began = time.monotonic()
-        return (time.monotonic() - began) * REST if self._make(count) else FULL_SECONDS
+        """Make one thing, or give one back, if it is time. Blocks. Returns the seconds to rest."""
+        began = self._timer()
+        if self._guarded(self._give_back):
+            return 0.0
+        if began >= self._again and self._guarded(lambda: self._make(self._most())):
+            return (self._timer() - began) * REST
+        return LOOK_SECONDS
 
-    def _make(self, count: int) -> bool:
+    def _guarded(self, step: Callable[[], bool]) -> bool:
+        """Whether a step did something. One that fails is told of, and images then take longer."""
         try:
-            self._keys.fill(stop=lambda: self._traffic.busy)
-            self._room(2 * SIZE)
-            self._segments.prepare(count)
-        except (GatewayError, OSError) as error:  # images then take longer
+            return step()
+        except (GatewayError, OSError) as error:
             log.warning("nothing prepared", reason=str(error))
+            self._again = self._timer() + FAILED_SECONDS
             return False
+
+    def _most(self) -> int:
+        if not self._traffic.busy:
+            return self._segments.spares
+        return LEAST if self._traffic.narrow else 0
+
+    def _make(self, most: int) -> bool:
+        if self._keys.few and not self._traffic.busy:
+            self._keys.fill(stop=lambda: self._traffic.busy)
+        ready = self._segments.ready
+        if ready >= most or self._room() < MUCH:
+            return False
+        self._segments.prepare(ready + 1)
+        return True
+
+    def _give_back(self) -> bool:
+        if not self._segments.ready or self._room() >= LITTLE:
+            return False
+        self._segments.spare_less()
         return True

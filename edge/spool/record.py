@@ -144,6 +144,11 @@ class Found:
     whole: bool
 
 
+def begins(data: bytes) -> bool:
+    """Whether any page of this begins as a record does."""
+    return any(data.startswith((MAGIC, FIRST_MAGIC), at) for at in range(0, len(data), PAGE))
+
+
 def read(handle: int, at: int, size: int, life: bytes | None) -> Found | None:
     """The record that begins at `at` in a file of `size` bytes; None if there is none, or of another life.
 

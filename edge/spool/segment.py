@@ -43,6 +43,8 @@ from gateway.model import ParcelId
 
 FILE_MAGIC, NEW_MAGIC = b"TGSEG001", b"TGSEGNEW"
 _FILE = Struct("<8s16s")
+BEGINNING = 4 << 20
+"""Bytes in which a segment that was used has a record: one fills no more."""
 
 
 class Segment:
@@ -52,6 +54,10 @@ class Segment:
         path: of the file; made if it is not there.
         size: bytes it may grow to.
         direct: whether records go past the page cache, if the file system lets them.
+        new: whether it must not be there yet.
+
+    Raises:
+        OSError: it cannot be opened or made.
 
     Attributes:
         live: records that are not taken yet.
@@ -59,11 +65,12 @@ class Segment:
         failed: the disk would not say that it holds what was written; nothing more is added.
     """
 
-    def __init__(self, path: Path, size: int, *, direct: bool = True) -> None:
+    def __init__(self, path: Path, size: int, *, direct: bool = True, new: bool = False) -> None:
         self.path, self.size, self._wish = path, size, direct
         self.live = self.pending = 0
         self.failed = False
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        made = os.O_CREAT | (os.O_EXCL if new else 0)
+        self._handle = os.open(path, os.O_RDWR | made | os.O_CLOEXEC, 0o600)
         self._direct = -1
         self._life = Life(bytes(16))  # until one is begun
         self._next = PAGE
@@ -96,6 +103,11 @@ class Segment:
         return self._life.ident
 
     @property
+    def begun_only(self) -> bool:
+        """Whether much of it was never written: left by a crash while it was filled, or hardly used."""
+        return os.fstat(self._handle).st_size < self.size * 7 // 8
+
+    @property
     def closed(self) -> bool:
         """Whether it has been closed."""
         return self._handle < 0
@@ -110,9 +122,9 @@ class Segment:
         """
         direct = _open_direct(self.path) if self._wish else -1
         try:
-            with closing(memory(LEAST)) as piece, memoryview(piece) as zeros:
-                for at in range(0, self.size, LEAST):
-                    _write(self._handle if direct < 0 else direct, zeros[: self.size - at], at)
+            zeros = memoryview(memory(LEAST))
+            for at in range(0, self.size, LEAST):
+                _write(self._handle if direct < 0 else direct, zeros[: self.size - at], at)
         finally:
             if direct >= 0:
                 os.close(direct)
@@ -209,14 +221,15 @@ def scan(path: Path) -> Iterator[Found]:
 
     A damaged page costs the records that touch it and no others: where no record can be read, the
     next page is looked at. If page 0 itself is damaged, records of any life count. One that never had a
-    life is not read through, as room for a large study lies ready in such.
+    life is not read through, as room for a large study lies ready in such; but for its beginning, lest the
+    disk has lost the page that says it had one.
     """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         head = os.pread(file.fileno(), _FILE.size, 0)
         magic, life = _FILE.unpack(head) if len(head) == _FILE.size else (b"", b"")
         at = PAGE
-        if magic == NEW_MAGIC and records.read(file.fileno(), PAGE, size, None) is None:
+        if magic == NEW_MAGIC and not records.begins(os.pread(file.fileno(), BEGINNING, 0)):
             return
         while at + HEAD_SIZE <= size:
             found = records.read(file.fileno(), at, size, life if magic == FILE_MAGIC else None)

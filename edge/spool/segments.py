@@ -79,7 +79,9 @@ class Segments:
                     live.append(found)
                     self._records[found.parcel] = (segment, found.at, found.offset, found.length)
                     segment.live += 1
-            if not segment.live:
+            if not segment.live and segment.begun_only:
+                self._drop(segment)
+            elif not segment.live:
                 self._put_back(segment)
         return live
 
@@ -105,9 +107,8 @@ class Segments:
                 segment = self._made()
             try:
                 segment.fill()
-            except OSError:  # half of it is of no use, and takes room from images
-                segment.close()
-                segment.path.unlink(missing_ok=True)
+            except BaseException:  # half of it is of no use, and takes room from images
+                self._drop(segment)
                 raise
             with self._lock:
                 self._spare.append(segment)
@@ -152,8 +153,7 @@ class Segments:
         """
         try:
             with self._lock:
-                segment = self._spare.pop() if self._spare else self._made()
-                segment.begin()
+                segment = self._begun()
                 self._leased[segment.path.name] = set()
         except OSError as error:
             raise lack(error) from error
@@ -230,21 +230,33 @@ class Segments:
         with self._lock:
             while True:
                 if self._active is None:
-                    segment = self._spare.pop() if self._spare else self._made()
-                    segment.begin()
-                    self._active = segment
+                    self._active = self._begun()
                 at = self._active.reserve(size)
                 if at is not None:
                     return self._active, at
                 full, self._active = self._active, None
                 self._settle(full)
 
+    def _begun(self) -> Segment:
+        """One with a new life. Raises OSError: the disk fails, and that segment is of no more use."""
+        segment = self._spare.pop() if self._spare else self._made()
+        try:
+            segment.begin()
+        except BaseException:
+            self._drop(segment)
+            raise
+        return segment
+
     def _made(self) -> Segment:
         durable.make_folder(self.folder)
         self._count += 1
         path = self.folder / f"{self._count:08}.seg"
-        segment = Segment(path, self._size, direct=self._direct)
-        durable.sync_folder(self.folder)
+        segment = Segment(path, self._size, direct=self._direct, new=True)
+        try:
+            durable.sync_folder(self.folder)
+        except BaseException:
+            self._drop(segment)
+            raise
         return segment
 
     def _settle(self, segment: Segment) -> None:

@@ -116,7 +116,7 @@ class Spool:
             lambda: self.custodian,
         )
         self.intake = Intake(files, self.register, site, keys, clock, taken)
-        self.provision = Provision(keys, files.segments, self.traffic, self.check_room)
+        self.provision = Provision(keys, files.segments, self.traffic, self._beyond)
 
     @classmethod
     def open(
@@ -388,6 +388,9 @@ class Spool:
         if event in (Event.ARRIVE, Event.CONFIRM, Event.HOLD):
             self.received.ring()  # the line is ready for more
         return changed
+
+    def _beyond(self) -> int:
+        return durable.free_bytes(self.files.spool) - self._budget.reserve
 
     def _status(self, link: LinkState | None) -> SpoolStatus:
         free = durable.free_bytes(self.files.spool)

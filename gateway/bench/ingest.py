@@ -121,7 +121,10 @@ def edge_receiver(bed: Bed) -> Receiver:
 def _begin(bed: Bed, *, indexed: bool = False) -> None:
     """A fresh edge, as it is some seconds after its start: with room for a burst written ahead."""
     bed.start_edge(fresh=True, indexed=indexed)
-    until(lambda: bed.gauge("telerad_ahead_bytes") >= bed.gauge("telerad_ahead_wanted_bytes"), READY_SECONDS)
+    if not until(
+        lambda: bed.gauge("telerad_ahead_bytes") >= bed.gauge("telerad_ahead_wanted_bytes"), READY_SECONDS
+    ):
+        raise Unavailable("the edge does not get its room for a burst ready: is the disk nearly full?")
 
 
 def peer_receivers(link: Link) -> tuple[list[Receiver], list[str]]:

@@ -30,6 +30,10 @@ async def test_it_runs_until_it_is_told_to_stop() -> None:
     assert ended == ["cancelled", "cancelled"]
 
 
+async def test_whoever_is_told_that_it_runs_may_end_it_at_once() -> None:
+    await supervise.run({"a": _for_ever}, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
 async def _for_ever() -> None:
     await asyncio.sleep(3600)
 
