@@ -78,13 +78,20 @@ class Segment:
         self._written = self._synced = 0
         self._syncing = False
 
-    def begin(self) -> None:
-        """Begin a new life, durably: every record must have been taken."""
+    def begin(self, *, lent: bool = False) -> None:
+        """Begin a new life, durably: every record must have been taken.
+
+        Args:
+            lent: whether another process will write to it: then it costs this one a single handle.
+
+        Raises:
+            OSError: the disk fails.
+        """
         self._life, self._next = Life(secrets.token_bytes(16)), PAGE
         _write(self._handle, _FILE.pack(FILE_MAGIC, self.life), 0)
         os.fdatasync(self._handle)
         os.posix_fadvise(self._handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        if self._wish and self._direct < 0:
+        if self._wish and self._direct < 0 and not lent:
             self._direct = _open_direct(self.path)
 
     def join(self, life: bytes) -> None:

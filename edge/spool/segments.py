@@ -153,7 +153,7 @@ class Segments:
         """
         try:
             with self._lock:
-                segment = self._begun()
+                segment = self._begun(lent=True)
                 self._leased[segment.path.name] = set()
         except OSError as error:
             raise lack(error) from error
@@ -237,11 +237,11 @@ class Segments:
                 full, self._active = self._active, None
                 self._settle(full)
 
-    def _begun(self) -> Segment:
+    def _begun(self, *, lent: bool = False) -> Segment:
         """One with a new life. Raises OSError: the disk fails, and that segment is of no more use."""
         segment = self._spare.pop() if self._spare else self._made()
         try:
-            segment.begin()
+            segment.begin(lent=lent)
         except BaseException:
             self._drop(segment)
             raise

@@ -274,7 +274,7 @@ def test_a_segment_whose_life_cannot_begin_keeps_no_file_and_no_handle(made, mon
     made.prepare(2)
     handles = sum(1 for _ in Path("/proc/self/fd").iterdir())
 
-    def fails(segment):
+    def fails(segment, *, lent=False):
         raise OSError(errno.EIO, "disk")
 
     monkeypatch.setattr(segment_module.Segment, "begin", fails)
