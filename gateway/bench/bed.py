@@ -236,17 +236,3 @@ def until(wanted: Callable[[], bool], seconds: float, pause: float = 0.1) -> boo
             return True
         time.sleep(pause)
     return wanted()
-
-
-def resident(pid: int | None) -> int:
-    """The most memory, in bytes, that a process and its children have held, each at its own peak."""
-    if pid is None:
-        return 0
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        children = [child for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:  # it has ended
-        return 0
-    own = next((int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")), 0)
-    return own + sum(resident(int(child)) for child in children)

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway.bench import peers, senders
-from gateway.bench.bed import AE_TITLE, EDGE, Bed, resident, until
+from gateway.bench import memory, peers, senders
+from gateway.bench.bed import AE_TITLE, EDGE, Bed, until
 from gateway.bench.link import Link, Side
 from gateway.bench.pour import pour
 from gateway.bench.studies import Study
@@ -92,7 +92,7 @@ class Round:
         settled: until the disk had all of it, too.
         sent: instances answered with success.
         held: instances the receiver then had.
-        resident: its peak memory, in bytes.
+        resident: its peak memory, in bytes: of the processes it still has then, each at its own peak.
     """
 
     receiver: str
@@ -183,7 +183,7 @@ def measure(receiver: Receiver, study: Study, associations: int, scanner: Scanne
             os.sync()
             settled = time.perf_counter() - started
             until(lambda: target.held() >= study.count, SETTLE_SECONDS)
-            peak = resident(target.pid)
+            peak = memory.peak(target.pid)
             return Round(receiver.name, associations, seconds, settled, study.count, target.held(), peak)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -223,17 +223,19 @@ def as_json(series: list[list[Round]], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def big(bed: Bed, study: Study, scanner: Scanner) -> dict[str, float]:
-    """One huge instance to a fresh edge: seconds, and the memory it added in bytes."""
+    """One huge instance to a fresh edge: seconds, and the memory it added in bytes.
+
+    That is what its process and each of its acceptors held at most beyond what they held before, summed.
+    """
     bed.start_edge(fresh=True)
     try:
-        pid = bed.processes.pids[EDGE]
-        before = resident(pid)
+        added = memory.Rise(bed.processes.pids[EDGE])
         seconds = scanner.store([study.folder], bed.ports.dicom, AE_TITLE)
         until(lambda: bed.held() >= study.count, SETTLE_SECONDS)
         return {
             "bytes": study.size,
             "seconds": seconds,
-            "added_bytes": resident(pid) - before,
+            "added_bytes": added.now(),
             "held": bed.held(),
         }
     finally:

@@ -1,4 +1,8 @@
-"""``telerad bench soak``: many small instances into one edge, with its rate and its memory over them."""
+"""``telerad bench soak``: many small instances into one edge, with its rate and its memory over them.
+
+Memory is that of all processes of the edge together (`memory.held`: the sum of their Pss, else VmRSS), as its
+acceptors, its children, take what is sent.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,15 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gateway.bench import desk, plot
+from gateway.bench import desk, memory, plot
 from gateway.bench.bed import AE_TITLE, EDGE, Bed, until
 from gateway.bench.desk import Desk
 from gateway.bench.link import Loopback
 from gateway.bench.pour import pour
 from gateway.errors import UsageError
 
-PAUSE = 0.25
-"""Seconds between two looks at the edge's memory."""
+PAUSE = 0.5
+"""Seconds between two looks at the edge's memory, of which each takes some ms."""
 TENTHS = 10
 SETTLE_SECONDS = 120.0
 LEAST = 100
@@ -34,12 +38,12 @@ class Look:
     Attributes:
         at: seconds since the first C-STORE.
         answered: instances answered so far.
-        resident: bytes of memory the edge holds.
+        memory: bytes that all processes of the edge hold together.
     """
 
     at: float
     answered: int
-    resident: int
+    memory: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,12 @@ class Tenth:
     Attributes:
         instances: answered at its end.
         rate: instances a second within it.
-        resident: the most memory within it, in bytes.
+        memory: the most that all processes of the edge held together within it, in bytes.
     """
 
     instances: int
     rate: float
-    resident: int
+    memory: int
 
 
 def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -91,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         options.plot.parent.mkdir(parents=True, exist_ok=True)
         options.plot.write_text(drawn(looks), encoding="utf-8")
         bench.tell(f"plot: {options.plot}")
-    rows = [{"instances": one.instances, "rate": one.rate, "resident": one.resident} for one in tenths]
+    rows = [{"instances": one.instances, "rate": one.rate, "memory": one.memory} for one in tenths]
     bench.answer({"machine": machine, "instances": count, "held": held, "tenths": rows})
     return 0 if held >= count else 1
 
@@ -128,7 +132,7 @@ def _looking(pid: int | None, answered: Callable[[], int]) -> Iterator[list[Look
     ended, started = threading.Event(), time.monotonic()
 
     def look() -> None:
-        looks.append(Look(time.monotonic() - started, answered(), resident_now(pid)))
+        looks.append(Look(time.monotonic() - started, answered(), memory.held(pid)))
 
     def loop() -> None:
         while not ended.wait(PAUSE):
@@ -145,15 +149,6 @@ def _looking(pid: int | None, answered: Callable[[], int]) -> Iterator[list[Look
         look()
 
 
-def resident_now(pid: int | None) -> int:
-    """Bytes of memory a process holds now; 0: it has ended (proc_pid_status(5))."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS")), 0)
-
-
 def by_tenths(looks: list[Look], count: int) -> list[Tenth]:
     """The rate and the most memory of each tenth of `count` instances."""
     found: list[Tenth] = []
@@ -164,20 +159,20 @@ def by_tenths(looks: list[Look], count: int) -> list[Tenth]:
             continue  # so quick that nobody looked
         seconds = part[-1].at - last.at
         rate = (part[-1].answered - last.answered) / seconds if seconds > 0 else 0.0
-        found.append(Tenth(part[-1].answered, rate, max(one.resident for one in part)))
+        found.append(Tenth(part[-1].answered, rate, max(one.memory for one in part)))
         last = part[-1]
     return found
 
 
 def drawn(looks: list[Look]) -> str:
     """Rate and memory over the instances, as SVG."""
-    memory = [(float(one.answered), one.resident / 1e6) for one in looks]
+    held = [(float(one.answered), one.memory / 1e6) for one in looks]
     return plot.panels(
         f"{looks[-1].answered} instances into one edge, its hub away",
         "instances answered",
         [
             ("instances a second", _rates(looks, looks[-1].answered / 100)),
-            ("memory of the edge, MB", memory),
+            ("memory of the edge's processes, MB", held),
         ],
     )
 
@@ -197,10 +192,10 @@ def _print(bench: Desk, tenths: list[Tenth], held: int) -> None:
     for word in ("instances", "instances/s", "memory, MB"):
         table.add_column(word, justify="right")
     for one in tenths:
-        table.add_row(f"{one.instances}", f"{one.rate:.0f}", f"{one.resident / 1e6:.0f}")
+        table.add_row(f"{one.instances}", f"{one.rate:.0f}", f"{one.memory / 1e6:.0f}")
     bench.screen.print(table)
     if len(tenths) > 1:
-        grown = tenths[-1].resident - tenths[0].resident
+        grown = tenths[-1].memory - tenths[0].memory
         part = tenths[-1].rate / tenths[0].rate
         words = f"the last tenth at {part:.0%} of the first one's rate, with {grown / 1e6:+.0f} MB of memory"
         bench.screen.print(words, highlight=False)

@@ -154,9 +154,9 @@ def test_a_soak_is_counted_and_plotted(tmp_path: Path) -> None:
     code, told, said = bench(tmp_path, "soak", "--instances", "200", "--plot", str(plot))
     assert (code, told["instances"], told["held"]) == (0, 200, 200)
     assert told["tenths"][-1]["instances"] == 200
-    assert all(one["rate"] > 0 and one["resident"] > 1 << 20 for one in told["tenths"])
+    assert all(one["rate"] > 0 and one["memory"] > 1 << 20 for one in told["tenths"])
     assert "200 instances are there" in said
-    assert "memory of the edge, MB" in plot.read_text()
+    assert "memory of the edge's processes, MB" in plot.read_text()
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ import pytest
 from pydicom import dcmread
 
 from gateway.bench import desk, ingest, peers, senders, studies
-from gateway.bench.bed import resident
 from gateway.bench.link import Loopback, Side, find_wan, open_link, received
 from gateway.bench.pour import pour
 from gateway.bench.sampling import read_packed
@@ -112,12 +111,6 @@ def test_bytes_of_the_link_leave_loopback_out(tmp_path: Path) -> None:
         "    lo: 900 1 0 0 0 0 0 0 900 1 0 0 0 0 0 0\n  wanb: 1234 2 0 0 0 0 0 0 55 2 0 0 0 0 0 0\n"
     )
     assert received(str(table)) == 1234
-
-
-def test_memory_of_a_process_is_known_and_of_none_is_nothing() -> None:
-    assert resident(os.getpid()) > 1 << 20
-    assert resident(None) == 0
-    assert resident(2**22 + 1) == 0
 
 
 def test_what_the_edge_coded_is_read_from_its_log(tmp_path: Path) -> None:
