@@ -105,9 +105,9 @@ def _association(settings: EdgeConfig) -> Section:
         ("SCP/SCU role selection", "not answered: the default roles hold for every SOP class"),
         ("SOP class extended negotiation", f"{associate.STORAGE_SUPPORT.hex(' ')}: level 2, no coercion"),
         ("TLS handshake", f"{association.HANDSHAKE_SECONDS:g} s"),
-        ("A-ASSOCIATE-RQ", f"{association.ACSE_SECONDS:g} s after it"),
+        ("A-ASSOCIATE-RQ", f"whole {association.ACSE_SECONDS:g} s after it"),
         ("idle association", f"aborted after {association.IDLE_SECONDS:g} s"),
-        ("one PDU", f"whole within {wire.PDU_SECONDS:g} s"),
+        ("one PDU of an association", f"whole within {wire.PDU_SECONDS:g} s"),
         ("a message under way", f"{wire.PROGRESS_BYTES} bytes in {wire.PROGRESS_SECONDS:g} s at least"),
     ]  # fmt: skip
     rejections = [

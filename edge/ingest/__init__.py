@@ -13,5 +13,5 @@ what came and what the hub has signed for, `reporting` the way to the sender) an
 
 pynetdicom codes DIMSE-N. Its A-ASSOCIATE is not used, as it takes ten times as long (`associate`); nor its
 server: it sleeps between polls for more than half of its time, copies each dataset several times, and a few
-hostile connections take it down (tests/unit/edge/ingest/test_attacks.py shows each).
+hostile connections take it down (tests/unit/edge/ingest/test_attacks*.py show each).
 """

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from edge.ingest.store import Reception, Visit
 
 ACSE_SECONDS = 5.0
-"""A connection that has not asked for an association by then is closed."""
+"""A connection whose whole A-ASSOCIATE-RQ is not there by then is closed (ARTIM, PS3.8 §9.1.5)."""
 
 HANDSHAKE_SECONDS = 5.0
+"""A TLS handshake must be over by then, however its bytes come."""
+
 IDLE_SECONDS = 300.0
 """An association in which nothing comes for so long is aborted."""
 
@@ -122,7 +124,7 @@ class Association:
         return self._connection
 
     def _negotiated(self, wire: Wire) -> bool:
-        kind, body = wire.next(ACSE_SECONDS)
+        kind, body = wire.next(ACSE_SECONDS, whole=True)
         if kind != Pdu.ASSOCIATE_RQ:
             raise Ended("it sent something else than an A-ASSOCIATE-RQ")
         found = self._terms.policy.decide(self, bytes(body))

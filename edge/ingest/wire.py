@@ -15,7 +15,7 @@ from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, head_of
 from edge.ingest.tls_stream import TlsStream
 
 PDU_SECONDS = 30.0
-"""A PDU that has begun must be whole after so long."""
+"""A PDU that has begun must be whole after so long (the first of a connection sooner: `next`)."""
 
 PROGRESS_SECONDS, PROGRESS_BYTES = 60.0, 64 << 10
 """While a message is under way, at least so many bytes must come in so long: a kilobyte a second."""
@@ -64,24 +64,26 @@ class Wire:
         """The association is accepted: from now on PDUs are as long as was agreed."""
         self._limit = MAX_PDU + SLACK
 
-    def next(self, idle: float) -> tuple[int, memoryview]:
+    def next(self, idle: float, *, whole: bool = False) -> tuple[int, memoryview]:
         """The next PDU: its type, and what follows its head; valid until the next is asked for.
 
         Args:
             idle: seconds to wait for its first byte.
+            whole: whether it must be whole by then; else it may take `PDU_SECONDS` more.
 
         Raises:
             Ended: the peer closed, was silent or too slow, or the PDU is longer than agreed.
             OSError: the connection broke.
         """
+        deadline = time.monotonic() + idle if whole else None
         have = self._end - self._start
         if have < HEAD:
-            have = self._begun(idle)
+            have = self._begun(idle, deadline)
         kind, length = head_of(self._buffer, self._start)
         if length > self._limit:
             raise Ended(f"a PDU of {length} bytes, at most {self._limit} were agreed")
         if have < HEAD + length:
-            self._fill(HEAD + length, time.monotonic() + PDU_SECONDS)
+            self._fill(HEAD + length, deadline or time.monotonic() + PDU_SECONDS)
         at = self._start + HEAD
         self._start = at + length
         return kind, self._buffer[at : self._start]
@@ -126,13 +128,13 @@ class Wire:
                     break
         self._socket.close()
 
-    def _begun(self, idle: float) -> int:
+    def _begun(self, idle: float, deadline: float | None) -> int:
         """Until a PDU's head is there. Returns how many bytes are."""
         if self._start == self._end:
             self._start = self._end = 0
-            self._fill(1, time.monotonic() + idle)
+            self._fill(1, deadline or time.monotonic() + idle)
         if self._end < self._start + HEAD:
-            self._fill(HEAD, time.monotonic() + PDU_SECONDS)
+            self._fill(HEAD, deadline or time.monotonic() + PDU_SECONDS)
         return self._end - self._start
 
     def _fill(self, size: int, deadline: float) -> None:

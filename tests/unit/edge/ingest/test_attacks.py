@@ -161,13 +161,6 @@ def test_attack_01_a_pdu_longer_than_agreed_is_refused_in_an_association_too(tmp
         assert serves(world)
 
 
-def test_attack_01_a_pdu_that_does_not_end_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(wire, "PDU_SECONDS", 0.3)
-    with listening(tmp_path, SMALL) as world, connect(world.listener.port) as client:
-        client.sendall(b"\x01\x00" + struct.pack(">L", 1000) + b"half")
-        assert closed_within(client, 5)
-
-
 def test_attack_01_a_message_that_drips_is_given_up_though_each_pdu_is_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(wire, "PROGRESS_SECONDS", 0.3)
     with listening(tmp_path, SMALL) as world:
