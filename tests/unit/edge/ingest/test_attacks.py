@@ -2,7 +2,6 @@
 
 import resource
 import socket
-import ssl
 import struct
 import subprocess
 import sys
@@ -10,23 +9,16 @@ import threading
 import time
 import zlib
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from pynetdicom import AE
 
-from edge.config import DicomTls, Ingest
+from edge.config import Ingest
 from edge.ingest import association, pdu, wire
-from edge.ingest.dimse import Command
 from gateway.dicom import transfer
-from gateway.errors import UsageError
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, listening
 
@@ -261,76 +253,7 @@ def test_attack_02_other_protocols_are_turned_away(tmp_path, junk):
         assert serves(world)
 
 
-# -- row 3: TLS ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dicom test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(True, None), True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "c.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "k.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return folder
-
-
-def client_context(folder, *, own):
-    context = ssl.create_default_context(cafile=str(folder / "c.pem"))
-    context.check_hostname = False
-    if own:
-        context.load_cert_chain(folder / "c.pem", folder / "k.pem")
-    return context
-
-
-@pytest.mark.usefixtures("both_ways")
-def test_attack_03_tls_takes_known_senders_and_silent_ones_block_nobody(tmp_path, certificate):
-    files = (certificate / "c.pem", certificate / "k.pem")
-    config = Ingest(open=True, tls=DicomTls(*files, client_ca=certificate / "c.pem"), max_associations=30)
-    with listening(tmp_path, config) as world:
-        silent = [connect(world.listener.port) for _ in range(15)]
-        started = time.monotonic()
-        assert serves(world, tls_args=(client_context(certificate, own=True), None))
-        assert time.monotonic() - started < 3
-        assert not serves(world, tls_args=(client_context(certificate, own=False), None))
-        for client in silent:
-            client.close()
-
-
-def test_attack_03_one_silent_client_blocks_the_stock_server(certificate):
-    with stock(certificate) as port, connect(port) as silent:
-        time.sleep(0.2)
-        with (
-            socket.create_connection(("127.0.0.1", port), timeout=1) as plain,
-            pytest.raises(TimeoutError),
-        ):
-            client_context(certificate, own=True).wrap_socket(plain)
-        silent.shutdown(socket.SHUT_RDWR)
-
-
-def test_attack_03_wrong_tls_files_are_told_at_start(tmp_path):
-    with (
-        pytest.raises(UsageError, match=r"ingest\.tls"),
-        listening(tmp_path, Ingest(tls=DicomTls(tmp_path / "no", tmp_path / "no"))),
-    ):
-        pass
-
-
+# -- row 3, TLS: test_attacks_tls.py ----------------------------------------------------------------------
 # -- row 4: deflate ------------------------------------------------------------------------------------
 
 
@@ -424,77 +347,7 @@ def test_attack_08_huge_dimensions_cost_nothing_since_no_pixel_is_decoded(tmp_pa
         assert peak(world) - before < 20_000
 
 
-# -- row 9: names --------------------------------------------------------------------------------------
-
-HOSTILE = [
-    "../../../../tmp/owned",
-    "/etc/cron.d/owned",
-    "1.2.3/../../x",
-    "..",
-    "1..2",
-    "1.02",
-    "con",
-    "|sh -c true",
-    "$(true)",
-    "%2e%2e%2f",
-]
-
-
-@pytest.mark.parametrize("uid", HOSTILE)
-def test_attack_09_a_hostile_uid_never_becomes_a_name(tmp_path, uid):
-    around = set(tmp_path.parent.iterdir())
-    data = encode(sample(instance=uid))
-    with listening(tmp_path, SMALL) as world:
-        send_one(world, data, instance=uid)
-        names = [path.relative_to(tmp_path) for path in tmp_path.rglob("*")]
-        assert all(name.parts[0] == "data" for name in names)
-        assert not [name for name in names if uid.strip("./") and uid.strip("./") in str(name)]
-        assert set(tmp_path.parent.iterdir()) == around
-        assert serves(world)
-
-
-@pytest.mark.parametrize("uid", [b"1.2.3\0../x", b"9" * 65, b"1.2\n3", "1.2.é".encode(), b"\x1b[2J", b""])
-def test_attack_09_uids_that_are_none_are_answered_so(tmp_path, uid):
-    with listening(tmp_path, SMALL) as world:
-        sender = ExactSender(world.listener.port, [(CT, LE)])
-        sender.association._reactor_checkpoint.clear()  # or its own loop would take the answer
-        padded = uid + b"\0" * (len(uid) % 2)
-        elements = (
-            struct.pack("<HHLH", 0, 0x0100, 2, 1)
-            + struct.pack("<HHLH", 0, 0x0110, 2, 7)
-            + struct.pack("<HHLH", 0, 0x0800, 2, 0)
-            + struct.pack("<HHL", 0, 0x0002, len(CT) + 1)
-            + CT.encode()
-            + b"\0"
-            + struct.pack("<HHL", 0, 0x1000, len(padded))
-            + padded
-        )
-        for one in (
-            *pdu.p_data(1, elements, 0, command=True),
-            *pdu.p_data(1, encode(sample()), 0, command=False),
-        ):
-            sender.raw.sendall(one)
-        _, answer = sender.association.dimse.get_msg(block=True)
-        sender.association._reactor_checkpoint.set()
-        assert answer.Status == 0x0117
-        sender.close()
-        assert world.instances() == []
-
-
-@pytest.mark.parametrize("title", ["../../x", "a\\b", "'; DROP--", "${x}", "<script>"])
-def test_attack_09_a_hostile_ae_title_is_a_word_and_nothing_more(tmp_path, title):
-    with listening(tmp_path, SMALL) as world:
-        sender = ExactSender(world.listener.port, [(CT, LE)], calling=title.replace("\\", "/"))
-        assert sender.send(CT, "1.2.3.4", LE, encode(sample())) == 0
-        sender.release()
-        assert all(path.is_relative_to(tmp_path / "data") for path in tmp_path.rglob("*"))
-
-
-def test_attack_09_command_sets_never_carry_control_characters_into_an_answer():
-    command = Command(1, 1, "1.2\n", "1.2.3", has_dataset=True, data=b"")
-    assert b"1.2" not in command.answer(0x0117)
-
-
+# -- row 9, names: test_attacks_names.py ------------------------------------------------------------------
 # -- row 17: somebody else's errands --------------------------------------------------------------------
 
 MOVE_AND_GET = [

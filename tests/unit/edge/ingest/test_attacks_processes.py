@@ -19,7 +19,6 @@ from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, listening
 from tests.unit.edge.ingest.test_attacks import (
     CT,
-    HOSTILE,
     bomb,
     closed_within,
     connect,
@@ -28,6 +27,7 @@ from tests.unit.edge.ingest.test_attacks import (
     send_one,
     serves,
 )
+from tests.unit.edge.ingest.test_attacks_names import HOSTILE, WORDS
 
 LE, DEFLATED = transfer.EXPLICIT_LITTLE, transfer.DEFLATED_LITTLE
 TWO = Ingest(open=True, processes=2, accept_deflated=True, max_associations=20)
@@ -90,8 +90,8 @@ def test_attack_09_hostile_names_reach_no_file_by_way_of_an_acceptor(tmp_path):
     around = set(tmp_path.parent.iterdir())
     with listening(tmp_path, TWO) as world:
         for uid in HOSTILE:
-            send_one(world, encode(sample(instance=uid)), instance=uid)
-        for title in ("../../x", "'; DROP--", "${x}", "<script>"):
+            assert send_one(world, encode(sample(instance=uid)), instance=uid) == 0
+        for title in WORDS:
             sender = ExactSender(world.listener.port, [(CT, LE)], calling=title)
             assert sender.send(CT, "1.2.3.4", LE, encode(sample())) == 0
             sender.release()
