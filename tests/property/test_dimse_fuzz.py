@@ -21,8 +21,8 @@ from edge.ingest.acse import agree
 from edge.ingest.associate import Asked
 from edge.ingest.association import Association, Terms
 from edge.ingest.desk import Desk
-from edge.ingest.dimse import Command
-from edge.ingest.pdu import COMMAND, LAST, Pdu, head_of
+from edge.ingest.dimse import RESPONSE, Command, Field
+from edge.ingest.pdu import COMMAND, LAST, Pdu, head_of, pdvs
 from edge.ingest.store import Reception
 from gateway.errors import Malformed
 from tests.doubles.datasets import encode, sample
@@ -128,14 +128,51 @@ def converse(world, sent):
 
 
 def kept(world):
-    """The datasets in the spool, which is emptied."""
-    datasets = []
+    """SOP Instance UID and dataset of all in the spool, sorted; it is emptied."""
+    found = []
     while items := world.spool.to_pack(100):
         for item in items:
             world.packer.seal(item)
-            datasets += world.content(item.parcel_id)[1]
+            manifest, datasets = world.content(item.parcel_id)
+            uids = [entry.sop_instance_uid for entry in manifest.instances]
+            found += zip(uids, datasets, strict=True)
             world.spool.confirmed.confirm(item.parcel_id, world.receipt(item.parcel_id))
-    return datasets
+    return sorted(found)
+
+
+KEEPING = {0x0000, 0xB007, 0xC000}
+"""Statuses that say that the bytes are kept (`edge.verdict`)."""
+
+
+def statuses(answers):
+    """SOP Instance UID and status of every C-STORE response, in order."""
+    found = []
+    for kind, body in answers:
+        for _, control, fragment in pdvs(memoryview(body)) if kind == Pdu.DATA else ():
+            assert control == COMMAND | LAST  # the fragments of a response are never split here
+            response = Command.read(bytes(fragment))
+            if response.field == Field.C_STORE_RQ | RESPONSE:
+                found.append((response.sop_instance, response.status))
+    return found
+
+
+def spoken(said):
+    """Datasets that are whole in what was said: read here again, by PS3.8 §9.3.5 and Annex E alone."""
+    found, data, at = [], b"", 0
+    while at + 6 <= len(said):
+        kind, end = said[at], at + 6 + int.from_bytes(said[at + 2 : at + 6], "big")
+        at += 6
+        if kind != Pdu.DATA:
+            at = end
+        while at < min(end, len(said)):
+            length, control = int.from_bytes(said[at : at + 4], "big"), said[at + 5 : at + 6]
+            if control and not control[0] & COMMAND:
+                data += said[at + 6 : at + 4 + length]
+                if control[0] & LAST:
+                    found.append(data)
+                    data = b""
+            at += 4 + length
+    return found
 
 
 FUZZ = settings(
@@ -156,7 +193,9 @@ def test_what_was_sent_is_kept_however_it_was_cut(world, sent):
     said = b"".join(message(n, datasets[n], cuts) for n, (_, cuts) in enumerate(sent))
     answers = converse(world, ASKED + said + RELEASE)
     assert [kind for kind, _ in answers] == [Pdu.ASSOCIATE_AC, *[Pdu.DATA] * len(sent), Pdu.RELEASE_RP]
-    assert sorted(kept(world)) == sorted(datasets)
+    uids = [f"1.2.3.{n}" for n in range(len(sent))]
+    assert statuses(answers) == [(uid, 0x0000) for uid in uids]
+    assert kept(world) == sorted(zip(uids, datasets, strict=True))
 
 
 @FUZZ
@@ -167,15 +206,17 @@ def test_what_was_sent_is_kept_however_it_was_cut(world, sent):
     first=st.booleans(),
 )
 def test_bent_conversations_end_well(world, at, cut, put, first):
-    data = encode(sample(b"p" * 500, instance="1.2.3.0"))
-    said = ASKED + message(0, data, [100, 0, 300]) + RELEASE
+    datasets = [encode(sample(b"p" * 500, instance=f"1.2.3.{n}")) for n in range(2)]
+    said = ASKED + message(0, datasets[0], [100, 0, 300]) + message(1, datasets[1], [700]) + RELEASE
     end = len(ASKED) if first else len(said)
     place = int(at * (end - 1))
     bent = said[:place] + put + said[place + cut :]
     answers = converse(world, bent)
     assert all(kind in set(Pdu) for kind, _ in answers)
-    answered = sum(kind == Pdu.DATA for kind, _ in answers)
-    assert len(kept(world)) <= answered
+    there = kept(world)
+    # each that was answered as kept is there, once, and nothing that was not
+    assert [uid for uid, _ in there] == sorted(uid for uid, told in statuses(answers) if told in KEEPING)
+    assert all(data in spoken(bent) for _, data in there)
 
 
 @FUZZ
