@@ -2,7 +2,8 @@
 
 ``python -m tests.interop.table`` prints it for datasets made here (`made_files`) and, if the folder of real
 files is beside the checkout, for every one of those; ``--made`` for the made ones alone, as in
-``docs/answers.md``.
+``docs/answers.md``; ``--real`` for the real ones alone, those of a folder that had the same outcome in one
+row, as in ``docs/answers-real.md``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import sys
 import tempfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -187,37 +189,71 @@ def table(answers: Iterable[Answer], title: str) -> Table:
 
 def made_table() -> Table:
     """Of the made datasets."""
-    with tempfile.TemporaryDirectory() as folder, listening(Path(folder), _config()) as world:
+    with tempfile.TemporaryDirectory() as folder, listening(Path(folder), config()) as world:
         return table(send(world, made_files()), "Made datasets")
 
 
-def _config() -> Ingest:
+def real_table() -> Table:
+    """Of the real files, and of those that hold nothing to send."""
+    with tempfile.TemporaryDirectory() as folder, listening(Path(folder), config()) as world:
+        return with_empty(table(send(world, real_files()), "Real files"))
+
+
+def with_empty(found: Table) -> Table:
+    """With a row for each real file that holds no dataset."""
+    empty = tuple((name, "none", "holds no dataset: nothing to send") for name in without_dataset())
+    return replace(found, rows=(*found.rows, *empty))
+
+
+def by_outcome(found: Table) -> Table:
+    """One row for all files of a folder that had the same status and outcome; every file is named."""
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for path, status, happened in found.rows:
+        folder, _, name = path.rpartition("/")
+        groups[folder, status, happened].append(name)
+    rows = [(*key, len(names), ", ".join(names)) for key, names in sorted(groups.items())]
+    return Table.of(("folder", "status", "what happened", "how many", "files"), rows, found.title)
+
+
+def config() -> Ingest:
+    """Of the edge that they are sent to: it takes all that one can be set up to take."""
     return Ingest(open=True, accept_deflated=True)
 
 
-def page(tables: Iterable[Table]) -> str:
-    """Markdown, as ``docs/answers.md``."""
-    text = (
-        "Every C-STORE has one answer and one outcome; 0x0000 is given only for what is durable on the edge. "
-        "Printed by `python -m tests.interop.table --made`."
-    )
-    made = Section("File, status, outcome", (text,), tuple(tables))
-    return Statement("What becomes of each file that is sent", (made,)).as_markdown().rstrip() + "\n"
+ONE_ANSWER = (
+    "Every C-STORE has one answer and one outcome; 0x0000 is given only for what is durable on the edge."
+)
+MADE = "Printed by `python -m tests.interop.table --made`; of real files: [answers-real.md](answers-real.md)."
+REAL = (
+    "Printed by `python -m tests.interop.table --real` of a folder of public test files, which is not part of "
+    "this repository; those in `odd` are broken or unusual on purpose. Of datasets made to be broken in one "
+    "way each: [answers.md](answers.md)."
+)
+
+
+def page(tables: Iterable[Table], words: str = MADE) -> str:
+    """Markdown, as ``docs/answers.md`` or, with the words `REAL`, ``docs/answers-real.md``."""
+    section = Section("File, status, outcome", (f"{ONE_ANSWER} {words}",), tuple(tables))
+    return Statement("What becomes of each file that is sent", (section,)).as_markdown().rstrip() + "\n"
 
 
 def main(words: list[str] | None = None) -> int:
     """Print the table. Returns 1 if anything was kept as other bytes than were sent."""
     parser = argparse.ArgumentParser(description="File, DICOM status, what happened.")
-    parser.add_argument("--made", action="store_true", help="only datasets made here")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--made", action="store_true", help="only datasets made here")
+    only.add_argument(
+        "--real", action="store_true", help="only real files, one row for each outcome of a folder"
+    )
     parsed = parser.parse_args(words)
+    there = shared_data() is not None
+    if parsed.real and not there:
+        parser.error("the folder of real files is not beside the checkout")
     with contextlib.redirect_stdout(sys.stderr):  # the log
-        tables = [made_table()]
-        if not parsed.made and shared_data() is not None:
-            with tempfile.TemporaryDirectory() as folder, listening(Path(folder), _config()) as world:
-                found = table(send(world, real_files()), "Real files")
-            empty = tuple((name, "none", "holds no dataset: nothing to send") for name in without_dataset())
-            tables.append(replace(found, rows=(*found.rows, *empty)))
-    print(page(tables), end="")
+        tables = [] if parsed.real else [made_table()]
+        if there and not parsed.made:
+            tables.append(real_table())
+    print(page(map(by_outcome, tables), REAL) if parsed.real else page(tables), end="")
     return int(any("OTHER BYTES" in row[2] for one in tables for row in one.rows))
 
 

@@ -15,9 +15,19 @@ from pydicom import dcmread
 from edge.config import Ingest, Sender
 from gateway.dicom import transfer
 from gateway.dicom.part10 import wrap
-from tests.doubles.datasets import encode, sample, shared_data
+from tests.doubles.datasets import encode, sample, shared_data, shared_files
 from tests.doubles.listeners import listening
-from tests.interop.table import made_table, page, real_files, send
+from tests.interop.table import (
+    REAL,
+    by_outcome,
+    config,
+    made_table,
+    page,
+    real_files,
+    send,
+    table,
+    with_empty,
+)
 
 DCMTK = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
 SHARED = pytest.mark.skipif(
@@ -87,11 +97,16 @@ def test_storescu_and_echoscu(tmp_path):
         assert hashlib.sha256(data).hexdigest() == entry.sha256
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """Every real file sent: what became of each, and all that is on the disk then."""
+    with listening(tmp_path_factory.mktemp("real"), config()) as world:
+        return send(world, real_files()), world.everything_on_disk()
+
+
 @SHARED
-def test_every_real_file_is_kept_byte_for_byte(tmp_path):
-    with listening(tmp_path, Ingest(open=True, accept_deflated=True)) as world:
-        answers = send(world, real_files())
-        disk = world.everything_on_disk()
+def test_every_real_file_is_kept_byte_for_byte(real):
+    answers, disk = real
     for one in answers:
         assert one.status is not None, one.sent.name
         assert one.happened.startswith("kept byte for byte"), one.sent.name
@@ -102,6 +117,17 @@ def test_every_real_file_is_kept_byte_for_byte(tmp_path):
     assert {Path(one.sent.name).name for one in answers if "odd" in one.sent.name.split("/")} == set(ODD)
     names = {text for one in answers if len(text := one.sent.instance.encode()) > 8}
     assert not [name for name in names if name in disk]
+
+
+@SHARED
+def test_the_table_of_real_files_in_the_documentation_is_what_happens(real):
+    """``python -m tests.interop.table --real > docs/answers-real.md`` renews it."""
+    answers, _ = real
+    rows = by_outcome(with_empty(table(answers, "Real files")))
+    assert (ROOT / "docs" / "answers-real.md").read_text() == page([rows], REAL)
+    named = [f"{folder}/{name}" for folder, *_, names in rows.rows for name in names.split(", ")]
+    folder = shared_data()
+    assert sorted(named) == sorted(str(path.relative_to(folder)) for path in shared_files())
 
 
 def test_the_table_in_the_documentation_is_what_happens():
