@@ -1,7 +1,7 @@
 """The way into the spool: sealed while it comes, durable before anyone is told.
 
 An item is sealed piece by piece as its bytes arrive, with nothing but a chunk of them in clear in
-memory. Up to `segments.LARGEST` it is held sealed and written as one record of a segment; what is
+memory. Up to `segment.LARGEST` it is held sealed and written as one record of a segment; what is
 larger goes on into a ``.tge`` file of its own. Pixels are not coded here: the modality waits, and the
 packer, which does not, seals everything anew.
 """
@@ -26,7 +26,7 @@ from edge.spool.item import SpoolItem
 from edge.spool.kept import Kept, instance_number
 from edge.spool.note import note_of
 from edge.spool.record import Record
-from edge.spool.segments import LARGEST
+from edge.spool.segment import LARGEST
 from edge.spool.states import State
 from edge.spool.view import StudyFacts
 from gateway import durable

@@ -43,8 +43,8 @@ from gateway.model import ParcelId
 
 FILE_MAGIC, NEW_MAGIC = b"TGSEG001", b"TGSEGNEW"
 _FILE = Struct("<8s16s")
-BEGINNING = 4 << 20
-"""Bytes in which a segment that was used has a record: one fills no more."""
+LARGEST = 4 << 20
+"""Sealed bytes up to which an item is held in memory and written as one record."""
 
 
 class Segment:
@@ -236,7 +236,7 @@ def scan(path: Path) -> Iterator[Found]:
         head = os.pread(file.fileno(), _FILE.size, 0)
         magic, life = _FILE.unpack(head) if len(head) == _FILE.size else (b"", b"")
         at = PAGE
-        if magic == NEW_MAGIC and not records.begins(os.pread(file.fileno(), BEGINNING, 0)):
+        if magic == NEW_MAGIC and not records.begins(os.pread(file.fileno(), LARGEST, 0)):
             return
         while at + HEAD_SIZE <= size:
             found = records.read(file.fileno(), at, size, life if magic == FILE_MAGIC else None)

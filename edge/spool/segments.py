@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
@@ -19,9 +20,6 @@ from gateway.model import ParcelId
 SIZE = 64 << 20
 SPARES = 8
 """Segments kept for use again where nobody says how many: about a thousand CT images."""
-
-LARGEST = 4 << 20
-"""Sealed bytes up to which an item is held in memory and written as one record."""
 
 _Known = tuple[Segment, int, int, int]  # where the record begins and its content, and how long that is
 
@@ -54,7 +52,7 @@ class Segments:
         self.folder, self.spares = folder, spares
         self._size, self._direct = size, direct
         self._lock = threading.Lock()
-        self._spare: list[Segment] = []
+        self._ready: list[Segment] = []
         self._active: Segment | None = None
         self._leased: dict[str, set[ParcelId]] = {}  # by name: the records that were told of
         self._records: dict[ParcelId, _Known] = {}
@@ -79,10 +77,8 @@ class Segments:
                     live.append(found)
                     self._records[found.parcel] = (segment, found.at, found.offset, found.length)
                     segment.live += 1
-            if not segment.live and segment.begun_only:
-                self._drop(segment)
-            elif not segment.live:
-                self._put_back(segment)
+            if not segment.live:
+                (self._drop if segment.begun_only else self._put_back)(segment)
         return live
 
     def waiting(self) -> int:
@@ -92,7 +88,7 @@ class Segments:
     @property
     def ready(self) -> int:
         """Segments that wait to be used, written before."""
-        return len(self._spare)
+        return len(self._ready)
 
     def prepare(self, count: int = 2) -> None:
         """Have `count` segments ready whose blocks were written before. Blocks for a second or so.
@@ -102,22 +98,19 @@ class Segments:
         """
         while True:
             with self._lock:
-                if len(self._spare) >= count:
+                if len(self._ready) >= count:
                     return
                 segment = self._made()
-            try:
+            with self._or_dropped(segment):
                 segment.fill()
-            except BaseException:  # half of it is of no use, and takes room from images
-                self._drop(segment)
-                raise
             with self._lock:
-                self._spare.append(segment)
+                self._ready.append(segment)
 
     def spare_less(self) -> None:
         """Give the disk back what one segment holds that waits to be used."""
         with self._lock:
-            if self._spare:
-                self._drop(self._spare.pop(0))
+            if self._ready:
+                self._drop(self._ready.pop(0))
 
     def add(self, parcel: ParcelId, note: bytes, record: Record) -> None:
         """Keep one record. Durable when this returns.
@@ -218,9 +211,9 @@ class Segments:
         """Close every file."""
         with self._lock:
             held = {known[0] for known in self._records.values()}
-            for segment in (*self._spare, *held, *([self._active] if self._active else [])):
+            for segment in (*self._ready, *held, *([self._active] if self._active else [])):
                 segment.close()
-            self._spare, self._active = [], None
+            self._ready, self._active = [], None
             self._records.clear()
 
     def _paths(self) -> list[Path]:
@@ -239,12 +232,9 @@ class Segments:
 
     def _begun(self, *, lent: bool = False) -> Segment:
         """One with a new life. Raises OSError: the disk fails, and that segment is of no more use."""
-        segment = self._spare.pop() if self._spare else self._made()
-        try:
+        segment = self._ready.pop() if self._ready else self._made()
+        with self._or_dropped(segment):
             segment.begin(lent=lent)
-        except BaseException:
-            self._drop(segment)
-            raise
         return segment
 
     def _made(self) -> Segment:
@@ -252,11 +242,8 @@ class Segments:
         self._count += 1
         path = self.folder / f"{self._count:08}.seg"
         segment = Segment(path, self._size, direct=self._direct, new=True)
-        try:
+        with self._or_dropped(segment):
             durable.sync_folder(self.folder)
-        except BaseException:
-            self._drop(segment)
-            raise
         return segment
 
     def _settle(self, segment: Segment) -> None:
@@ -265,15 +252,24 @@ class Segments:
         if not used and not segment.live and not segment.pending:
             self._put_back(segment)
 
+    @contextmanager
+    def _or_dropped(self, segment: Segment) -> Iterator[None]:
+        """If this fails, the segment is of no more use, and must take neither room nor a handle."""
+        try:
+            yield
+        except BaseException:
+            self._drop(segment)
+            raise
+
     def _drop(self, segment: Segment) -> None:
         segment.close()
         segment.path.unlink(missing_ok=True)
 
     def _put_back(self, segment: Segment) -> None:
-        if segment.failed or len(self._spare) >= self.spares:
+        if segment.failed or len(self._ready) >= self.spares:
             self._drop(segment)
-        elif segment not in self._spare:
-            self._spare.append(segment)
+        elif segment not in self._ready:
+            self._ready.append(segment)
 
 
 def _place(segment: Segment, _: int, offset: int, length: int) -> Place:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import Ingest
-from edge.spool.segments import LARGEST
+from edge.spool.segment import LARGEST
 from gateway import durable
 from gateway.dicom import transfer
 from tests.doubles import failing_disk

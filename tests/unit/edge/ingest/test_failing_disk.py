@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from edge.config import Ingest
-from edge.spool import intake, segments
+from edge.spool import intake, segment
 from gateway import durable
 from gateway.dicom import transfer
 from gateway.model import Priority
@@ -119,6 +119,6 @@ def test_a_large_instance_goes_to_its_own_file_and_costs_no_memory(tmp_path):
 
 def test_what_is_small_lies_in_a_segment(tmp_path):
     with listening(tmp_path, OPEN) as world:
-        item = world.receive(b"x" * (segments.LARGEST - 1000))
+        item = world.receive(b"x" * (segment.LARGEST - 1000))
         assert not world.spool.files.body(item.parcel_id).exists()
-        assert world.content(world.packer.seal(item).parcel_id)[1] == [b"x" * (segments.LARGEST - 1000)]
+        assert world.content(world.packer.seal(item).parcel_id)[1] == [b"x" * (segment.LARGEST - 1000)]

@@ -30,12 +30,14 @@ SPARES, FILE = 6, 1 << 20
 class World:
     """A spool's segments on a volume whose free bytes count down with what is made."""
 
-    def __init__(self, folder, free=1 << 40):
+    def __init__(self, folder, free=1 << 40, timer=None):
         self.segments = Segments(folder / "segments", FILE, spares=SPARES)
         self.keys = KeysAhead(KemKeys.generate("hub-1").publics, most=3)
         self.traffic = SimpleNamespace(busy=False, narrow=True)
         self.free, self.now = free, 0.0
-        self.provision = Provision(self.keys, self.segments, self.traffic, self.room, lambda: self.now)
+        self.provision = Provision(
+            self.keys, self.segments, self.traffic, self.room, timer or (lambda: self.now)
+        )
 
     def room(self):
         """Each file stands for a whole segment."""
@@ -65,8 +67,7 @@ def test_before_senders_come_some_are_ready(world):
 
 
 def test_in_quiet_moments_all_of_them_become_ready_and_the_disk_rests_between(tmp_path):
-    world = World(tmp_path)
-    world.provision._timer = time.monotonic
+    world = World(tmp_path, timer=time.monotonic)
     rests = [world.provision.turn() for _ in range(SPARES + 1)]
     assert world.segments.ready == SPARES
     assert world.provision.ready == world.provision.wanted == SPARES * SIZE
