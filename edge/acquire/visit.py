@@ -83,6 +83,7 @@ class Visit:
         self._digests: dict[str, bytes] = {}
         self._sources: dict[str, str] = {}
         self._priority = Priority.STAT
+        log.info("visit", association=self.ident, way=source.way, sender=source.name)
 
     def take(
         self,
@@ -107,7 +108,7 @@ class Visit:
         try:
             return self._take(memoryview(data), syntax, told, study, origin, opening)
         except GatewayError as error:
-            log.warning("not kept", visit=self.ident, instance=told[1], reason=str(error))
+            log.warning("not kept", association=self.ident, instance=told[1], reason=str(error))
             return Taken(status_of(error), *told, "", str(error))
 
     def _take(
@@ -138,7 +139,7 @@ class Visit:
             words = "no SOP Instance UID can be read" + (f" ({flaw})" if flaw else "")
         taken = Taken(verdict.status, *known, study, words)
         if verdict.status is Status.NOT_UNDERSTOOD or not verdict.keep:
-            log.warning("refused", visit=self.ident, instance=known[1], reason=verdict.flaw)
+            log.warning("refused", association=self.ident, instance=known[1], reason=verdict.flaw)
             return taken
         if known[1] in self._digests:
             return taken
@@ -180,23 +181,12 @@ class Visit:
             remarks["flaw"] = verdict.flaw[:1000]
         if opening:
             remarks["preamble"] = opening.hex()
-        item = self._spool.receive(
-            facts, data, priority=priority, remarks=remarks, study=StudyFacts.of(found)
+        self._spool.receive(
+            facts, data, priority=priority, remarks=remarks, study=StudyFacts.of(found), visit=self.ident
         )
         self._priority = max(self._priority, priority)
         if study:
             self._studies[study].add(known[1])
-        log.info(
-            "received",
-            visit=self.ident,
-            way=self._source.way,
-            sender=self._source.name,
-            instance=known[1],
-            syntax=syntax,
-            size=len(data),
-            parcel=item.parcel_id,
-            flaw=verdict.flaw,
-        )
 
     def close(self, ended: str = "released") -> None:
         """Tell the hub what to expect, so that the studies can settle. Nothing kept: nothing to tell.
@@ -218,6 +208,6 @@ class Visit:
         try:
             self._spool.notify(Notice("association-closed", body), priority=self._priority)
         except StorageFull as error:  # the hub settles the study by quiet time instead
-            log.warning("no notice", visit=self.ident, reason=str(error))
+            log.warning("no notice", association=self.ident, reason=str(error))
         self._studies.clear()
         self._sources.clear()

@@ -6,10 +6,8 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 from edge.ingest.admission import Admitted, Status, Verdict, judge, status_of, urgency
 from edge.ingest.policy import Ending
@@ -92,13 +90,8 @@ class Reception:
         log.warning("not kept", association=visit.ident, instance=command[1], reason=str(error))
         return status_of(error)
 
-    def judge(
-        self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving
-    ) -> tuple[Status, Callable[[], object] | None]:
+    def judge(self, visit: Visit, command: tuple[str, str], syntax: str, receiving: Receiving) -> Status:
         """An instance is whole: judge it by its header and keep it.
-
-        Returns:
-            The status, and what is to be done once that is answered.
 
         Raises:
             GatewayError: it cannot be kept.
@@ -110,7 +103,7 @@ class Reception:
         if not verdict.keep or (verdict.status is Status.NOT_UNDERSTOOD and _seen(visit, receiving.digest)):
             log.warning("refused", association=visit.ident, instance=command[1], reason=verdict.flaw)
             receiving.abandon()
-            return verdict.status, None
+            return verdict.status
         facts = InstanceFacts(
             sop_class_uid=command[0],
             sop_instance_uid=command[1],
@@ -121,12 +114,18 @@ class Reception:
             calling_ae=visit.sender.ae_title,
         )
         priority = urgency(visit.sender.priority, found.get("RequestedProcedurePriority", ""))
-        receiving.keep(facts, priority=priority, remarks=_remarks(verdict, visit), study=StudyFacts.of(found))
+        receiving.keep(
+            facts,
+            priority=priority,
+            remarks=_remarks(verdict, visit),
+            study=StudyFacts.of(found),
+            visit=visit.ident,
+        )
         self._tell(receiving)
         visit.priority = max(visit.priority, priority)
         if study:
             visit.studies[study].add(command[1])
-        return verdict.status, partial(self._kept, visit, facts, receiving, verdict)
+        return verdict.status
 
     def _tell(self, receiving: Receiving) -> None:
         """Before the answer, since a process that dies after it can tell nobody; it takes 0.01 ms."""
@@ -134,20 +133,6 @@ class Reception:
             receiving.tell()
         except GatewayError as error:  # the edge's process is gone, and finds it at its next start
             log.warning("not told", parcel=receiving.parcel, reason=str(error))
-
-    def _kept(self, visit: Visit, facts: InstanceFacts, receiving: Receiving, verdict: Verdict) -> None:
-        """An instance is durable and answered."""
-        log.info(
-            "received",
-            association=visit.ident,
-            calling_ae=facts.calling_ae,
-            instance=facts.sop_instance_uid,
-            syntax=facts.transfer_syntax_uid,
-            size=receiving.length,
-            parcel=receiving.parcel,
-            status=f"0x{verdict.status:04X}",
-            flaw=verdict.flaw,
-        )
 
     def ended(self, visit: Visit, *, released: bool) -> Ending | None:
         """The association is over: what the hub is told to expect, so that the study can settle."""
@@ -191,7 +176,6 @@ class Incoming:
     ) -> None:
         self._reception, self._visit, self._command, self._syntax = reception, visit, command, syntax
         self._receiving, self._refused = receiving, refused
-        self._left: Callable[[], object] | None = None
 
     def write(self, data: memoryview) -> None:
         """The next fragment."""
@@ -207,9 +191,7 @@ class Incoming:
         status = self._refused or Status.SUCCESS
         if self._receiving is not None:
             try:
-                status, self._left = self._reception.judge(
-                    self._visit, self._command, self._syntax, self._receiving
-                )
+                status = self._reception.judge(self._visit, self._command, self._syntax, self._receiving)
             except GatewayError as error:
                 status = self._refuse(error)
         self._visit.answered[status] += 1
@@ -217,8 +199,6 @@ class Incoming:
 
     def answered(self) -> None:
         """While the sender reads our answer and finds its next file: what need not keep it waiting."""
-        if self._left is not None:
-            self._left()
         self._reception.ready()
 
     def abandon(self) -> None:

@@ -31,6 +31,10 @@ class Arrived:
         syntax: its transfer syntax UID.
         digest: of the dataset, that which was taken while it came, in hexadecimal.
         study: what the technician is shown; None: nothing.
+        sender: AE title or name of who sent it.
+        visit: the association, or whatever it came in.
+        length: bytes of the dataset.
+        flaw: why it could not be read whole; empty: none.
     """
 
     kept: Kept
@@ -40,6 +44,10 @@ class Arrived:
     syntax: str
     digest: str
     study: StudyFacts | None
+    sender: str = ""
+    visit: str = ""
+    length: int = 0
+    flaw: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,13 @@ class Arrival:
         kept = one.kept
         study = None if one.study is None else _STUDY(one.study)
         words += [kept.key.hex(), kept.study, kept.series, kept.number]
-        return [*words, one.sop_class, one.sop_instance, one.study_uid, one.syntax, one.digest, study]
+        words += [one.sop_class, one.sop_instance, one.study_uid, one.syntax, one.digest, study]
+        return [*words, one.sender, one.visit, one.length, one.flaw]
+
+    @staticmethod
+    def priority_of(words: list[Any]) -> Priority:
+        """Of what `to_list` gave."""
+        return Priority(words[4])
 
     @classmethod
     def from_list(cls, words: list[Any]) -> Self:
@@ -92,8 +106,12 @@ class Arrival:
         )
         if not rest:
             return cls(item, plain)
-        key, together, series, number, sop_class, sop_instance, study_uid, syntax, digest, study = rest
+        key, together, series, number, *own, study, sender, visit, length, flaw = rest
+        sop_class, sop_instance, study_uid, syntax, digest = own
         # remembered for each instance: one string for all of a series
         kept = Kept(bytes.fromhex(key), intern(together), intern(series), number)
         shown = None if study is None else StudyFacts(*study)
-        return cls(item, plain, Arrived(kept, sop_class, sop_instance, study_uid, syntax, digest, shown))
+        one = Arrived(
+            kept, sop_class, sop_instance, study_uid, syntax, digest, shown, sender, visit, length, flaw
+        )
+        return cls(item, plain, one)

@@ -219,16 +219,23 @@ class Receiving:
         priority: Priority,
         remarks: Mapping[str, str] = _NOTHING,
         study: StudyFacts | None = None,
+        visit: str = "",
     ) -> SpoolItem:
         """Make it durable. Blocks until it is; then `tell`, and whoever sent it may be answered.
+
+        Args:
+            facts: its UIDs, transfer syntax, time and sender.
+            priority: how soon it must travel.
+            remarks: for the hub, beside the instance.
+            study: for the page; kept in memory alone.
+            visit: the association, or whatever it came in.
 
         Raises:
             StorageFull: no room; nothing is kept.
             ResourceError: the disk fails; nothing is kept.
         """
         digest = self._instance().finish(facts, remarks).digest
-        alone = not facts.study_uid or "flaw" in remarks  # odd ones put no others at risk
-        about = partial(self._arrived, facts, digest, study, alone=alone)
+        about = partial(self._arrived, facts, digest, study, visit, remarks.get("flaw", ""))
         return self.end(priority=priority, study=study, about=about)
 
     def tell(self) -> None:
@@ -287,8 +294,9 @@ class Receiving:
         return item
 
     def _arrived(
-        self, facts: InstanceFacts, digest: str, study: StudyFacts | None, *, alone: bool
+        self, facts: InstanceFacts, digest: str, study: StudyFacts | None, visit: str, flaw: str
     ) -> Arrived:
+        alone = not facts.study_uid or flaw  # odd ones put no others at risk
         kept = Kept(
             self.sealer.key,
             "" if alone else facts.study_uid,
@@ -303,6 +311,10 @@ class Receiving:
             facts.transfer_syntax_uid,
             digest,
             study,
+            facts.calling_ae,
+            visit,
+            self.length,
+            flaw,
         )
 
     def _release(self) -> None:

@@ -19,7 +19,10 @@ from edge.spool.room import AMPLE, Looked
 from edge.spool.traffic import Traffic
 from edge.spool.view import StudyView
 from gateway import durable
+from gateway.log import logger
 from gateway.model import ParcelId
+
+log = logger("edge.spool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class SpoolRegister:
         self.journal.put_soon([one.item for one in arrivals])
         self.traffic.note(sum(one.plain for one in arrivals), len(arrivals))
         self.received.ring()
+        for item, instance in instances:
+            _log(item, instance)
 
     def _instance(self, item: SpoolItem, one: Arrived, inspector: Inspects | None) -> None:
         parcel = item.parcel_id
@@ -90,3 +95,16 @@ class SpoolRegister:
             self.view.received(parcel, one.study, item.priority, item.received_at, item.sealed_size)
         if inspector is not None:
             inspector.offer(parcel, partial(plain, self.files, parcel, one.kept), one.syntax, one.study_uid)
+
+
+def _log(item: SpoolItem, one: Arrived) -> None:
+    log.info(
+        "received",
+        association=one.visit,
+        calling_ae=one.sender,
+        instance=one.sop_instance,
+        syntax=one.syntax,
+        size=one.length,
+        parcel=item.parcel_id,
+        flaw=one.flaw,
+    )

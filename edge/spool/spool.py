@@ -183,6 +183,7 @@ class Spool:
         priority: Priority = Priority.ROUTINE,
         remarks: Mapping[str, str] | None = None,
         study: StudyFacts | None = None,
+        visit: str = "",
     ) -> SpoolItem:
         """Seal one instance to the hub and make it durable. Blocks until it is.
 
@@ -193,6 +194,7 @@ class Spool:
             remarks: for the hub, beside the instance: ``flaw`` (why it could not be read whole),
                 ``charset`` (what the sender usually means where nothing is declared).
             study: for the console; kept in memory alone.
+            visit: whatever it came in.
 
         Raises:
             StorageFull: the disk is below its reserve, or full.
@@ -203,7 +205,7 @@ class Spool:
         try:
             for at in range(0, len(view), PIECE):
                 one.write(view[at : at + PIECE])
-            item = one.keep(facts, priority=priority, remarks=remarks or {}, study=study)
+            item = one.keep(facts, priority=priority, remarks=remarks or {}, study=study, visit=visit)
         except BaseException:
             one.abandon()
             raise

@@ -48,7 +48,7 @@ __all__ = [
 MANIFEST_LEVEL = 9
 """Of zstd: manifests are small and full of UIDs that resemble each other."""
 
-QUICK, QUICK_LEVEL = 1024, 1
+QUICK, QUICK_LEVEL = 1024, -1
 """Bytes up to which there is nothing to be found that a quick look would not find: those of one instance."""
 
 

@@ -17,6 +17,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
 from edge.config import Ingest
+from edge.ingest.acceptor.house import QUIET_SECONDS
+from edge.ingest.acceptor.processes import TOGETHER_SECONDS
 from edge.ingest.listener import DicomListener
 from gateway.model import ParcelId
 from tests.doubles.spools import SpoolWorld
@@ -53,7 +55,8 @@ class ListeningWorld(SpoolWorld):
 
     def instances(self) -> list[tuple[Any, bytes]]:
         """Entry and dataset bytes of every instance in the spool."""
-        time.sleep(0.05 * bool(self.listener.pids))  # acceptors have told of it, but are not heard yet
+        if self.listener.pids:  # they have told of it, but are not heard yet
+            time.sleep(TOGETHER_SECONDS + 3 * QUIET_SECONDS)
         found = []
         for parcel in self.seal_all():
             manifest, datasets = self.content(parcel)

@@ -6,9 +6,9 @@ these processes has its own.
 
 The edge's process accepts connections, so limits are exact over all processes, and hands each (as a file
 descriptor, SCM_RIGHTS) to the process with the fewest. What passes between them goes over one socket pair a
-process (`line`), in the order in which it was said. The edge's process takes together what it is told within
-a fiftieth of a second; when somebody waits for an answer, a ring at its door (the other socket) ends that
-rest:
+process (`line`), in the order in which it was said. The edge's process reads together what it is told within
+a twentieth of a second; when somebody waits for an answer, a ring at its door (the other socket) ends that
+rest. What it is told of a burst of images it takes in when the burst is over, or twice a second (`house`):
 
 =============  =====================================================================================
 from a process

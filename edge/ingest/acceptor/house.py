@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from itertools import groupby
+from functools import partial
 from typing import Any
 
 from edge.ingest.acceptor.line import Line, Message, fault, packed, unpacked
@@ -23,6 +25,12 @@ from gateway.envelope.kem import KemPublic
 from gateway.errors import GatewayError
 from gateway.log import logger
 from gateway.model import ParcelId, Priority
+
+HOLD_SECONDS, HOLD_MOST = 0.5, 1024
+"""While images keep coming, what is told of them is taken together after so long, or when it is so many:
+index, page and packer then take little from a burst. The first is not held, nor anything that is STAT."""
+QUIET_SECONDS = 0.05
+"""When nothing has been told for so long, what is held is taken, and the next one is a first one."""
 
 STALE_SECONDS = 600.0
 """A half-written file that nobody has written to for so long is the remains of a process that died."""
@@ -52,13 +60,28 @@ class House:
         spool: into which it writes.
         policy: for its associations.
         slow: runs what may take its time.
+        settle_all: has everything taken that any acceptor has told.
+        timer: monotonic seconds.
 
     Attributes:
         peers: its connections by number.
     """
 
-    def __init__(self, line: Line, spool: Spool, policy: Policy, slow: Executor) -> None:
-        self._line, self._spool, self._policy, self._slow = line, spool, policy, slow
+    def __init__(
+        self,
+        line: Line,
+        spool: Spool,
+        policy: Policy,
+        slow: Executor,
+        settle_all: Callable[[], object],
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._line, self._spool, self._policy, self._slow, self._timer = line, spool, policy, slow, timer
+        self._settle_all = settle_all
+        self._settling = threading.Lock()
+        self._held: list[list[Any]] = []
+        self._over: list[Callable[[], object]] = []
+        self._until = -math.inf  # then they are taken
         self._leases: dict[str, Segment] = {}
         self._told: Sequence[KemPublic] = ()
         self.peers: dict[int, RemotePeer] = {}
@@ -70,27 +93,58 @@ class House:
         }
         self._notes: dict[str, Callable[..., None]] = {
             "replied": self._replied,
-            "ended": self._ended,
             "gone": self._gone,
             "done": self._done,
             "alive": lambda: None,  # that it was heard is all
         }
 
     def take(self, messages: list[Message]) -> None:
-        """All of these, in their order. Raises OSError: it does not listen any more."""
-        for kind, group in groupby(messages, key=lambda message: message[0]):
+        """All of these, in their order; but answers need not wait for what is held.
+
+        Raises:
+            OSError: it does not listen any more.
+        """
+        urgent = False
+        for kind, *words in messages:
             if kind == "arrived":
-                self._arrived([words for _, *words in group])
-                continue
-            for _, *words in group:
-                if kind in self._answers:
-                    number, *asked = words
-                    self._answer(number, kind, asked)
-                else:
-                    self._notes[kind](*words)
+                self._held.append(words)
+                urgent |= Arrival.priority_of(words[0]) is Priority.STAT
+            elif kind == "ended":
+                number, *asked = words
+                self._over.append(partial(self._ended, self.peers[number], *asked))
+            elif kind in self._answers:
+                number, *asked = words
+                self._answer(number, kind, asked)
+            else:
+                self._notes[kind](*words)
+        now = self._timer()
+        if self._holds and (urgent or now >= self._until or len(self._held) >= HOLD_MOST):
+            self.settle()
+            self._until = now + HOLD_SECONDS
+
+    @property
+    def _holds(self) -> bool:
+        return bool(self._held or self._over)
+
+    def wait(self) -> None:
+        """Before the next is received: nothing is held longer because nothing comes."""
+        if self._holds and not self._line.comes(QUIET_SECONDS):
+            self.settle()
+            self._until = -math.inf
+
+    def settle(self) -> None:
+        """Take what is held. From any thread; when it returns, everything told before has been taken."""
+        with self._settling:
+            told, self._held = self._held, []
+            over, self._over = self._over, []
+            if told:
+                self._arrived(told)
+            for ended in over:  # its notice follows what it is about
+                ended()
 
     def bury(self) -> None:
-        """It is dead, and everything it said has been taken."""
+        """It is dead, and has been heard to the end."""
+        self.settle()
         for number in list(self.peers):
             self._policy.ended(self.peers[number], None)
             self._gone(number)
@@ -154,20 +208,22 @@ class House:
         return packed(found) if isinstance(found, bytes) else accepted_words(found)
 
     def _request(self, number: int, context: int, command: str, dataset: str) -> str:
+        self._settle_all()  # it may be about what has just come
         read = Command.read(unpacked(command))
         return packed(self._policy.request(self.peers[number], context, read, unpacked(dataset)))
 
     def _replied(self, number: int, context: int, command: str) -> None:
         self._policy.replied(self.peers[number], context, Command.read(unpacked(command)))
 
-    def _ended(self, number: int, body: dict[str, Any] | None, priority: int) -> None:
+    def _ended(self, peer: RemotePeer, body: dict[str, Any] | None, priority: int) -> None:
         ending = None if body is None else Ending(body, Priority(priority))
-        self._policy.ended(self.peers[number], ending)
+        self._policy.ended(peer, ending)
 
     def _gone(self, number: int) -> None:
         self.peers.pop(number).gone()
 
     def _done(self, name: str, failed: bool) -> None:
+        self.settle()
         self._spool.files.segments.give_back(self._leases.pop(name), failed=failed)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import select
 import socket
 import struct
 import threading
@@ -36,12 +37,18 @@ class Line:
         self._socket = connected
         self._lock = threading.Lock()
         self._buffer = bytearray()
+        self._reading = select.poll()
+        self._reading.register(connected, select.POLLIN)
 
     def send(self, *message: Any) -> None:
         """Waits while the other end does not keep up. Raises OSError: it is gone."""
         data = _written(message)
         with self._lock:
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
+
+    def comes(self, seconds: float) -> bool:
+        """Whether something comes in so long, if only the end. For who receives."""
+        return bool(self._reading.poll(seconds * 1000))
 
     def receive(self) -> list[Message]:
         """Every message that has come, at least one; none: the other end is gone."""

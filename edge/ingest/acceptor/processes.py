@@ -29,9 +29,8 @@ from gateway.log import logger
 READY_SECONDS = 20.0
 """A process that has not begun to serve by then is given up."""
 STOP_SECONDS = 10.0
-TOGETHER_SECONDS = 0.02
-"""What an acceptor tells in so long is taken together: the index, the page and the packer are disturbed less.
-As soon as somebody there waits for an answer, no longer."""
+TOGETHER_SECONDS = 0.05
+"""What an acceptor tells in so long is read together; when somebody there waits for an answer, at once."""
 AGAIN_FIRST, AGAIN_MOST = 0.5, 60.0
 """Seconds until one that died is replaced; twice as many each time, unless it lived long."""
 SLOW = 16
@@ -116,6 +115,10 @@ class Acceptors:
     def _there(self) -> list[_Acceptor]:
         return [one for one in self._places if one is not None]
 
+    def _settle(self) -> None:
+        for one in self._there():
+            one.settle()
+
     def _look(self) -> None:
         while not self._stopping.wait(TURN_SECONDS):
             self._watch.turn()
@@ -127,7 +130,7 @@ class Acceptors:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                one = _Acceptor(self._spool, self._policy, self._slow, self._tls, core)
+                one = _Acceptor(self._spool, self._policy, self._slow, self._tls, core, self._settle)
             except OSError as error:  # no more memory or processes
                 log.warning("no acceptor", reason=str(error))
             else:
@@ -151,7 +154,13 @@ class _Acceptor:
     """One process, and the thread that reads what it says. Raises OSError: it cannot be started."""
 
     def __init__(
-        self, spool: Spool, policy: Policy, slow: ThreadPoolExecutor, tls: list[str | None] | None, core: int
+        self,
+        spool: Spool,
+        policy: Policy,
+        slow: ThreadPoolExecutor,
+        tls: list[str | None] | None,
+        core: int,
+        settle_all: Callable[[], object],
     ) -> None:
         ours, theirs = socket.socketpair()
         self._door, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -172,7 +181,8 @@ class _Acceptor:
             theirs.close()
             door.close()
         self._line = Line(ours)
-        self._house = House(self._line, spool, policy, slow)
+        self._house = House(self._line, spool, policy, slow, settle_all)
+        self.settle = self._house.settle
         self._setup: list[Any] = [
             str(spool.files.spool),
             str(spool.files.segments.folder),
@@ -217,6 +227,7 @@ class _Acceptor:
             log.warning("an acceptor does not listen", pid=self.pid, reason=str(error))
 
     def _receive(self) -> list[Message]:
+        self._house.wait()
         self.pulse.listen()
         try:
             return self._line.receive()

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -11,22 +10,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge.config import Ingest
 from edge.ingest.acceptor import processes
-from edge.ingest.acceptor.house import House
-from edge.ingest.acceptor.leases import Leases
-from edge.ingest.acceptor.line import Line
-from edge.ingest.acceptor.remote import Questions, Recipients, RemoteRegister
-from edge.ingest.desk import Desk
 from edge.ingest.ledger import Ledger
 from edge.ingest.vault import Vault
-from edge.spool.ahead import KeysAhead
-from edge.spool.intake import Intake
 from edge.spool.states import State
 from gateway.dicom import transfer
 from gateway.envelope.kem import KemKeys
@@ -35,7 +26,8 @@ from gateway.model import Priority
 from tests.doubles import dying_acceptor
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, listening, until
-from tests.doubles.spools import SITE, SpoolWorld
+from tests.doubles.played_acceptor import Played
+from tests.doubles.spools import SpoolWorld
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LE = transfer.EXPLICIT_LITTLE
@@ -86,8 +78,8 @@ def test_associations_are_spread_and_everything_is_kept_exactly(tmp_path):
         with ThreadPoolExecutor(4) as pool:
             sent = list(pool.map(lambda n: send(world, *(f"1.2.3.{n}.{m}" for m in range(5))), range(4)))
         assert all(resident(pid) < RESIDENT for pid in world.listener.pids)
-        assert kept(world) == Counter(one for found in sent for one in found)
         until(lambda: len(world.closed) == 4)
+        assert kept(world) == Counter(one for found in sent for one in found)
 
 
 def test_an_acceptor_killed_in_the_middle_loses_nothing_that_was_answered_and_is_replaced(tmp_path):
@@ -157,61 +149,6 @@ def test_the_places_of_a_killed_acceptor_are_free_again(tmp_path):
         until(lambda: world.listener._server.running() == 0, 10)
         assert len(send(world, "1.2.3.4")) == 1  # threads stand in, or the next process
         for one in held:
-            one.close()
-
-
-class Played:
-    """An acceptor that is played by the test, so that it can die between any two steps."""
-
-    def __init__(self, world):
-        ours, theirs = socket.socketpair()
-        self.world, self.line = world, Line(theirs)
-        self.slow = ThreadPoolExecutor(2)
-        desk = Desk(Ingest(open=True), world.spool, lambda _: None, {})
-        self.house = House(Line(ours), world.spool, desk, self.slow)
-        self.ours = ours
-        self.serving = threading.Thread(target=self._serve)
-        self.serving.start()
-        self.doors = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        questions = self.questions = Questions(self.line, self.doors[0])
-        self.hearing = threading.Thread(target=self._hear)
-        self.hearing.start()
-        spool = world.spool.files
-        self.leases = Leases(
-            spool.spool,
-            spool.segments.folder,
-            partial(questions.ask, "lease"),
-            partial(questions.tell, "done"),
-        )
-        recipients = Recipients(self.house.setup())
-        self.register = RemoteRegister(questions, self.leases, recipients)
-        keys = KeysAhead(lambda: recipients.now)
-        self.intake = Intake(self.leases, self.register, SITE, keys, world.clock)
-
-    def _serve(self):
-        while messages := self.house._line.receive():
-            self.house.take(messages)
-        self.house.bury()
-
-    def _hear(self):
-        while messages := self.line.receive():
-            for _, *words in messages:
-                self.questions.answered(words)
-
-    def receive(self, number, *, tell=True):
-        one = self.intake.begin()
-        one.write(b"dataset %d" % number)
-        item = one.keep(self.world.facts(number), priority=Priority.URGENT, study=self.world.study())
-        if tell:
-            one.tell()
-        return item
-
-    def die(self):
-        self.line.end()
-        self.hearing.join(5)
-        self.serving.join(5)
-        self.slow.shutdown()
-        for one in (self.line, self.ours, *self.doors):
             one.close()
 
 
