@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from json import JSONEncoder
 from typing import Any, TextIO, cast
 
@@ -44,13 +45,19 @@ def _json_line(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
 
 
 class _StandardError:
-    """Standard error as it is when something is logged: loggers live longer than a redirection does."""
+    """Standard error as it is when something is logged: loggers live longer than a redirection does.
+
+    Where it cannot be written (a full disk) a line is lost, and what the line is about goes on.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(*, level: str = "info", json: bool | None = None) -> None:

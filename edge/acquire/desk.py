@@ -134,12 +134,14 @@ class ImportDesk:
             ended = "released"
         except (OSError, GatewayError) as error:
             job.fault = str(error)
-            log.warning("an import ended early", visit=visit.ident, reason=type(error).__name__)
+            log.warning("an import ended early", association=visit.ident, reason=type(error).__name__)
         finally:
             visit.close(ended)
         job.ended_at = rfc3339(self._clock.now())
         teller.tell(at_once=True)
-        log.info("import ended", visit=visit.ident, kept=job.kept, refused=job.refused, skipped=job.skipped)
+        log.info(
+            "import ended", association=visit.ident, kept=job.kept, refused=job.refused, skipped=job.skipped
+        )
 
     def _hear(self) -> None:
         """What ``telerad edge import`` asked a running edge for."""

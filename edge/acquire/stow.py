@@ -204,7 +204,7 @@ class _Store:
 
 
 def _told(status: int, error: Exception, visit: Visit) -> int:
-    log.warning("request broken off", visit=visit.ident, status=status, reason=str(error))
+    log.warning("request broken off", association=visit.ident, status=status, reason=str(error))
     return status
 
 

@@ -95,7 +95,7 @@ class Association:
         finally:
             messages.close()
             if self._visit is not None:
-                self._terms.policy.ended(self, self._terms.reception.ended(self._visit, released=released))
+                self._leave(self._visit, released=released)
             if self._wire is not None:
                 self._wire.close()
             self._connection.close()
@@ -159,6 +159,12 @@ class Association:
                     f"a PDU of type {kind} in an association",
                 )
                 return False
+
+    def _leave(self, visit: Visit, *, released: bool) -> None:
+        ending = self._terms.reception.ended(visit, released=released)
+        self._terms.policy.left(self)
+        if ending is not None:
+            self._terms.policy.ended(ending)
 
     def begin(self, context: int, command: Command) -> Sink:
         """A message begins (`dimse.Server`). Raises Malformed if it was not negotiated."""

@@ -83,7 +83,7 @@ class Desk:
         try:
             one.agreed = agree(wanted, frozenset(self._offered), deflated=self._deflated)
         except BaseException:
-            self.ended(peer, None)
+            self.left(peer)
             raise
         return Accepted(
             sender,
@@ -114,14 +114,15 @@ class Desk:
         if channel is not None:
             channel.answered(command)
 
-    def ended(self, peer: Peer, ending: Ending | None) -> None:
+    def left(self, peer: Peer) -> None:
         """As `Policy`."""
         with self._lock:
             one = self._open.pop(peer, None)
         for channel in one.channels.values() if one is not None else ():
             channel.close()
-        if ending is None:
-            return
+
+    def ended(self, ending: Ending) -> None:
+        """As `Policy`."""
         try:
             self._spool.notify(Notice("association-closed", ending.body), priority=ending.priority)
         except ResourceError as error:  # the hub settles the study by quiet time instead

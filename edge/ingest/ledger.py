@@ -3,9 +3,9 @@
 ``data/services/ledger.sqlite``. A row holds marks of the UIDs (`vault`) and a digest of the dataset as
 receipts list it, whatever parcel it travelled in: that which was taken while it came, and instead of it the
 SHA-256 once this is taken for the line (the column has its name from before there was another). A row is
-written a moment behind the answer to the C-STORE, and then outlives the death of this process; a kill may
-lose those of that moment, a power cut the last ones, and then the instance is not committed, so that the
-modality keeps it. What the ledger does not know is never committed.
+written a moment behind the answer to the C-STORE, in a burst up to 0.6 s, and then outlives the death of this
+process; a kill may lose those of that moment, a power cut the last ones, and then the instance is not
+committed, so that the modality keeps it. What the ledger does not know is never committed.
 """
 
 from __future__ import annotations

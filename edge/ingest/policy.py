@@ -78,5 +78,8 @@ class Policy(Protocol):
     def replied(self, peer: Peer, context: int, command: Command) -> object:
         """A response to a request of our own (N-EVENT-REPORT)."""
 
-    def ended(self, peer: Peer, ending: Ending | None) -> object:
-        """The association is over; `ending`: if it carried instances."""
+    def left(self, peer: Peer) -> object:
+        """The association is over: its place is free."""
+
+    def ended(self, ending: Ending) -> object:
+        """One that carried instances is over, and they have been told of."""

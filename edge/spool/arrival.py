@@ -44,10 +44,10 @@ class Arrived:
     syntax: str
     digest: str
     study: StudyFacts | None
-    sender: str = ""
-    visit: str = ""
-    length: int = 0
-    flaw: str = ""
+    sender: str
+    visit: str
+    length: int
+    flaw: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,12 @@ class Arrival:
     def priority_of(words: list[Any]) -> Priority:
         """Of what `to_list` gave."""
         return Priority(words[4])
+
+    @staticmethod
+    def plain_of(words: list[Any]) -> int:
+        """Likewise its plain bytes that were not told of before."""
+        plain: int = words[7]
+        return plain
 
     @classmethod
     def from_list(cls, words: list[Any]) -> Self:

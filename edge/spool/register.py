@@ -72,10 +72,11 @@ class SpoolRegister:
 
     def note(self, arrival: Arrival) -> None:
         """One item."""
+        self.traffic.note(arrival.plain)
         self.note_all((arrival,))
 
     def note_all(self, arrivals: Sequence[Arrival]) -> None:
-        """Several, in their order."""
+        """Several, in their order, that the traffic has been told of."""
         custodian, inspector = self.custodian(), self.inspector()
         instances = [(one.item, one.instance) for one in arrivals if one.instance is not None]
         for item, instance in instances:
@@ -83,7 +84,6 @@ class SpoolRegister:
         if instances:
             custodian.came([(one.sop_class, one.sop_instance, one.digest) for _, one in instances])
         self.journal.put_soon([one.item for one in arrivals])
-        self.traffic.note(sum(one.plain for one in arrivals), len(arrivals))
         self.received.ring()
         for item, instance in instances:
             _log(item, instance)

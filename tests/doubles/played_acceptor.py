@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -23,12 +25,12 @@ from tests.doubles.spools import SITE, SpoolWorld
 class Played:
     """Writes into a spool as an acceptor process does, from within the test's own."""
 
-    def __init__(self, world: SpoolWorld) -> None:
+    def __init__(self, world: SpoolWorld, timer: Callable[[], float] = time.monotonic) -> None:
         ours, theirs = socket.socketpair()
         self.world, self.line = world, Line(theirs)
         self.slow = ThreadPoolExecutor(2)
-        desk = Desk(Ingest(open=True), world.spool, lambda _: None, {})
-        self.house = House(Line(ours), world.spool, desk, self.slow, self._settle)
+        desk = self.desk = Desk(Ingest(open=True), world.spool, lambda _: None, {})
+        self.house = House(Line(ours), world.spool, desk, self.slow, self._settle, timer)
         self.ours = ours
         self.serving = threading.Thread(target=self._serve)
         self.serving.start()

@@ -18,7 +18,8 @@ from a process
 ``arrived``    an item is durable: what the index, the packer, the page and storage commitment must know
 ``request``    a DIMSE-N request. Waits
 ``replied``    the sender's answer to an N-EVENT-REPORT
-``ended``      an association is over, with its notice to the hub
+``left``       an association is over: its place is free
+``ended``      the notice to the hub of one that carried instances
 ``gone``       a connection is closed
 ``done``       a leased segment is not written to any more
 ``alive``      it runs; every second (`watchdog`)

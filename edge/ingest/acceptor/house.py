@@ -8,8 +8,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from edge.ingest.acceptor.line import Line, Message, fault, packed, unpacked
@@ -30,7 +30,8 @@ HOLD_SECONDS, HOLD_MOST = 0.5, 1024
 """While images keep coming, what is told of them is taken together after so long, or when it is so many:
 index, page and packer then take little from a burst. The first is not held, nor anything that is STAT."""
 QUIET_SECONDS = 0.05
-"""When nothing has been told for so long, what is held is taken, and the next one is a first one."""
+"""When nothing has been told for so long, what is held is taken, and the next one at once."""
+HELD = frozenset({"arrived", "ended"})
 
 STALE_SECONDS = 600.0
 """A half-written file that nobody has written to for so long is the remains of a process that died."""
@@ -78,10 +79,9 @@ class House:
     ) -> None:
         self._line, self._spool, self._policy, self._slow, self._timer = line, spool, policy, slow, timer
         self._settle_all = settle_all
-        self._settling = threading.Lock()
-        self._held: list[list[Any]] = []
-        self._over: list[Callable[[], object]] = []
-        self._until = -math.inf  # then they are taken
+        self._touching, self._settling = threading.Lock(), threading.Lock()
+        self._held: list[Message] = []
+        self._until = -math.inf  # then it is taken
         self._leases: dict[str, Segment] = {}
         self._told: Sequence[KemPublic] = ()
         self.peers: dict[int, RemotePeer] = {}
@@ -93,61 +93,61 @@ class House:
         }
         self._notes: dict[str, Callable[..., None]] = {
             "replied": self._replied,
+            "left": self._left,
             "gone": self._gone,
             "done": self._done,
             "alive": lambda: None,  # that it was heard is all
         }
 
     def take(self, messages: list[Message]) -> None:
-        """All of these, in their order; but answers need not wait for what is held.
-
-        Raises:
-            OSError: it does not listen any more.
-        """
-        urgent = False
-        for kind, *words in messages:
+        """All of these, in their order; but what else is said need not wait for what is held."""
+        urgent, came, plain = False, 0, 0
+        for message in messages:
+            kind, *words = message
+            if kind in HELD:
+                with self._touching:
+                    self._held.append(message)
             if kind == "arrived":
-                self._held.append(words)
+                came, plain = came + 1, plain + Arrival.plain_of(words[0])
                 urgent |= Arrival.priority_of(words[0]) is Priority.STAT
             elif kind == "ended":
-                number, *asked = words
-                self._over.append(partial(self._ended, self.peers[number], *asked))
+                urgent |= words[1] == Priority.STAT
             elif kind in self._answers:
                 number, *asked = words
                 self._answer(number, kind, asked)
             else:
                 self._notes[kind](*words)
         now = self._timer()
-        if self._holds and (urgent or now >= self._until or len(self._held) >= HOLD_MOST):
+        if came:
+            self._spool.traffic.note(plain, came)
+        if self._held and (urgent or now >= self._until or len(self._held) >= HOLD_MOST):
             self.settle()
             self._until = now + HOLD_SECONDS
 
-    @property
-    def _holds(self) -> bool:
-        return bool(self._held or self._over)
-
     def wait(self) -> None:
         """Before the next is received: nothing is held longer because nothing comes."""
-        if self._holds and not self._line.comes(QUIET_SECONDS):
+        if self._held and not self._line.comes(QUIET_SECONDS):
             self.settle()
             self._until = -math.inf
 
     def settle(self) -> None:
         """Take what is held. From any thread; when it returns, everything told before has been taken."""
         with self._settling:
-            told, self._held = self._held, []
-            over, self._over = self._over, []
-            if told:
-                self._arrived(told)
-            for ended in over:  # its notice follows what it is about
-                ended()
+            with self._touching:
+                held, self._held = self._held, []
+            arrived = [words for kind, *words in held if kind == "arrived"]
+            if arrived:
+                self._arrived(arrived)
+            for kind, *words in held:  # a notice follows what it is about
+                if kind == "ended":
+                    self._ended(*words)
 
     def bury(self) -> None:
         """It is dead, and has been heard to the end."""
-        self.settle()
         for number in list(self.peers):
-            self._policy.ended(self.peers[number], None)
+            self._left(number)
             self._gone(number)
+        self.settle()
         found = 0
         for name in list(self._leases):
             records = self._spool.files.segments.reclaim(self._leases.pop(name))
@@ -176,7 +176,8 @@ class House:
         except GatewayError as error:
             words = fault(error)
         finally:  # whoever waits must hear, whatever happened
-            self._line.send("answer", number, value, words)
+            with suppress(OSError):  # it is gone, and what else it said is still to be read
+                self._line.send("answer", number, value, words)
 
     def _arrived(self, told: list[list[Any]]) -> None:
         arrivals = []
@@ -215,9 +216,11 @@ class House:
     def _replied(self, number: int, context: int, command: str) -> None:
         self._policy.replied(self.peers[number], context, Command.read(unpacked(command)))
 
-    def _ended(self, peer: RemotePeer, body: dict[str, Any] | None, priority: int) -> None:
-        ending = None if body is None else Ending(body, Priority(priority))
-        self._policy.ended(peer, ending)
+    def _left(self, number: int) -> None:
+        self._policy.left(self.peers[number])
+
+    def _ended(self, body: dict[str, Any], priority: int) -> None:
+        self._policy.ended(Ending(body, Priority(priority)))
 
     def _gone(self, number: int) -> None:
         self.peers.pop(number).gone()

@@ -140,6 +140,7 @@ class Acceptors:
                         one.stop()
                 try:
                     one.read()
+                    one.settle()  # while it can still be found
                 finally:
                     with self._lock:
                         self._places[place] = None

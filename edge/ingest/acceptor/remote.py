@@ -183,10 +183,13 @@ class RemotePolicy:
         """As `Policy`."""
         self._questions.tell("replied", self.numbers[peer], context, packed(command.data))
 
-    def ended(self, peer: Peer, ending: Ending | None) -> None:
+    def left(self, peer: Peer) -> None:
         """As `Policy`."""
-        words = (None, 0) if ending is None else (ending.body, int(ending.priority))
-        self._questions.tell("ended", self.numbers[peer], *words)
+        self._questions.tell("left", self.numbers[peer])
+
+    def ended(self, ending: Ending) -> None:
+        """As `Policy`."""
+        self._questions.tell("ended", ending.body, int(ending.priority))
 
 
 def accepted_words(found: Accepted) -> list[Any]:

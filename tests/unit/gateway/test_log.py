@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.log import _json_line
+from gateway.log import _json_line, _StandardError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -49,3 +50,11 @@ def test_what_is_no_plain_value_is_written_all_the_same(value: object, read: obj
     umlaut = _json_line(None, "info", {"event": "ä", "value": value})  # by the other encoder
     assert umlaut.isascii()
     assert json.loads(umlaut) == {"event": "ä", "value": read}
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match="No space"), Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        _StandardError().write("lost\n")
+        _StandardError().flush()
+        monkeypatch.undo()  # and that it was lost indeed is said when it is closed
