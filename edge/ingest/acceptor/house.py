@@ -101,25 +101,17 @@ class House:
 
     def take(self, messages: list[Message]) -> None:
         """All of these, in their order; but what else is said need not wait for what is held."""
-        urgent, came, plain = False, 0, 0
+        urgent = False
         for message in messages:
             kind, *words = message
             if kind in HELD:
-                with self._touching:
-                    self._held.append(message)
-            if kind == "arrived":
-                came, plain = came + 1, plain + Arrival.plain_of(words[0])
-                urgent |= Arrival.priority_of(words[0]) is Priority.STAT
-            elif kind == "ended":
-                urgent |= words[1] == Priority.STAT
+                urgent |= self._hold(message)
             elif kind in self._answers:
                 number, *asked = words
                 self._answer(number, kind, asked)
             else:
                 self._notes[kind](*words)
         now = self._timer()
-        if came:
-            self._spool.traffic.note(plain, came)
         if self._held and (urgent or now >= self._until or len(self._held) >= HOLD_MOST):
             self.settle()
             self._until = now + HOLD_SECONDS
@@ -161,6 +153,16 @@ class House:
         """The hub's keys, for its start."""
         self._told = self._spool.recipients()
         return recipient_words(self._told)
+
+    def _hold(self, message: Message) -> bool:
+        """Until it is settled. Returns whether it should not wait for others."""
+        with self._touching:
+            self._held.append(message)
+        if message[0] == "ended":
+            return Priority(message[2]) is Priority.STAT
+        arrival = message[1]
+        self._spool.traffic.note(Arrival.plain_of(arrival))
+        return Arrival.priority_of(arrival) is Priority.STAT
 
     def _answer(self, number: int, kind: str, asked: list[Any]) -> None:
         if kind in ("associate", "request"):
