@@ -9,10 +9,11 @@ from pynetdicom.dimse_primitives import N_ACTION, N_CREATE
 from pynetdicom.dsutils import decode
 
 from edge.config import Ingest
+from edge.ingest.acceptor import house
 from edge.ingest.listener import DicomListener
 from gateway.dicom import transfer
 from tests.doubles.datasets import encode, sample
-from tests.doubles.listeners import ExactSender
+from tests.doubles.listeners import ExactSender, until
 from tests.doubles.spools import SpoolWorld
 
 MPPS, COMMITMENT, CT = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.1.2"
@@ -72,6 +73,41 @@ def test_mpps_and_storage_commitment_reach_their_handlers(served):
     implicit = committed.transfer_syntax == transfer.IMPLICIT_LITTLE
     found = decode(committed.primitive.ActionInformation, implicit, True)
     assert found.TransactionUID == "1.2.3"
+
+
+def test_a_request_finds_what_another_association_has_sent_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(house, "QUIET_SECONDS", 60.0)
+    monkeypatch.setattr(house, "HOLD_SECONDS", 60.0)
+    world, found = SpoolWorld(tmp_path / "data"), []
+
+    def action(request):
+        found.append(len(world.spool.to_pack(10)))
+        answer = N_ACTION()
+        answer.MessageIDBeingRespondedTo, answer.Status = request.primitive.MessageID, 0x0000
+        return answer
+
+    config = replace(Ingest(open=True, processes=2), host="127.0.0.1", port=0)
+    listener = DicomListener(config, world.spool, world.clock, services={COMMITMENT: action})
+    listener.start()
+    sender = ExactSender(listener.port, [(CT, transfer.EXPLICIT_LITTLE)])
+    for number in range(3):
+        data = encode(sample(instance=f"1.2.3.{number}"))
+        assert sender.send(CT, f"1.2.3.{number}", transfer.EXPLICIT_LITTLE, data) == 0
+        until(lambda: world.spool.to_pack(10))  # the first one is not held
+    places = listener._acceptors._places
+    until(lambda: sorted(len(one._house._held) for one in places) == [0, 2])
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(COMMITMENT)
+    association = entity.associate("127.0.0.1", listener.port)
+    assert [one.connections for one in places] == [1, 1]
+    wanted = Dataset()
+    wanted.TransactionUID = "1.2.3"
+    assert association.send_n_action(wanted, 1, COMMITMENT, ACTION_INSTANCE)[0].Status == 0
+    assert found == [3]
+    association.release()
+    sender.release()
+    listener.stop(5)
+    world.spool.close()
 
 
 def test_without_a_handler_they_are_not_negotiated_and_storage_still_is(tmp_path):
