@@ -25,12 +25,12 @@ class Arrived:
 
     Attributes:
         kept: how to open it again.
+        study: what the technician is shown; None: nothing.
         sop_class: its SOP Class UID.
         sop_instance: its SOP Instance UID.
         study_uid: of which study; empty if it does not say.
         syntax: its transfer syntax UID.
         digest: of the dataset, that which was taken while it came, in hexadecimal.
-        study: what the technician is shown; None: nothing.
         sender: AE title or name of who sent it.
         visit: the association, or whatever it came in.
         length: bytes of the dataset.
@@ -38,16 +38,19 @@ class Arrived:
     """
 
     kept: Kept
+    study: StudyFacts | None
     sop_class: str
     sop_instance: str
     study_uid: str
     syntax: str
     digest: str
-    study: StudyFacts | None
     sender: str
     visit: str
     length: int
     flaw: str
+
+
+_OWN = attrgetter(*(field.name for field in fields(Arrived)[2:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,7 @@ class Arrival:
             return words
         kept = one.kept
         study = None if one.study is None else _STUDY(one.study)
-        words += [kept.key.hex(), kept.study, kept.series, kept.number]
-        words += [one.sop_class, one.sop_instance, one.study_uid, one.syntax, one.digest, study]
-        return [*words, one.sender, one.visit, one.length, one.flaw]
+        return [*words, kept.key.hex(), kept.study, kept.series, kept.number, study, *_OWN(one)]
 
     @staticmethod
     def priority_of(words: list[Any]) -> Priority:
@@ -112,12 +113,8 @@ class Arrival:
         )
         if not rest:
             return cls(item, plain)
-        key, together, series, number, *own, study, sender, visit, length, flaw = rest
-        sop_class, sop_instance, study_uid, syntax, digest = own
+        key, together, series, number, study, *own = rest
         # remembered for each instance: one string for all of a series
         kept = Kept(bytes.fromhex(key), intern(together), intern(series), number)
         shown = None if study is None else StudyFacts(*study)
-        one = Arrived(
-            kept, sop_class, sop_instance, study_uid, syntax, digest, shown, sender, visit, length, flaw
-        )
-        return cls(item, plain, one)
+        return cls(item, plain, Arrived(kept, shown, *own))

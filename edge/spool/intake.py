@@ -305,12 +305,12 @@ class Receiving:
         )
         return Arrived(
             kept,
+            study,
             facts.sop_class_uid,
             facts.sop_instance_uid,
             facts.study_uid,
             facts.transfer_syntax_uid,
             digest,
-            study,
             facts.calling_ae,
             visit,
             self.length,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from edge.config import Ingest
 from edge.ingest.acceptor.house import House
@@ -79,3 +81,14 @@ class Played:
         self.slow.shutdown()
         for one in (self.line, self.ours, *self.doors):
             one.close()
+
+
+@contextmanager
+def playing(folder: Path, timer: Callable[[], float] = time.monotonic) -> Iterator[Played]:
+    """One with a spool of its own; it may die in the meantime."""
+    world = SpoolWorld(folder / "data")
+    made = Played(world, timer)
+    yield made
+    if made.serving.is_alive():
+        made.die()
+    world.spool.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
@@ -79,8 +79,8 @@ class House:
     ) -> None:
         self._line, self._spool, self._policy, self._slow, self._timer = line, spool, policy, slow, timer
         self._settle_all = settle_all
-        self._touching, self._settling = threading.Lock(), threading.Lock()
-        self._held: list[Message] = []
+        self._settling = threading.Lock()
+        self._held: deque[Message] = deque()  # filled by one thread while any may empty it
         self._until = -math.inf  # then it is taken
         self._leases: dict[str, Segment] = {}
         self._told: Sequence[KemPublic] = ()
@@ -125,8 +125,7 @@ class House:
     def settle(self) -> None:
         """Take what is held. From any thread; when it returns, everything told before has been taken."""
         with self._settling:
-            with self._touching:
-                held, self._held = self._held, []
+            held = [self._held.popleft() for _ in range(len(self._held))]
             arrived = [words for kind, *words in held if kind == "arrived"]
             if arrived:
                 self._arrived(arrived)
@@ -156,8 +155,7 @@ class House:
 
     def _hold(self, message: Message) -> bool:
         """Until it is settled. Returns whether it should not wait for others."""
-        with self._touching:
-            self._held.append(message)
+        self._held.append(message)
         if message[0] == "ended":
             return Priority(message[2]) is Priority.STAT
         arrival = message[1]

@@ -26,7 +26,7 @@ from gateway.model import Priority
 from tests.doubles import dying_acceptor
 from tests.doubles.datasets import encode, sample
 from tests.doubles.listeners import ExactSender, listening, until
-from tests.doubles.played_acceptor import Played
+from tests.doubles.played_acceptor import playing
 from tests.doubles.spools import SpoolWorld
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -154,12 +154,8 @@ def test_the_places_of_a_killed_acceptor_are_free_again(tmp_path):
 
 @pytest.fixture
 def played(tmp_path):
-    world = SpoolWorld(tmp_path / "data")
-    made = Played(world)
-    yield made
-    if made.serving.is_alive():
-        made.die()
-    world.spool.close()
+    with playing(tmp_path) as made:
+        yield made
 
 
 def test_what_was_written_and_not_told_is_found_when_the_acceptor_dies(played, monkeypatch):

@@ -1,5 +1,6 @@
 """DIMSE-N services: a registered handler is asked, and its answer reaches the sender."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,29 @@ MPPS, COMMITMENT, CT = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.1.20.1", "1.2.8
 ACTION_INSTANCE = "1.2.840.10008.1.20.1.1"
 
 
+def done(request):
+    """The answer of success to an N-ACTION."""
+    answer = N_ACTION()
+    answer.MessageIDBeingRespondedTo = request.primitive.MessageID
+    answer.AffectedSOPClassUID = request.primitive.RequestedSOPClassUID
+    answer.AffectedSOPInstanceUID = request.primitive.RequestedSOPInstanceUID
+    answer.Status = 0x0000
+    return answer
+
+
+@contextmanager
+def serving(world, processes, services):
+    """A listener in front of this spool, which it closes."""
+    config = replace(Ingest(open=True, processes=processes), host="127.0.0.1", port=0)
+    listener = DicomListener(config, world.spool, world.clock, services=services)
+    listener.start()
+    try:
+        yield listener
+    finally:
+        listener.stop(5)
+        world.spool.close()
+
+
 @pytest.fixture
 def served(tmp_path, both_ways):
     world = SpoolWorld(tmp_path / "data")
@@ -36,19 +60,10 @@ def served(tmp_path, both_ways):
 
     def action(request):
         asked.append(request)
-        answer = N_ACTION()
-        answer.MessageIDBeingRespondedTo = request.primitive.MessageID
-        answer.AffectedSOPClassUID = request.primitive.RequestedSOPClassUID
-        answer.AffectedSOPInstanceUID = request.primitive.RequestedSOPInstanceUID
-        answer.Status = 0x0000
-        return answer
+        return done(request)
 
-    config = replace(Ingest(open=True, processes=both_ways), host="127.0.0.1", port=0)
-    listener = DicomListener(config, world.spool, world.clock, services={MPPS: create, COMMITMENT: action})
-    listener.start()
-    yield listener, asked
-    listener.stop(5)
-    world.spool.close()
+    with serving(world, both_ways, {MPPS: create, COMMITMENT: action}) as listener:
+        yield listener, asked
 
 
 def test_mpps_and_storage_commitment_reach_their_handlers(served):
@@ -82,43 +97,33 @@ def test_a_request_finds_what_another_association_has_sent_before_it(tmp_path, m
 
     def action(request):
         found.append(len(world.spool.to_pack(10)))
-        answer = N_ACTION()
-        answer.MessageIDBeingRespondedTo, answer.Status = request.primitive.MessageID, 0x0000
-        return answer
+        return done(request)
 
-    config = replace(Ingest(open=True, processes=2), host="127.0.0.1", port=0)
-    listener = DicomListener(config, world.spool, world.clock, services={COMMITMENT: action})
-    listener.start()
-    sender = ExactSender(listener.port, [(CT, transfer.EXPLICIT_LITTLE)])
-    for number in range(3):
-        data = encode(sample(instance=f"1.2.3.{number}"))
-        assert sender.send(CT, f"1.2.3.{number}", transfer.EXPLICIT_LITTLE, data) == 0
-        until(lambda: world.spool.to_pack(10))  # the first one is not held
-    places = listener._acceptors._places
-    until(lambda: sorted(len(one._house._held) for one in places) == [0, 2])
-    entity = AE(ae_title="CT1")
-    entity.add_requested_context(COMMITMENT)
-    association = entity.associate("127.0.0.1", listener.port)
-    assert [one.connections for one in places] == [1, 1]
-    wanted = Dataset()
-    wanted.TransactionUID = "1.2.3"
-    assert association.send_n_action(wanted, 1, COMMITMENT, ACTION_INSTANCE)[0].Status == 0
-    assert found == [3]
-    association.release()
-    sender.release()
-    listener.stop(5)
-    world.spool.close()
+    with serving(world, 2, {COMMITMENT: action}) as listener:
+        sender = ExactSender(listener.port, [(CT, transfer.EXPLICIT_LITTLE)])
+        for number in range(3):
+            data = encode(sample(instance=f"1.2.3.{number}"))
+            assert sender.send(CT, f"1.2.3.{number}", transfer.EXPLICIT_LITTLE, data) == 0
+            until(lambda: world.spool.to_pack(10))  # the first one is not held
+        places = listener._acceptors._places
+        until(lambda: sorted(len(one._house._held) for one in places) == [0, 2])
+        entity = AE(ae_title="CT1")
+        entity.add_requested_context(COMMITMENT)
+        association = entity.associate("127.0.0.1", listener.port)
+        assert [one.connections for one in places] == [1, 1]
+        wanted = Dataset()
+        wanted.TransactionUID = "1.2.3"
+        assert association.send_n_action(wanted, 1, COMMITMENT, ACTION_INSTANCE)[0].Status == 0
+        assert found == [3]
+        association.release()
+        sender.release()
 
 
 def test_without_a_handler_they_are_not_negotiated_and_storage_still_is(tmp_path):
-    world = SpoolWorld(tmp_path / "data")
-    listener = DicomListener(
-        replace(Ingest(open=True, processes=0), host="127.0.0.1", port=0), world.spool, world.clock
-    )
-    listener.start()
-    sender = ExactSender(listener.port, [(MPPS, transfer.EXPLICIT_LITTLE), (CT, transfer.EXPLICIT_LITTLE)])
-    assert [one.abstract_syntax for one in sender.association.accepted_contexts] == [CT]
-    assert sender.send(CT, "1.2.3.4", transfer.EXPLICIT_LITTLE, encode(sample())) == 0
-    sender.release()
-    listener.stop(5)
-    world.spool.close()
+    with serving(SpoolWorld(tmp_path / "data"), 0, {}) as listener:
+        sender = ExactSender(
+            listener.port, [(MPPS, transfer.EXPLICIT_LITTLE), (CT, transfer.EXPLICIT_LITTLE)]
+        )
+        assert [one.abstract_syntax for one in sender.association.accepted_contexts] == [CT]
+        assert sender.send(CT, "1.2.3.4", transfer.EXPLICIT_LITTLE, encode(sample())) == 0
+        sender.release()
