@@ -26,7 +26,7 @@ from edge.spool.provision import Provision, segments_on
 from edge.spool.recovery import recover
 from edge.spool.register import SpoolRegister
 from edge.spool.segments import SIZE, SPARES
-from edge.spool.states import OF_THE_LINE, PUT_ASIDE, UNSENT, Event, after
+from edge.spool.states import UNSENT, Event, after
 from edge.spool.status import SpoolStatus
 from edge.spool.traffic import Traffic
 from edge.spool.view import StudyFacts, StudyView
@@ -378,12 +378,9 @@ class Spool:
             item = self._journal.get(parcel)
             if item is None:
                 raise Broken(f"parcel {parcel} is not in the spool")
-            state = after(item.state, event)
-            if item.state in PUT_ASIDE and event in OF_THE_LINE:
-                return item
             changed = replace(
                 item,
-                state=state,
+                state=after(item.state, event),
                 reason=reason,
                 next_try=next_try,
                 sequence=item.sequence if sequence is None else sequence,

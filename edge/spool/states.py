@@ -50,11 +50,6 @@ class Event(Enum):
     REOPEN = "reopen"  # a person says: try again (not yet signed)
 
 
-PUT_ASIDE = frozenset((State.HELD, State.GIVEN_UP))
-OF_THE_LINE = frozenset((Event.START, Event.INTERRUPT, Event.ARRIVE))
-"""What the line says of an item that was put aside just after it had taken it up: nothing changes. It may
-arrive all the same, and a receipt counts."""
-
 TABLE: Mapping[tuple[State, Event], State] = {
     (State.RECEIVED, Event.SIGN): State.SEALED,
     (State.RECEIVED, Event.HOLD): State.HELD,
@@ -88,7 +83,6 @@ TABLE: Mapping[tuple[State, Event], State] = {
     (State.GIVEN_UP, Event.CONFIRM): State.CONFIRMED,
     (State.GIVEN_UP, Event.RELEASE): State.SEALED,
     (State.GIVEN_UP, Event.REOPEN): State.RECEIVED,
-    **{(state, event): state for state in PUT_ASIDE for event in OF_THE_LINE},
 }
 
 UNSENT = frozenset((State.SEALED, State.SENDING, State.ARRIVED))

@@ -108,6 +108,7 @@ class Uplink:
         )
 
         self._recheck = Recheck(spool, self._exchanges, self._desk, self._gate, self._flow, clock)
+        self._taking = asyncio.Lock()  # nobody ends an item while it is taken onto the board
 
     @property
     def link(self) -> LinkState:
@@ -198,12 +199,11 @@ class Uplink:
             ResourceError: it holds, and cannot be kept yet.
             OSError: likewise.
         """
-        known = self._board.parcels.get(parcel)
-        if known is None:
-            await accept_receipt(self._spool, parcel, receipt, self._trust, self._desk.now())
-            if (taken_on := self._board.parcels.get(parcel)) is not None:  # meanwhile
-                self._desk.drop(taken_on)
-            return
+        async with self._taking:
+            known = self._board.parcels.get(parcel)
+            if known is None:
+                await accept_receipt(self._spool, parcel, receipt, self._trust, self._desk.now())
+                return
         async with known.lock:
             await cpu.run(check_receipt, receipt, known, self._trust, self._desk.now())
             await self._desk.do(known, sender.Heard(0, Receipt(parcel, receipt)))
@@ -214,16 +214,17 @@ class Uplink:
 
     async def give_up(self, parcel: ParcelId, words: str) -> None:
         """A person says that a parcel need not arrive. Raises Unverified if there is nothing to give up."""
-        item = await self._spool.item(parcel)
-        if item is None or item.state not in WAITING | {State.HELD}:
-            state = "was never here" if item is None else f"is {item.state.value}"
-            raise Unverified(f"there is nothing to give up: parcel {parcel} {state}")
-        known = self._board.parcels.get(parcel)
+        async with self._taking:
+            item = await self._spool.item(parcel)
+            if item is None or item.state not in WAITING | {State.HELD}:
+                state = "was never here" if item is None else f"is {item.state.value}"
+                raise Unverified(f"there is nothing to give up: parcel {parcel} {state}")
+            known = self._board.parcels.get(parcel)
+            if known is None and item.state is not State.HELD:
+                await self._spool.mark(parcel, Event.HOLD, reason=words)
         if known is not None:
             async with known.lock:
                 await self._desk.do(known, sender.Rotten(words))
-        elif item.state is not State.HELD:
-            await self._spool.mark(parcel, Event.HOLD, reason=words)
         await self._spool.give_up(parcel, words)
 
     # -- what there is to do ------------------------------------------------------------------------
@@ -254,14 +255,15 @@ class Uplink:
             parcel = await cpu.run(Parcel.load, self._spool, item, state)
         except (DataError, OSError) as error:
             words = f"the signed header cannot be read: {error}"
-        current = await self._spool.item(item.parcel_id)
-        if current is None or current.state not in UNSENT:
-            return  # it came to its end while the list was gone through
-        if parcel is not None:
-            self._board.add(parcel)
-        else:
-            held = self._spool.mark(item.parcel_id, Event.HOLD, reason=words)
-            await self._desk.kept(item.parcel_id, held)
+        async with self._taking:
+            current = await self._spool.item(item.parcel_id)
+            if current is None or current.state not in UNSENT:
+                return  # it came to its end while the list was gone through
+            if parcel is not None:
+                self._board.add(parcel)
+            else:
+                held = self._spool.mark(item.parcel_id, Event.HOLD, reason=words)
+                await self._desk.kept(item.parcel_id, held)
 
     async def _watch(self) -> None:
         """Look at the connections, and tell once when the line is stuck, and when it goes on."""

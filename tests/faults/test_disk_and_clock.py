@@ -207,6 +207,33 @@ async def test_only_a_person_gives_up_and_the_body_stays(hub: LineHub, tmp_path:
         await edge.emptied()
 
 
+async def test_a_person_gives_up_just_when_the_line_takes_it_up(
+    hub: LineHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, go_on, real = asyncio.Event(), asyncio.Event(), Spool.item
+
+    async def slow(self: Spool, parcel: ParcelId) -> Any:
+        found = await real(self, parcel)  # as the uplink sees it before it takes it up
+        if not seen.is_set():
+            seen.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(Spool, "item", slow)
+    async with edge_of(hub, tmp_path / "edge") as edge:
+        line = edge.identity.addresses
+        edge.identity.addresses = type(line)(line.web, "https://localhost:1")
+        item = await asyncio.to_thread(edge.receive, 1, os.urandom(30_000))
+        await seen.wait()
+        giving_up = asyncio.create_task(edge.uplink.give_up(item.parcel_id, "given up by A"))
+        await asyncio.sleep(0.2)
+        go_on.set()
+        await giving_up
+        edge.identity.addresses = line
+        await arrive_others(edge)
+        assert (await edge.spool.item(item.parcel_id)).state is State.GIVEN_UP
+
+
 async def arrive_others(edge: Edge) -> None:
     await asyncio.to_thread(edge.receive, 2, os.urandom(30_000))
 

@@ -266,17 +266,6 @@ async def test_a_notice_travels_like_an_instance(world):
     assert (manifest.notices, datasets, item.instances) == ((Notice("association-closed", body),), [], 0)
 
 
-@pytest.mark.parametrize("event", [Event.START, Event.INTERRUPT, Event.ARRIVE])
-async def test_what_was_put_aside_stays_so_though_the_line_had_just_taken_it_up(world, event):
-    item = world.receive()
-    world.packer.seal(item)
-    await world.spool.mark(item.parcel_id, Event.HOLD, reason="given up by A")
-    assert (await world.spool.mark(item.parcel_id, event)).state is State.HELD
-    await world.spool.give_up(item.parcel_id, "given up by A")
-    found = await world.spool.mark(item.parcel_id, event, reason="the line broke")
-    assert (found.state, found.reason) == (State.GIVEN_UP, "given up by A")
-
-
 async def test_a_damaged_file_is_held_and_kept(world):
     item = world.receive()
     world.damage(item.parcel_id, -3)
