@@ -1,7 +1,7 @@
 """One association from its TLS handshake to its end, in a thread of its own.
 
-The loop reads P-DATA from the socket into one buffer and hands the fragments on from there: nothing
-polls, nothing sleeps, and no dataset is ever whole in memory. A C-STORE is answered when it is durable;
+The loop reads P-DATA from the socket and puts long fragments where they are to be sealed: nothing polls,
+nothing sleeps, and no dataset is ever whole in memory in clear. A C-STORE is answered when it is durable;
 what the sender has sent meanwhile waits in the socket and is answered in order.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.ingest import dimse
 from edge.ingest.dimse import Command, Field, Messages, Sink
-from edge.ingest.pdu import RELEASE_RP, AbortReason, Pdu, abort, p_data, pdvs
+from edge.ingest.pdu import LAST, RELEASE_RP, AbortReason, Pdu, abort, p_data, pdvs
 from edge.ingest.policy import Accepted, Policy
 from edge.ingest.wire import Ended, Wire
 from gateway.errors import Malformed
@@ -124,10 +124,10 @@ class Association:
         return self._connection
 
     def _negotiated(self, wire: Wire) -> bool:
-        kind, body = wire.next(ACSE_SECONDS, whole=True)
+        kind, length = wire.next(ACSE_SECONDS, whole=True)
         if kind != Pdu.ASSOCIATE_RQ:
             raise Ended("it sent something else than an A-ASSOCIATE-RQ")
-        found = self._terms.policy.decide(self, bytes(body))
+        found = self._terms.policy.decide(self, bytes(wire.take(length)))
         if isinstance(found, bytes):
             wire.send(found)
             return False
@@ -142,10 +142,15 @@ class Association:
     def _serve(self, wire: Wire, messages: Messages) -> bool:
         """Until its end. Returns whether it was released."""
         while True:
-            kind, body = wire.next(IDLE_SECONDS)
+            kind, length = wire.next(IDLE_SECONDS)
             if kind == Pdu.DATA:
-                for context, control, fragment in pdvs(body):
-                    messages.feed(context, control, fragment)
+                for context, control, size in pdvs(length, wire.take):
+                    sink = messages.begun(context, control)
+                    if sink is None:
+                        messages.command(wire.take(size))
+                    else:
+                        wire.pour(size, sink, more=not control & LAST)
+                    messages.ended(control)
                 wire.progress(busy=messages.open)
             elif kind == Pdu.RELEASE_RQ:
                 wire.send(RELEASE_RP)
@@ -216,6 +221,8 @@ class Association:
 class Ignored:
     """A message that is no request: nothing is said."""
 
+    landing = None
+
     def write(self, data: memoryview) -> None:
         """Drop it."""
 
@@ -252,6 +259,7 @@ class Stored:
         self._association, self._context, self._command = association, context, command
         self._reception = reception
         self._incoming = reception.begin(visit, (command.sop_class, command.sop_instance), syntax)
+        self.landing = self._incoming
         self.write, self.abandon = self._incoming.write, self._incoming.abandon
 
     def finish(self) -> None:
@@ -265,6 +273,8 @@ class Stored:
 
 class Handled:
     """A DIMSE-N request."""
+
+    landing = None
 
     def __init__(self, association: Association, context: int, command: Command, policy: Policy) -> None:
         self._association, self._context, self._command = association, context, command

@@ -45,11 +45,16 @@ class Awake:
         self._since, self._came = timer(), 0
         self._held = 0.0
 
-    def recv_into(self, buffer: memoryview) -> int:
-        """What has come. Raises BlockingIOError: nothing for the socket's time; OSError: it broke."""
-        count = self._soon(buffer) if self._quick and self._alone() else None
+    def recv_into(self, buffers: list[memoryview]) -> int:
+        """What has come, into these in turn.
+
+        Raises:
+            BlockingIOError: nothing has, for the socket's time.
+            OSError: it broke.
+        """
+        count = self._soon(buffers) if self._quick and self._alone() else None
         if count is None:
-            count = self._socket.recv_into(buffer)
+            count = self._socket.recvmsg_into(buffers)[0]
         self._came += count
         if self._came >= STRETCH:
             now = self._timer()
@@ -57,14 +62,14 @@ class Awake:
             self._since, self._came = now, 0
         return count
 
-    def _soon(self, buffer: memoryview) -> int | None:
+    def _soon(self, buffers: list[memoryview]) -> int | None:
         """What comes in a moment; None if nothing does, or somebody else wants the core."""
         now = began = self._timer()
         if now < self._held:
             return None
         while now - began < SPIN:
             try:
-                return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+                return self._socket.recvmsg_into(buffers, 0, socket.MSG_DONTWAIT)[0]
             except BlockingIOError:
                 os.sched_yield()
             before, now = now, self._timer()

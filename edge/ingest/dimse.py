@@ -1,6 +1,6 @@
 """DIMSE messages as they come out of P-DATA: the command set read, the dataset handed on piece by piece.
 
-PS3.7 §9 and Annex E. Pure: a `Messages` is fed fragments and calls its server; it holds no dataset.
+PS3.7 §9 and Annex E. Pure: a `Messages` hears of fragments and calls its server; it holds no dataset.
 """
 
 from __future__ import annotations
@@ -144,11 +144,25 @@ def _text(element: int, value: str) -> bytes:
     return _ELEMENT.pack(0, element, len(data)) + data
 
 
+class Landing(Protocol):
+    """Gives bytes their place before they come, so that nobody copies them."""
+
+    def places(self, size: int) -> list[memoryview]:
+        """Where the next `size` bytes, or the first of them, may be put, in this order; perhaps nowhere."""
+
+    def came(self, count: int) -> object:
+        """So many bytes have been put in what `places` gave last."""
+
+
 class Sink(Protocol):
     """Takes one message's dataset."""
 
+    @property
+    def landing(self) -> Landing | None:
+        """Where it can be put instead of `write`, if anywhere."""
+
     def write(self, data: memoryview) -> object:
-        """The next fragment; gone when this returns."""
+        """The next bytes; gone when this returns."""
 
     def finish(self) -> object:
         """The message is whole."""
@@ -178,47 +192,46 @@ class Messages:
         self._sink: Sink | None = None
         self.open = False
 
-    def feed(self, context: int, control: int, fragment: memoryview) -> None:
-        """Take one presentation data value.
+    def begun(self, context: int, control: int) -> Sink | None:
+        """A presentation data value begins: where its fragment goes; None: to `command`.
 
         Raises:
-            Malformed: it cannot follow what came before, or the command set cannot be read.
+            Malformed: it cannot follow what came before.
         """
         if self.open and context != self._context:
             raise Malformed("fragments of two messages are mixed")
+        if not control & COMMAND:
+            if self._sink is None:
+                raise Malformed("a dataset without its command set")
+            return self._sink
+        if self._sink is not None:
+            raise Malformed("a command set within a dataset")
+        self.open, self._context = True, context
+        return None
+
+    def command(self, fragment: memoryview) -> None:
+        """A fragment of a command set. Raises Malformed: it is too long."""
+        if len(self._command) + len(fragment) > COMMAND_LIMIT:
+            raise Malformed(f"a command set of more than {COMMAND_LIMIT} bytes")
+        self._command += fragment
+
+    def ended(self, control: int) -> None:
+        """The fragment is whole. Raises Malformed: the command set that ends with it cannot be read."""
+        if not control & LAST:
+            return
         if control & COMMAND:
-            self._feed_command(context, control, fragment)
-        elif self._sink is None:
-            raise Malformed("a dataset without its command set")
-        else:
-            self._sink.write(fragment)
-            if control & LAST:
-                self._end(self._sink)
+            data = bytes(self._command)
+            self._command.clear()
+            command = Command.read(data)
+            self._sink = self._server.begin(self._context, command)
+            if command.has_dataset:
+                return
+        sink, self._sink, self.open = self._sink, None, False
+        if sink is not None:
+            sink.finish()
 
     def close(self) -> None:
         """The association is over: what has begun is given up."""
         sink, self._sink, self.open = self._sink, None, False
         if sink is not None:
             sink.abandon()
-
-    def _feed_command(self, context: int, control: int, fragment: memoryview) -> None:
-        if self._sink is not None:
-            raise Malformed("a command set within a dataset")
-        if len(self._command) + len(fragment) > COMMAND_LIMIT:
-            raise Malformed(f"a command set of more than {COMMAND_LIMIT} bytes")
-        self.open, self._context = True, context
-        self._command += fragment
-        if not control & LAST:
-            return
-        data = bytes(self._command)
-        self._command.clear()
-        command = Command.read(data)
-        sink = self._server.begin(context, command)
-        if command.has_dataset:
-            self._sink = sink
-        else:
-            self._end(sink)
-
-    def _end(self, sink: Sink) -> None:
-        self._sink, self.open = None, False
-        sink.finish()

@@ -5,13 +5,13 @@ A-ASSOCIATE-RQ and -AC, which have many items, are pynetdicom's (`acse`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from struct import Struct
 
 from gateway.errors import Malformed
 
-HEAD = 6
+HEAD = PDV_HEAD = 6
 MAX_PDU = 131072
 """What we offer as maximum length (PS3.8 D.1)."""
 
@@ -68,22 +68,24 @@ def abort(reason: AbortReason | None) -> bytes:
     return bytes((Pdu.ABORT, 0, 0, 0, 0, 4, 0, 0, source, why))
 
 
-def pdvs(body: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """The presentation data values of a P-DATA-TF: context, control header, fragment.
+def pdvs(length: int, take: Callable[[int], bytes | memoryview]) -> Iterator[tuple[int, int, int]]:
+    """The presentation data values of a P-DATA-TF: context, control header, and bytes of the fragment.
+
+    Args:
+        length: of what follows the PDU's head.
+        take: gives its next bytes; whoever takes a value from here reads its fragment before the next.
 
     Raises:
         Malformed: lengths do not add up.
     """
-    at, end = 0, len(body)
-    while at < end:
-        if end - at < _PDV.size:
+    while length:
+        if length < _PDV.size:
             raise Malformed("a P-DATA-TF ends within a presentation data value")
-        length, context, control = _PDV.unpack_from(body, at)
-        after = at + 4 + length
-        if length < 2 or after > end:
+        size, context, control = _PDV.unpack(take(_PDV.size))
+        length -= 4 + size
+        if size < 2 or length < 0:
             raise Malformed("a presentation data value is longer than its P-DATA-TF, or has no header")
-        yield context, control, body[at + _PDV.size : after]
-        at = after
+        yield context, control, size - 2
 
 
 def p_data(context: int, data: bytes, limit: int, *, command: bool) -> Iterator[bytes]:

@@ -163,7 +163,7 @@ class Reception:
 
 
 class Incoming:
-    """One C-STORE on its way in (`dimse.Sink`). Errors become its status."""
+    """One C-STORE on its way in (`dimse.Sink`, `dimse.Landing`). Errors become its status."""
 
     def __init__(
         self,
@@ -178,11 +178,30 @@ class Incoming:
         self._receiving, self._refused = receiving, refused
 
     def write(self, data: memoryview) -> None:
-        """The next fragment."""
+        """The next bytes."""
         if self._receiving is None:
             return
         try:
             self._receiving.write(data)
+        except GatewayError as error:
+            self._refuse(error)
+
+    def places(self, size: int) -> list[memoryview]:
+        """Where the next bytes may be put; nowhere once it is refused."""
+        if self._receiving is None:
+            return []
+        try:
+            return self._receiving.places(size)
+        except GatewayError as error:
+            self._refuse(error)
+            return []
+
+    def came(self, count: int) -> None:
+        """So many have been."""
+        if self._receiving is None:
+            return
+        try:
+            self._receiving.came(count)
         except GatewayError as error:
             self._refuse(error)
 

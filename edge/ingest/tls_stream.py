@@ -27,11 +27,16 @@ class TlsStream:
         self._read_seconds, self._write_seconds = read_seconds, write_seconds
         self._lock = threading.Lock()
 
-    def recv_into(self, buffer: memoryview) -> int:
-        """What has come. Raises BlockingIOError: nothing yet, ask again; OSError: the connection broke."""
+    def recv_into(self, buffers: list[memoryview]) -> int:
+        """What has come, into the first of these.
+
+        Raises:
+            BlockingIOError: nothing yet, ask again.
+            OSError: the connection broke.
+        """
         try:
             with self._lock:
-                return self._connection.recv_into(buffer)
+                return self._connection.recv_into(buffers[0])
         except ssl.SSLWantReadError:
             self._wait(select.POLLIN, self._read_seconds)
         except ssl.SSLWantWriteError:

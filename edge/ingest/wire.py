@@ -1,4 +1,7 @@
-"""One sender's connection: PDUs into one buffer used over and over, each within its length and its time."""
+"""One sender's connection: PDUs, each within its length and its time.
+
+Heads and short ones go through one buffer used over and over, long fragments straight to their place.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from collections.abc import Callable
 from struct import pack
 
 from edge.ingest.awake import Awake
-from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, SLACK, head_of
+from edge.ingest.dimse import Sink
+from edge.ingest.pdu import FIRST_PDU, HEAD, MAX_PDU, PDV_HEAD, SLACK, head_of
 from edge.ingest.tls_stream import TlsStream
 
 PDU_SECONDS = 30.0
@@ -23,6 +27,10 @@ PROGRESS_SECONDS, PROGRESS_BYTES = 60.0, 64 << 10
 LINGER_SECONDS = 1.0
 BUFFER = 272 << 10
 """Two PDUs: more would push out of the caches what is read next."""
+STRAIGHT = 32 << 10
+"""Bytes of a fragment from which they are read into their place; shorter ones are read together."""
+SIP = 1 << 10
+"""Bytes read at a time while long fragments come: a command set and the heads of what follows it."""
 TICK = 0.25
 """Seconds after which a connection that is read says that nothing came. It is set once and for all: a
 time-out of Python's own takes two more calls of the system for every read."""
@@ -55,6 +63,8 @@ class Wire:
             self._stream = Awake(connection, alone)
         self._buffer = memoryview(bytearray(BUFFER))
         self._start = self._end = 0
+        self._sip = BUFFER
+        self._deadline = 0.0
         self._limit = FIRST_PDU
         self._received = 0
         self._busy: tuple[float, int] | None = None
@@ -64,8 +74,8 @@ class Wire:
         """The association is accepted: from now on PDUs are as long as was agreed."""
         self._limit = MAX_PDU + SLACK
 
-    def next(self, idle: float, *, whole: bool = False) -> tuple[int, memoryview]:
-        """The next PDU: its type, and what follows its head; valid until the next is asked for.
+    def next(self, idle: float, *, whole: bool = False) -> tuple[int, int]:
+        """The head of the next PDU: its type, and how many bytes follow, all to be read before the next.
 
         Args:
             idle: seconds to wait for its first byte.
@@ -75,18 +85,52 @@ class Wire:
             Ended: the peer closed, was silent or too slow, or the PDU is longer than agreed.
             OSError: the connection broke.
         """
-        deadline = time.monotonic() + idle if whole else None
-        have = self._end - self._start
-        if have < HEAD:
-            have = self._begun(idle, deadline)
-        kind, length = head_of(self._buffer, self._start)
+        self._deadline = time.monotonic() + idle
+        if self._start == self._end:
+            self._fill(1)
+        if not whole:
+            self._deadline = time.monotonic() + PDU_SECONDS
+        kind, length = head_of(self.take(HEAD))
         if length > self._limit:
             raise Ended(f"a PDU of {length} bytes, at most {self._limit} were agreed")
-        if have < HEAD + length:
-            self._fill(HEAD + length, deadline or time.monotonic() + PDU_SECONDS)
-        at = self._start + HEAD
-        self._start = at + length
-        return kind, self._buffer[at : self._start]
+        return kind, length
+
+    def take(self, size: int) -> memoryview:
+        """The next `size` bytes of the PDU, valid until more is read. Raises as `next`."""
+        if self._end - self._start < size:
+            self._fill(size)
+        at = self._start
+        self._start = at + size
+        return self._buffer[at : self._start]
+
+    def pour(self, size: int, sink: Sink, *, more: bool) -> None:
+        """Give the next `size` bytes of the PDU to a sink: put in their place if there are many.
+
+        Args:
+            size: bytes.
+            sink: takes them.
+            more: whether another PDU must follow.
+
+        Raises:
+            Ended: as `next`.
+            OSError: as `next`.
+        """
+        if more:
+            self._sip = SIP if size >= STRAIGHT else BUFFER
+        landing = sink.landing
+        while size:
+            ready = self._end - self._start
+            places = landing.places(size) if landing and not ready and size >= STRAIGHT else []
+            if landing and places:
+                count = self._land(places, more=more)
+                came = time.monotonic()
+                landing.came(count)
+            else:
+                data = self.take(min(size, ready or BUFFER))
+                count, came = len(data), time.monotonic()
+                sink.write(data)
+            self._deadline += time.monotonic() - came  # a disk that lets us wait counts against nobody
+            size -= count
 
     def progress(self, *, busy: bool) -> None:
         """Called after each PDU: whether a message is under way.
@@ -128,29 +172,38 @@ class Wire:
                     break
         self._socket.close()
 
-    def _begun(self, idle: float, deadline: float | None) -> int:
-        """Until a PDU's head is there. Returns how many bytes are."""
-        if self._start == self._end:
-            self._start = self._end = 0
-            self._fill(1, deadline or time.monotonic() + idle)
-        if self._end < self._start + HEAD:
-            self._fill(HEAD, deadline or time.monotonic() + PDU_SECONDS)
-        return self._end - self._start
-
-    def _fill(self, size: int, deadline: float) -> None:
+    def _fill(self, size: int) -> None:
         """Until `size` bytes from the start are there."""
-        if self._start and self._start + size > BUFFER:
-            left = self._end - self._start
-            self._buffer[:left] = self._buffer[self._start : self._end]
-            self._start, self._end = 0, left
-        while self._end - self._start < size:
-            if time.monotonic() >= deadline:
+        have = self._end - self._start
+        if self._start and (not have or self._start + size > BUFFER):
+            self._buffer[:have] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, have
+        end = self._start + size
+        while self._end < end:
+            self._end += self._read([self._buffer[self._end : max(end, self._end + self._sip)]])
+
+    def _land(self, places: list[memoryview], *, more: bool) -> int:
+        """Read into places, and of what follows the heads alone, as the buffer is empty.
+
+        Returns:
+            How much landed.
+        """
+        room = sum(map(len, places))
+        self._start, self._end = 0, 0
+        count = self._read([*places, self._buffer[: HEAD + PDV_HEAD]] if more else places)
+        self._end = max(0, count - room)
+        return count - self._end
+
+    def _read(self, buffers: list[memoryview]) -> int:
+        """What comes, at least a byte. Raises as `next`."""
+        while True:
+            if time.monotonic() >= self._deadline:
                 raise Ended("it was silent for too long, or too slow")
             try:
-                count = self._stream.recv_into(self._buffer[self._end :])
+                count = self._stream.recv_into(buffers)
             except BlockingIOError:
                 continue
             if not count:
                 raise Ended("it closed the connection")
-            self._end += count
             self._received += count
+            return count

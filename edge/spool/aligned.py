@@ -40,9 +40,9 @@ class Buffers:
     def take(self, size: int) -> mmap.mmap:
         """One of at least `size` bytes, a power of two, with anything in it. Give it back."""
         with self._lock:
-            for place, buffer in enumerate(self._free):
-                if len(buffer) >= size:
-                    self._room += len(buffer)
+            for place in reversed(range(len(self._free))):  # what was used last lies in the caches
+                if len(self._free[place]) >= size:
+                    self._room += len(self._free[place])
                     return self._free.pop(place)
         whole = max(self._least, 1 << (size - 1).bit_length())
         return memory(whole)

@@ -53,8 +53,8 @@ READY = 4
 CHECK_EVERY = 16 << 20
 """Bytes of a large instance after which the disk is looked at again."""
 
-PLAIN = Buffers(least=CHUNK + HEAD, keep=8 << 20)
-"""For a chunk in clear each, and behind it the head."""
+HEADS = Buffers(least=HEAD, keep=4 << 20)
+"""For the head of one each."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -142,8 +142,7 @@ class Receiving:
         self._intake = intake
         keys = intake.keys.take()
         self.parcel = keys.parcel_id
-        self._plain: mmap.mmap | None = PLAIN.take(CHUNK + HEAD)
-        plain = memoryview(self._plain)
+        self._kept: mmap.mmap | None = HEADS.take(HEAD)
         self.sealer = BodySealer(
             self._take,
             keys.recipients,
@@ -153,10 +152,10 @@ class Receiving:
             digest=self._named,
             keys=keys,
             room=self._room,
-            plain=plain[:CHUNK],
         )
         self._writer: InstanceWriter | None = None
-        self._head, self._headed = plain[CHUNK : CHUNK + HEAD], 0
+        self._head, self._headed = memoryview(self._kept), 0
+        self._places: list[memoryview] = []
         self._record = Record()
         self._checked = 0
         self._buffer = memoryview(b"")  # of a file
@@ -187,19 +186,34 @@ class Receiving:
             StorageFull: the disk has fallen below its reserve, or is full. Then `abandon`.
             ResourceError: the disk fails.
         """
-        if self._plain is None:
-            raise ValueError("it has been ended")
-        writer = self._writer or self._instance()
-        if (had := self._headed) < HEAD:
-            self._headed = min(HEAD, had + len(data))
-            self._head[had : self._headed] = data[: self._headed - had]
+        writer = self._instance()
+        self._behead(data)
         try:
             writer.write(data)
         except OSError as error:
-            raise ResourceError(f"the disk does not keep what is received: {error}") from error
-        if self._file is not None and writer.length - self._checked > CHECK_EVERY:
-            received, self._checked = writer.length - self._checked, writer.length
-            self._intake.register.check_room(CHECK_EVERY, received)
+            raise _failed(error) from error
+        self._look(writer)
+
+    def places(self, size: int) -> list[memoryview]:
+        """Where the next `size` bytes, or the first of them, may be put, in this order; then `came`.
+
+        Raises as `write`.
+        """
+        try:
+            self._places = self._instance().places(size)
+        except OSError as error:
+            raise _failed(error) from error
+        return self._places
+
+    def came(self, count: int) -> None:
+        """So many bytes have been put in what `places` gave last. Raises as `write`."""
+        writer = self._instance()
+        self._behead(self._places[0][:count])
+        try:
+            writer.came(count)
+        except OSError as error:
+            raise _failed(error) from error
+        self._look(writer)
 
     def read(self, offset: int, n: int) -> bytes:
         """Up to `n` of the dataset's bytes from `offset`; fewer only at its end so far."""
@@ -277,14 +291,13 @@ class Receiving:
                 received_at=rfc3339(intake.clock.now()),
             )
             if self._file is None:
-                end = trailer(draft)
-                self._record.room(len(end))[:] = end
+                self._record.add(trailer(draft))
                 intake.keeps.add(self.parcel, note_of(item), self._record)
             elif self._open is not None:
                 self._file.write(trailer(replace(draft, chunks=tuple(self._digests))))
                 self._open.close()
         except OSError as error:
-            raise ResourceError(f"the disk does not keep what is received: {error}") from error
+            raise _failed(error) from error
         finally:
             self._release()
         plain = self.length - self._checked
@@ -317,28 +330,45 @@ class Receiving:
             flaw,
         )
 
+    def _behead(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep what of this belongs to the head: where it lies it is in clear until its chunk is full."""
+        if (had := self._headed) < HEAD:
+            self._headed = min(HEAD, had + len(data))
+            self._head[had : self._headed] = data[: self._headed - had]
+
+    def _look(self, writer: InstanceWriter) -> None:
+        """At the disk again, if it is large."""
+        if self._file is not None and writer.length - self._checked > CHECK_EVERY:
+            received, self._checked = writer.length - self._checked, writer.length
+            self._intake.register.check_room(CHECK_EVERY, received)
+
     def _release(self) -> None:
         """What is of no more use goes to the next; once, or two would write into the same memory."""
-        plain, self._plain, self._headed = self._plain, None, 0
-        if plain is not None:
-            PLAIN.give(plain)
+        kept, self._kept, self._headed = self._kept, None, 0
+        if kept is not None:
+            HEADS.give(kept)
         self._record.close()
 
     def _instance(self) -> InstanceWriter:
+        if self._kept is None:
+            raise ValueError("it has been ended")
         if self._writer is None:
             self._writer = self.sealer.begin("raw", taken=self._intake.taken)
         return self._writer
 
     def _room(self, size: int) -> memoryview:
         """Where the next chunk is sealed: in its place in the record, or in a file's one buffer."""
-        if self._file is None:
-            return self._record.room(size)
-        return self._buffer[:size]
+        if self._file is not None:
+            return self._buffer
+        room = self._record.room(size)
+        return room if self._record.length + size <= LARGEST else room[:size]  # the next one's is elsewhere
 
     def _take(self, sealed: memoryview) -> None:
         if self._file is not None:
             self._file.write(sealed)
-        elif self._record.length > LARGEST:
+            return
+        self._record.grew(len(sealed))
+        if self._record.length > LARGEST:
             self._spill()
 
     def _named(self, sealed: bytes | bytearray | memoryview) -> Sha256:
@@ -367,3 +397,7 @@ class Receiving:
             return self._record.part(index * _STORED, _STORED)
         self._file.flush()
         return os.pread(self._file.fileno(), _STORED, index * _STORED)
+
+
+def _failed(error: OSError) -> ResourceError:
+    return ResourceError(f"the disk does not keep what is received: {error}")

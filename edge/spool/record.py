@@ -75,10 +75,18 @@ class Record:
         self.length = 0
 
     def room(self, size: int) -> memoryview:
-        """The next `size` bytes of the content, to be filled before more is asked for."""
+        """What lies behind the content, `size` bytes or more: to be filled, and then told to `grew`."""
         at = HEAD_SIZE + self.length
+        return self._reaching(at + size)[at:]
+
+    def grew(self, size: int) -> None:
+        """So many bytes more are content."""
         self.length += size
-        return self._reaching(at + size)[at : at + size]
+
+    def add(self, data: bytes) -> None:
+        """More content."""
+        self.room(len(data))[: len(data)] = data
+        self.grew(len(data))
 
     def part(self, offset: int, size: int) -> memoryview:
         """Up to `size` bytes of the content from `offset`; valid until more room is asked for."""

@@ -78,13 +78,15 @@ class ParcelCipher:
         """RFC 8446 §5.3: base XOR counter."""
         return (self._base ^ index).to_bytes(NONCE_SIZE, "big")
 
-    def seal_chunk(self, index: int, *, last: bool, plain: memoryview) -> bytes:
-        """Encrypt one chunk. Never call it twice for one index: that would reuse a nonce."""
-        return self._body.encrypt(self._nonce(index), plain, _place(index, last=last))
+    def seal_chunk(self, index: int, *, last: bool, place: memoryview) -> None:
+        """Encrypt one chunk where it lies; other threads run meanwhile.
 
-    def seal_chunk_into(self, index: int, *, last: bool, plain: memoryview, into: memoryview) -> None:
-        """The same into `into`, `TAG_SIZE` longer than `plain`; other threads run meanwhile."""
-        self._body.encrypt_into(self._nonce(index), plain, _place(index, last=last), into)
+        `place` has `TAG_SIZE` bytes more than the chunk. OpenSSL's EVP allows input and output to be the same
+        memory, and `cryptography` hands both on as they are: one pass less through what is no longer cached.
+        Never call it twice for one index: that would reuse a nonce.
+        """
+        plain = place[: len(place) - TAG_SIZE]
+        self._body.encrypt_into(self._nonce(index), plain, _place(index, last=last), place)
 
     def open_chunk(self, index: int, *, last: bool, sealed: bytes | memoryview, into: memoryview) -> int:
         """Decrypt one chunk into `into`, whose length must be the chunk's plain length.

@@ -99,6 +99,18 @@ class InstanceWriter:
             self._digest.update(data)
             self._coder.write(data)
 
+    def places(self, size: int) -> list[memoryview]:
+        """Where the next `size` bytes of the dataset, or the first of them, may be put, instead of `write`.
+
+        In this order. Nowhere if they are to be coded.
+        """
+        return self._chunks.places(size) if self._raw else []
+
+    def came(self, count: int) -> None:
+        """So many bytes lie in what `places` gave last."""
+        self.length += count
+        self._chunks.came(count)
+
     def finish(
         self, facts: InstanceFacts, remarks: Mapping[str, str] = MappingProxyType({})
     ) -> InstanceEntry:
@@ -151,8 +163,9 @@ class BodySealer:
         chunk_size: plain bytes of a chunk, 1 KiB to 8 MiB.
         random: where key, salt and blind come from; handed in by tests alone.
         keys: made before for these recipients and this parcel, and for no other body.
-        plain: `chunk_size` bytes in which a chunk is gathered; None: new ones.
-        room: gives so many bytes for the next sealed chunk to be written to; by default new ones for each.
+        room: gives so many bytes, in which the next chunk is gathered and then sealed. If it gives more, the
+            rest is where the chunks after it will lie: it gives that when it is asked for them. By default
+            new bytes for each.
         digest: names a sealed chunk in the draft. Who answers a modality may leave this, half the hashing,
             for later; the header to be signed needs `chunk_digest`.
 
@@ -177,7 +190,6 @@ class BodySealer:
         digest: Callable[[Buffer], Sha256] = chunk_digest,
         keys: ParcelKeys | None = None,
         room: Callable[[int], memoryview] = new_room,
-        plain: memoryview | None = None,
     ) -> None:
         if not CHUNK_SIZE_MIN <= chunk_size <= CHUNK_SIZE_MAX:
             raise Malformed(f"a chunk has {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, not {chunk_size}")
@@ -185,14 +197,7 @@ class BodySealer:
         self.key, self._context, self._cipher, self._wraps = keys.key, keys.context, keys.cipher, keys.wraps
         self._blind = keys.blind
         self._site, self._chunk_size = site, chunk_size
-        self._chunks = ChunkSealer(
-            self._cipher,
-            sink,
-            chunk_size,
-            digest,
-            room,
-            new_room(chunk_size) if plain is None else plain,
-        )
+        self._chunks = ChunkSealer(self._cipher, sink, chunk_size, digest, room)
         self._entries: list[InstanceEntry] = []
         self._notices: list[Notice] = []
         self._shared: Shared | None = None

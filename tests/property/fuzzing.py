@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,8 @@ def messages(data: bytes) -> None:
     from gateway.errors import Malformed
 
     class Kept:
+        landing = None
+
         def __init__(self) -> None:
             self.began = self.ended = 0
 
@@ -72,8 +75,12 @@ def messages(data: bytes) -> None:
     try:
         while at < len(data):
             length = int.from_bytes(data[at : at + 2], "big")
-            for context, control, fragment in pdvs(memoryview(data)[at + 2 : at + 2 + length]):
-                read.feed(context, control, fragment)
+            body = memoryview(data)[at + 2 : at + 2 + length]
+            source = BytesIO(body)
+            for context, control, size in pdvs(len(body), source.read):
+                fragment = source.read(size)
+                (sink.write if (sink := read.begun(context, control)) else read.command)(fragment)
+                read.ended(control)
             at += 2 + length
     except Malformed:
         pass

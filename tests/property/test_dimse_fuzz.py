@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -148,9 +149,10 @@ def statuses(answers):
     """SOP Instance UID and status of every C-STORE response, in order."""
     found = []
     for kind, body in answers:
-        for _, control, fragment in pdvs(memoryview(body)) if kind == Pdu.DATA else ():
+        source = BytesIO(body)
+        for _, control, size in pdvs(len(body), source.read) if kind == Pdu.DATA else ():
             assert control == COMMAND | LAST  # the fragments of a response are never split here
-            response = Command.read(bytes(fragment))
+            response = Command.read(source.read(size))
             if response.field == Field.C_STORE_RQ | RESPONSE:
                 found.append((response.sop_instance, response.status))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from dataclasses import replace
 
 import pytest
 import zstandard
@@ -14,10 +15,11 @@ from gateway import canonical
 from gateway.codec import coder, decoder
 from gateway.envelope.kem import KemKeys
 from gateway.envelope.layout import CHUNK_SIZE_MIN, Draft, Header
+from gateway.envelope.seal import BodySealer
 from gateway.envelope.signature import Statement
 from gateway.envelope.unseal import BodyOpener, check_body
 from gateway.errors import DataError, Unverified
-from tests.doubles.parcels import seal
+from tests.doubles.parcels import PARCEL, SITE, facts, seal
 from tests.doubles.signers import MemoryAuthority
 
 KEYS = KemKeys.generate("hub-1")
@@ -165,3 +167,44 @@ def test_a_draft_with_any_other_value_is_read_the_same_or_refused(key, value):
     except DataError:
         return
     assert read.to_bytes() == data
+
+
+class Shelf:
+    """Gives a chunk its place in one run of bytes, so that the places of the next ones are known, too."""
+
+    def __init__(self, size: int) -> None:
+        self._memory, self._end = memoryview(bytearray(size)), 0
+
+    def room(self, size: int) -> memoryview:
+        return self._memory[self._end :]
+
+    def grew(self, sealed: memoryview) -> None:
+        self._end += len(sealed)
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self._memory[: self._end])
+
+
+@given(SIZES, st.lists(st.integers(1, 3 * STEP), min_size=1, max_size=6), st.sampled_from([STEP, STEP + 1]))
+@settings(max_examples=80)
+def test_put_in_its_place_or_written_it_is_sealed_to_the_same(size, steps, chunk_size):
+    data = noise(size, 7)
+    options = {"random": lambda count: noise(count, count)}
+    written = seal(KEYS, [data], codec="raw", chunk_size=chunk_size, **options)
+    shelf = Shelf(8 * STEP)
+    options |= {"site": SITE, "chunk_size": chunk_size, "room": shelf.room}
+    sealer = BodySealer(shelf.grew, KEYS.publics(), PARCEL, **options)
+    writer, at = sealer.begin("raw"), 0
+    for step in itertools.cycle(steps):
+        if at == size:
+            break
+        count = 0
+        for place in writer.places(min(step, size - at)):
+            place[:] = data[at + count : at + count + len(place)]
+            count += len(place)
+        writer.came(count)
+        at += count
+    writer.finish(facts(1))
+    assert replace(sealer.finish(), wraps=()) == replace(written.draft, wraps=())  # each wrap is random
+    assert shelf.body == written.body

@@ -16,12 +16,12 @@ class Watched(socket.socket):
 
     asked = slept = 0
 
-    def recv_into(self, buffer, nbytes=0, flags=0):
+    def recvmsg_into(self, buffers, ancillary=0, flags=0):
         if flags & socket.MSG_DONTWAIT:
             self.asked += 1
         else:
             self.slept += 1
-        return super().recv_into(buffer, nbytes, flags)
+        return super().recvmsg_into(buffers, ancillary, flags)
 
 
 class Line:
@@ -41,11 +41,11 @@ class Line:
 
     def came(self):
         self.sender.sendall(bytes(PIECE))
-        return self.awake.recv_into(self._room)
+        return self.awake.recv_into([self._room])
 
     def nothing(self):
         with pytest.raises(BlockingIOError):
-            self.awake.recv_into(self._room)
+            self.awake.recv_into([self._room])
 
     def stretch(self, rate):
         """So much comes that its rate is known."""
@@ -113,6 +113,6 @@ def test_whoever_wants_the_core_has_it_for_ten_times_as_long_as_they_took_it(lin
 def test_the_end_is_an_end_asleep_or_awake(line):
     line.stretch(QUICK * 4)
     line.sender.close()
-    assert line.awake.recv_into(memoryview(bytearray(9))) == 0
+    assert line.awake.recv_into([memoryview(bytearray(9))]) == 0
     line.alone = False
-    assert line.awake.recv_into(memoryview(bytearray(9))) == 0
+    assert line.awake.recv_into([memoryview(bytearray(9))]) == 0

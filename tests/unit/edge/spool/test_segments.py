@@ -35,7 +35,7 @@ def content(number, size=5000):
 def add(made, number, data=None, note=b"{}"):
     record = Record()
     data = content(number) if data is None else data
-    record.room(len(data))[:] = data
+    record.add(data)
     try:
         made.add(name(number), note, record)
     finally:
@@ -319,7 +319,7 @@ def test_a_record_that_outgrows_its_buffer_is_the_same(made):
     pieces = [os.urandom(size) for size in (1, 1 << 19, 300_000, 7)]
     record = Record()
     for piece in pieces * 4:
-        record.room(len(piece))[:] = piece
+        record.add(piece)
     assert bytes(record.part(1, 1 << 19)) == pieces[1]
     made.add(name(1), b"{}", record)
     record.close()
