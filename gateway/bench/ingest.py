@@ -214,12 +214,51 @@ def rates(rounds: list[Round], associations: int, *, settled: bool = False) -> d
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A ratio, measured more than once: its median, and the quartiles beside it."""
+
+    low: float
+    median: float
+    high: float
+
+
+def ratios(rounds: list[Round], associations: int, *, settled: bool = False) -> dict[str, Spread]:
+    """How many times the rate of each other receiver the first one has, compared round by round.
+
+    A machine that others use, too, is quicker at some times than at others, so that only neighbours can be
+    compared; and no single pair of them says much.
+
+    Args:
+        rounds: of the first receiver and the others, in the order in which they were measured.
+        associations: those that are meant.
+        settled: until all was on the disk.
+    """
+    found: dict[str, list[float]] = {}
+    for one in rounds:
+        if one.associations == associations:
+            seconds = one.settled if settled else one.seconds
+            found.setdefault(one.receiver, []).append(one.sent / seconds)
+    own, *others = found
+    return {name: _spread([a / b for a, b in zip(found[own], found[name], strict=True)]) for name in others}
+
+
+def _spread(values: list[float]) -> Spread:
+    if len(values) == 1:
+        return Spread(values[0], values[0], values[0])
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(low, median, high)
+
+
 def as_json(series: list[list[Round]], more: dict[str, Any]) -> dict[str, Any]:
-    """Everything measured; the medians are of the last series."""
+    """Everything measured; medians, and by how much the first one is quicker, are of the last series."""
     counts = sorted({one.associations for one in series[-1]})
     medians = {str(count): rates(series[-1], count) for count in counts}
+    compared_to = {
+        str(count): {name: asdict(one) for name, one in ratios(series[-1], count).items()} for count in counts
+    }
     rounds = [asdict(one) for compared in series for one in compared]
-    return {"rounds": rounds, "instances_per_second": medians, **more}
+    return {"rounds": rounds, "instances_per_second": medians, "times": compared_to, **more}
 
 
 def big(bed: Bed, study: Study, scanner: Scanner) -> dict[str, float]:

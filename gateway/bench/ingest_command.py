@@ -26,6 +26,9 @@ SERIES = (400, 2000)
 and so many that neither decides."""
 GOALS = {1: ("Orthanc", 3.0), 4: ("dcmtk storescp", 1.0)}
 """Associations → the peer, and how many times its rate is the goal."""
+ROUNDS = 9
+"""Receivers are compared round by round. Rounds differ by half on a machine that is not alone in its house,
+so that of five a median still says little."""
 ON_DISK = "until all is on the disk"
 WIRE_TRIP = 0.0002
 """Seconds of a round trip on the hospital's own network."""
@@ -46,7 +49,9 @@ def fill(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="CT instances sent, a table for each number ({} {})".format(*SERIES),
     )
     parser.add_argument("--study", type=Path, metavar="DIR", help="send the DICOM files below DIR instead")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds, A B A B; medians (3)")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"rounds, A B B A; medians ({ROUNDS})"
+    )
     parser.add_argument(
         "--associations", type=int, nargs="+", default=[1, 4], metavar="N", help="at the same time (1 4)"
     )
@@ -140,7 +145,7 @@ class _Run:
         for associations in self.options.associations:
             study = self._study(associations, instances)
             for number in range(self.options.rounds):
-                for receiver in receivers:
+                for receiver in receivers[:: -1 if number % 2 else 1]:  # nobody is always the first
                     words = f"{associations} association(s), round {number + 1}: {receiver.name}"
                     with self.bench.step(words):
                         rounds.append(
@@ -218,23 +223,22 @@ class _Run:
             table.add_row(receiver.name, *cells, f"{peak:.0f}", there, words)
         self.bench.screen.print(table)
         for count, by_name in medians.items():
-            self._ratios(count, by_name, settled[count])
+            self._ratios(rounds, count, by_name[receivers[0].name])
 
-    def _ratios(self, count: int, by_name: dict[str, float], settled: dict[str, float]) -> None:
-        own, others = next(iter(by_name)), list(by_name)[1:]
-        answered, on_disk = (
-            {name: rates[own] / rates[name] for name in others} for rates in (by_name, settled)
-        )
+    def _ratios(self, rounds: list[Round], count: int, rate: float) -> None:
+        answered, on_disk = (ingest.ratios(rounds, count, settled=settled) for settled in (False, True))
         words = []
-        if others:
-            shown = [f"{answered[name]:.2f} ({on_disk[name]:.2f}) × {name}" for name in others]
-            words.append(f"the edge at {', '.join(shown)} (in brackets: {ON_DISK})")
+        if answered:
+            shown = [f"{_spread(one)} ({_spread(on_disk[name])}) × {name}" for name, one in answered.items()]
+            words.append(
+                f"the edge at {', '.join(shown)} (medians of rounds and quartiles; in brackets: {ON_DISK})"
+            )
         peer, goal = GOALS.get(count, ("", 0.0))
         if self.options.wire:
-            share = by_name[own] * self.study.size / self.study.count * 8 / self.options.wire
+            share = rate * self.study.size / self.study.count * 8 / self.options.wire
             words.append(f"the wire filled to {share:.0%} by its images")
         elif peer in answered:
-            reached = [_reached(found[peer] >= goal) for found in (answered, on_disk)]
+            reached = [_reached(found[peer].median >= goal) for found in (answered, on_disk)]
             words.append(f"goal {goal:g} × {peer}: {reached[0]}; {ON_DISK}: {reached[1]}")
         if words:
             self.bench.screen.print(f"{count} association(s): {'; '.join(words)}", highlight=False)
@@ -265,6 +269,10 @@ class _Run:
                 f"memory more; goal < 64 MB: {good}",
                 highlight=False,
             )
+
+
+def _spread(found: ingest.Spread) -> str:
+    return f"{found.median:.2f} [{found.low:.2f}–{found.high:.2f}]"
 
 
 def _reached(good: bool) -> str:

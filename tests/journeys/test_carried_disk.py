@@ -22,7 +22,6 @@ from edge.export import export
 from edge.identity import Addresses
 from edge.spool.states import State
 from edge.uplink.handed import HandedIn
-from edge.uplink.worker import Uplink
 from gateway.disk import EdgeFolder
 from gateway.envelope.signature import Statement
 from gateway.errors import StorageFull, UsageError
@@ -33,7 +32,7 @@ from hub.fleet import devices
 from hub.local import Aside, Judge, serving, short_path
 from hub.tables.arrival import quarantine
 from hub.tables.study import instances
-from tests.doubles.edges import CLOCK, FAST, Edge, edge_of, until
+from tests.doubles.edges import CLOCK, Edge, edge_of, until
 from tests.doubles.lines import LineHub, line_hub
 
 ROOT = Path(__file__).parents[2]
@@ -421,8 +420,10 @@ async def test_a_receipt_that_cannot_be_kept_stays_for_the_next_round(
     folder = await exported(edge, disk)
     async with door(hub) as session:
         await DiskImport(folder, session).run()
-    uplink = edge.uplink if known else Uplink(edge.spool, edge.client, edge.identity.trust, FAST, CLOCK)
-    taking = HandedIn(edge.data, uplink.handed)
+    if not known:
+        await edge.stop()
+        edge.start(line=False)
+    taking = HandedIn(edge.data, edge.uplink.handed)
     for parcel in folder.receipts():
         (taking.folder / f"{parcel}.receipt").write_bytes(folder.receipt(parcel).read_bytes())
     first, *_ = folder.receipts()
@@ -433,6 +434,8 @@ async def test_a_receipt_that_cannot_be_kept_stays_for_the_next_round(
     fault.unlink()
     assert await taking.round() == 1
     assert not list(taking.folder.iterdir())
+    if not known:
+        edge.open_line()
     await edge.emptied(2)
 
 
