@@ -54,7 +54,7 @@ class Awake:
         """
         count = self._soon(buffers) if self._quick and self._alone() else None
         if count is None:
-            count = self._socket.recvmsg_into(buffers)[0]
+            count = self._read(buffers, 0)
         self._came += count
         if self._came >= STRETCH:
             now = self._timer()
@@ -69,7 +69,7 @@ class Awake:
             return None
         while now - began < SPIN:
             try:
-                return self._socket.recvmsg_into(buffers, 0, socket.MSG_DONTWAIT)[0]
+                return self._read(buffers, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 os.sched_yield()
             before, now = now, self._timer()
@@ -77,3 +77,8 @@ class Awake:
                 self._held = now + HOLD * (now - before)
                 break
         return None
+
+    def _read(self, buffers: list[memoryview], flags: int) -> int:
+        if len(buffers) == 1:  # the shorter way
+            return self._socket.recv_into(buffers[0], 0, flags)
+        return self._socket.recvmsg_into(buffers, 0, flags)[0]

@@ -16,12 +16,12 @@ class Watched(socket.socket):
 
     asked = slept = 0
 
-    def recvmsg_into(self, buffers, ancillary=0, flags=0):
+    def recv_into(self, buffer, nbytes=0, flags=0):
         if flags & socket.MSG_DONTWAIT:
             self.asked += 1
         else:
             self.slept += 1
-        return super().recvmsg_into(buffers, ancillary, flags)
+        return super().recv_into(buffer, nbytes, flags)
 
 
 class Line:
