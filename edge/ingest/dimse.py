@@ -226,12 +226,14 @@ class Messages:
             self._sink = self._server.begin(self._context, command)
             if command.has_dataset:
                 return
-        sink, self._sink, self.open = self._sink, None, False
-        if sink is not None:
+        if (sink := self._over()) is not None:
             sink.finish()
 
     def close(self) -> None:
         """The association is over: what has begun is given up."""
-        sink, self._sink, self.open = self._sink, None, False
-        if sink is not None:
+        if (sink := self._over()) is not None:
             sink.abandon()
+
+    def _over(self) -> Sink | None:
+        sink, self._sink, self.open = self._sink, None, False
+        return sink

@@ -6,8 +6,10 @@ import secrets
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from edge.ingest.admission import Admitted, Status, Verdict, judge, status_of, urgency
 from edge.ingest.policy import Ending
@@ -22,6 +24,9 @@ from gateway.log import logger
 from gateway.model import Priority
 
 LATELY_SECONDS = 0.5
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 log = logger("edge.ingest")
 
@@ -179,31 +184,19 @@ class Incoming:
 
     def write(self, data: memoryview) -> None:
         """The next bytes."""
-        if self._receiving is None:
-            return
-        try:
-            self._receiving.write(data)
-        except GatewayError as error:
-            self._refuse(error)
+        if self._receiving is not None:
+            self._or_refuse(self._receiving.write, data)
 
     def places(self, size: int) -> list[memoryview]:
         """Where the next bytes may be put; nowhere once it is refused."""
         if self._receiving is None:
             return []
-        try:
-            return self._receiving.places(size)
-        except GatewayError as error:
-            self._refuse(error)
-            return []
+        return self._or_refuse(self._receiving.places, size) or []
 
     def came(self, count: int) -> None:
         """So many have been."""
-        if self._receiving is None:
-            return
-        try:
-            self._receiving.came(count)
-        except GatewayError as error:
-            self._refuse(error)
+        if self._receiving is not None:
+            self._or_refuse(self._receiving.came, count)
 
     def finish(self) -> Status:
         """It is whole: the status to answer, once it is durable."""
@@ -224,6 +217,13 @@ class Incoming:
         """It will never be whole."""
         if self._receiving is not None:
             self._receiving.abandon()
+
+    def _or_refuse(self, step: Callable[[Given], Found], given: Given) -> Found | None:
+        try:
+            return step(given)
+        except GatewayError as error:
+            self._refuse(error)
+            return None
 
     def _refuse(self, error: GatewayError) -> Status:
         self.abandon()

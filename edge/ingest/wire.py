@@ -64,7 +64,7 @@ class Wire:
         self._buffer = memoryview(bytearray(BUFFER))
         self._start = self._end = 0
         self._sip = BUFFER
-        self._deadline = 0.0
+        self._patience = 0.0  # seconds; what is waited for the sender counts, not what is done with it
         self._limit = FIRST_PDU
         self._received = 0
         self._busy: tuple[float, int] | None = None
@@ -85,11 +85,11 @@ class Wire:
             Ended: the peer closed, was silent or too slow, or the PDU is longer than agreed.
             OSError: the connection broke.
         """
-        self._deadline = time.monotonic() + idle
+        self._patience = idle
         if self._start == self._end:
             self._fill(1)
         if not whole:
-            self._deadline = time.monotonic() + PDU_SECONDS
+            self._patience = PDU_SECONDS
         kind, length = head_of(self.take(HEAD))
         if length > self._limit:
             raise Ended(f"a PDU of {length} bytes, at most {self._limit} were agreed")
@@ -120,16 +120,12 @@ class Wire:
         landing = sink.landing
         while size:
             ready = self._end - self._start
-            places = landing.places(size) if landing and not ready and size >= STRAIGHT else []
-            if landing and places:
+            if landing and not ready and size >= STRAIGHT and (places := landing.places(size)):
                 count = self._land(places, more=more)
-                came = time.monotonic()
                 landing.came(count)
             else:
-                data = self.take(min(size, ready or BUFFER))
-                count, came = len(data), time.monotonic()
-                sink.write(data)
-            self._deadline += time.monotonic() - came  # a disk that lets us wait counts against nobody
+                count = min(size, ready or BUFFER)
+                sink.write(self.take(count))
             size -= count
 
     def progress(self, *, busy: bool) -> None:
@@ -196,14 +192,16 @@ class Wire:
 
     def _read(self, buffers: list[memoryview]) -> int:
         """What comes, at least a byte. Raises as `next`."""
-        while True:
-            if time.monotonic() >= self._deadline:
+        now = time.monotonic()
+        deadline, count = now + self._patience, None
+        while count is None:
+            if now >= deadline:
                 raise Ended("it was silent for too long, or too slow")
-            try:
+            with contextlib.suppress(BlockingIOError):
                 count = self._stream.recv_into(buffers)
-            except BlockingIOError:
-                continue
-            if not count:
-                raise Ended("it closed the connection")
-            self._received += count
-            return count
+            now = time.monotonic()
+        if not count:
+            raise Ended("it closed the connection")
+        self._patience = deadline - now
+        self._received += count
+        return count

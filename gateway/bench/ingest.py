@@ -203,15 +203,20 @@ def after_kill(bed: Bed, study: Study, scanner: Scanner) -> int:
 
 def rates(rounds: list[Round], associations: int, *, settled: bool = False) -> dict[str, float]:
     """Median instances a second by receiver: answered, or answered and on the disk."""
-    names = dict.fromkeys(one.receiver for one in rounds if one.associations == associations)
     return {
-        name: statistics.median(
-            one.sent / (one.settled if settled else one.seconds)
-            for one in rounds
-            if one.receiver == name and one.associations == associations
-        )
-        for name in names
+        name: statistics.median(every)
+        for name, every in _rates(rounds, associations, settled=settled).items()
     }
+
+
+def _rates(rounds: list[Round], associations: int, *, settled: bool) -> dict[str, list[float]]:
+    """Those of every round, by receiver."""
+    found: dict[str, list[float]] = {}
+    for one in rounds:
+        if one.associations == associations:
+            seconds = one.settled if settled else one.seconds
+            found.setdefault(one.receiver, []).append(one.sent / seconds)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +239,7 @@ def ratios(rounds: list[Round], associations: int, *, settled: bool = False) -> 
         associations: those that are meant.
         settled: until all was on the disk.
     """
-    found: dict[str, list[float]] = {}
-    for one in rounds:
-        if one.associations == associations:
-            seconds = one.settled if settled else one.seconds
-            found.setdefault(one.receiver, []).append(one.sent / seconds)
+    found = _rates(rounds, associations, settled=settled)
     own, *others = found
     return {name: _spread([a / b for a, b in zip(found[own], found[name], strict=True)]) for name in others}
 

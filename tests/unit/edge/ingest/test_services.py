@@ -21,14 +21,18 @@ MPPS, COMMITMENT, CT = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.1.20.1", "1.2.8
 ACTION_INSTANCE = "1.2.840.10008.1.20.1.1"
 
 
-def done(request):
-    """The answer of success to an N-ACTION."""
-    answer = N_ACTION()
+def success(answer, request, named):
+    """`answer`, completed, to a request that has its instance as Affected or as Requested one."""
     answer.MessageIDBeingRespondedTo = request.primitive.MessageID
-    answer.AffectedSOPClassUID = request.primitive.RequestedSOPClassUID
-    answer.AffectedSOPInstanceUID = request.primitive.RequestedSOPInstanceUID
+    answer.AffectedSOPClassUID = getattr(request.primitive, f"{named}SOPClassUID")
+    answer.AffectedSOPInstanceUID = getattr(request.primitive, f"{named}SOPInstanceUID")
     answer.Status = 0x0000
     return answer
+
+
+def done(request):
+    """The answer of success to an N-ACTION."""
+    return success(N_ACTION(), request, "Requested")
 
 
 @contextmanager
@@ -51,12 +55,7 @@ def served(tmp_path, both_ways):
 
     def create(request):
         asked.append(request)
-        answer = N_CREATE()
-        answer.MessageIDBeingRespondedTo = request.primitive.MessageID
-        answer.AffectedSOPClassUID = request.primitive.AffectedSOPClassUID
-        answer.AffectedSOPInstanceUID = request.primitive.AffectedSOPInstanceUID
-        answer.Status = 0x0000
-        return answer
+        return success(N_CREATE(), request, "Affected")
 
     def action(request):
         asked.append(request)
